@@ -1,1 +1,39 @@
-//! 
+//! Samplers of diffusion models.
+//!
+//! A one-step sampler is three numbers an interval: `x' = a x + b x0_hat + c z`. A [`Predictor`]
+//! computes them, [`OneStep`] makes a [`Solver`] of it, [`sample`] runs any solver over a grid.
+//!
+//! ```
+//! use ndarray::ArrayD;
+//! use tweedie_samplers::{Ddim, OneStep, sample};
+//! use tweedie_schedules::{DiscreteTable, Prediction, Spacing, TimeGrid};
+//! use tweedie_score::{NoiseSource, PerSample, ScoreError, ScoreFn, Times};
+//!
+//! /// The exact noise prediction for standard normal data: E[eps | x] = sigma x.
+//! struct StandardNormal;
+//! impl ScoreFn<ArrayD<f64>> for StandardNormal {
+//!     fn prediction(&self) -> Prediction {
+//!         Prediction::Noise
+//!     }
+//!     fn predict(&self, x: &ArrayD<f64>, at: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
+//!         Ok(x * at.of(0).level.sigma)
+//!     }
+//! }
+//!
+//! let grid = TimeGrid::discrete(&DiscreteTable::cosine(1000)?, 20, Spacing::Trailing)?.ending_clean();
+//! let mut noise = PerSample::new(0, 0, 4);
+//! let x = noise.normal_like(&ArrayD::zeros(vec![4, 2]))?;
+//! let x0 = sample(&OneStep(Ddim::new(0.0)?), &StandardNormal, &grid, x, &mut noise)?;
+//! assert_eq!(x0.shape(), [4, 2]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod one_step;
+mod predictor;
+mod solver;
+
+pub use error::SampleError;
+pub use one_step::OneStep;
+pub use predictor::{Ancestral, Ddim, Predictor, StepCoefficients, Variance};
+pub use solver::{Solver, Stepper, sample, sample_observed};

@@ -1,1 +1,42 @@
-//! 
+//! Noise schedules, time grids and conversions between parameterizations, on `f64` alone.
+//!
+//! Every forward process in Tweedie is linear: `x_t = alpha_t x_0 + sigma_t eps`. A schedule is
+//! therefore no more than two functions of time, a solver no more than arithmetic on their values,
+//! and this crate holds no arrays of pixels: whatever it computes is computed before a network runs.
+//!
+//! - [`NoiseLevel`] is the pair `(alpha, sigma)`; [`TimePoint`] adds the time, [`Interval`] joins two.
+//! - [`NoiseSchedule`] maps time to level; [`DiscreteTable`] is the schedule of a discrete model.
+//! - [`TimeGrid`] is the list of intervals a solver walks, noisiest first.
+//! - [`Prediction`] says what a network was trained to return and converts it to anything else.
+//!
+//! ```
+//! use tweedie_schedules::{DiscreteTable, NoiseSchedule, Spacing, TimeGrid};
+//!
+//! let table = DiscreteTable::cosine(1000)?;
+//! let grid = TimeGrid::discrete(&table, 50, Spacing::Trailing)?.ending_clean();
+//! assert_eq!(grid.len(), 50);
+//! assert!(grid.intervals()[0].from.level.sigma > 0.99);
+//! # Ok::<(), tweedie_schedules::ScheduleError>(())
+//! ```
+//!
+//! Sampling time runs downward: an interval's `from` is its noisier end, `to` its cleaner one.
+
+mod betas;
+mod error;
+mod grid;
+mod interval;
+mod level;
+mod prediction;
+mod schedule;
+mod spacing;
+mod table;
+
+pub use betas::{cosine_betas, linear_betas};
+pub use error::ScheduleError;
+pub use grid::TimeGrid;
+pub use interval::{Interval, Posterior, TimePoint, Transition};
+pub use level::NoiseLevel;
+pub use prediction::Prediction;
+pub use schedule::NoiseSchedule;
+pub use spacing::Spacing;
+pub use table::DiscreteTable;

@@ -1,0 +1,72 @@
+//! The simple loss: the distance between what a network says and what it should say.
+
+use crate::{Distance, target};
+use tch::{Kind, Tensor};
+use tweedie_schedules::{NoiseLevel, Prediction};
+
+/// What is predicted and how an error is counted.
+///
+/// With [`Prediction::Noise`] and [`Distance::SquaredError`] this is DDPM's `L_simple`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Objective {
+    /// The quantity the network is asked for.
+    pub prediction: Prediction,
+    /// How its error is counted.
+    pub distance: Distance,
+}
+
+impl Objective {
+    /// Mean loss over batch and values, a differentiable scalar. // Ho et al. 2020, eq. 14
+    ///
+    /// # Panics
+    /// When the shapes differ or there is not one level a sample.
+    #[must_use]
+    pub fn loss(
+        &self,
+        output: &Tensor,
+        x0: &Tensor,
+        eps: &Tensor,
+        levels: &[NoiseLevel],
+    ) -> Tensor {
+        self.distance
+            .of_tensors(output, &target(self.prediction, x0, eps, levels))
+            .mean(Kind::Float)
+    }
+
+    /// Mean loss of each sample, `[batch]`, differentiable.
+    ///
+    /// # Panics
+    /// When the shapes differ or there is not one level a sample.
+    #[must_use]
+    pub fn per_sample(
+        &self,
+        output: &Tensor,
+        x0: &Tensor,
+        eps: &Tensor,
+        levels: &[NoiseLevel],
+    ) -> Tensor {
+        let distances = self.distance.of_tensors(output, &target(self.prediction, x0, eps, levels));
+        distances.flatten(1, -1).mean_dim([1].as_slice(), false, Kind::Float)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    #[test]
+    fn a_perfect_answer_costs_nothing_and_the_mean_is_the_mean_of_the_samples() {
+        let x0 = Tensor::randn([3, 2], (Kind::Float, Device::Cpu));
+        let eps = Tensor::randn([3, 2], (Kind::Float, Device::Cpu));
+        let levels = [0.1, 0.5, 2.0].map(|log| NoiseLevel::variance_preserving(-log));
+        let objective =
+            Objective { prediction: Prediction::Velocity, distance: Distance::SquaredError };
+        let perfect = target(Prediction::Velocity, &x0, &eps, &levels);
+        assert_eq!(objective.loss(&perfect, &x0, &eps, &levels).double_value(&[]), 0.0);
+        let mean = objective.loss(&x0, &x0, &eps, &levels).double_value(&[]);
+        let each =
+            objective.per_sample(&x0, &x0, &eps, &levels).mean(Kind::Float).double_value(&[]);
+        assert!((mean - each).abs() < 1e-6 * mean);
+    }
+}

@@ -1,0 +1,60 @@
+//! What can go wrong when a run is planned or under way.
+
+use thiserror::Error;
+use tweedie_score::{NoiseError, ScoreError};
+
+/// A sampler that cannot run as asked.
+#[non_exhaustive]
+#[derive(Debug, Error)]
+pub enum SampleError {
+    /// A parameter of a method is outside its range.
+    #[error("{name} is {value}, expected {allowed}")]
+    ParameterOutOfRange {
+        /// Name of the parameter.
+        name: &'static str,
+        /// What was got.
+        value: f64,
+        /// What is allowed, in words.
+        allowed: &'static str,
+    },
+    /// A grid without a step to take.
+    #[error("the grid has no interval, expected at least 1")]
+    EmptyGrid,
+    /// A method got an interval for which its coefficients are not finite.
+    #[error(
+        "step {step} from t = {from} to t = {to} gives coefficients ({x}, {data}, {noise}), \
+         expected finite values"
+    )]
+    NotFinite {
+        /// Interval of the grid, from 0.
+        step: usize,
+        /// Time at its noisier end.
+        from: f64,
+        /// Time at its cleaner end.
+        to: f64,
+        /// Coefficient of the state.
+        x: f64,
+        /// Coefficient of the data estimate.
+        data: f64,
+        /// Standard deviation of the noise added.
+        noise: f64,
+    },
+    /// The network failed.
+    #[error("step {step} at t = {t}")]
+    Score {
+        /// Interval of the grid, from 0.
+        step: usize,
+        /// Time at which the network was called.
+        t: f64,
+        /// Its error.
+        source: ScoreError,
+    },
+    /// The noise source failed.
+    #[error("step {step}: no noise")]
+    Noise {
+        /// Interval of the grid, from 0.
+        step: usize,
+        /// Its error.
+        source: NoiseError,
+    },
+}

@@ -1,0 +1,67 @@
+//! Any predictor as a solver: one network evaluation a step.
+
+use crate::{Predictor, SampleError, Solver, StepCoefficients, Stepper};
+use tweedie_schedules::{Interval, Prediction, TimeGrid};
+use tweedie_score::{NoiseSource, ScoreFn, Times, VectorSpace};
+
+/// The solver that applies a predictor once in each interval.
+#[derive(Clone, Copy, Debug)]
+pub struct OneStep<P>(pub P);
+
+struct Steps<'a> {
+    intervals: &'a [Interval],
+    coefficients: Vec<StepCoefficients>,
+}
+
+impl<P: Predictor> OneStep<P> {
+    fn coefficients(&self, grid: &TimeGrid) -> Result<Vec<StepCoefficients>, SampleError> {
+        if grid.is_empty() {
+            return Err(SampleError::EmptyGrid);
+        }
+        let checked = |(step, interval): (usize, &Interval)| {
+            let StepCoefficients { x, data, noise } = self.0.coefficients(*interval);
+            let (from, to) = (interval.from.t, interval.to.t);
+            if [x, data, noise].iter().all(|value| value.is_finite()) {
+                Ok(StepCoefficients { x, data, noise })
+            } else {
+                Err(SampleError::NotFinite { step, from, to, x, data, noise })
+            }
+        };
+        grid.intervals().iter().enumerate().map(checked).collect()
+    }
+}
+
+impl<S: VectorSpace, P: Predictor> Solver<S> for OneStep<P> {
+    fn plan<'a>(&'a self, grid: &'a TimeGrid) -> Result<Box<dyn Stepper<S> + 'a>, SampleError> {
+        let coefficients = self.coefficients(grid)?;
+        Ok(Box::new(Steps { intervals: grid.intervals(), coefficients }))
+    }
+
+    fn evaluations(&self, grid: &TimeGrid) -> Result<usize, SampleError> {
+        Ok(self.coefficients(grid)?.len())
+    }
+}
+
+impl<S: VectorSpace> Stepper<S> for Steps<'_> {
+    fn step(
+        &mut self,
+        index: usize,
+        x: S,
+        score: &dyn ScoreFn<S>,
+        noise: &mut dyn NoiseSource<S>,
+    ) -> Result<S, SampleError> {
+        let (from, step) = (self.intervals[index].from, self.coefficients[index]);
+        let output = score
+            .predict(&x, Times::Shared(from))
+            .map_err(|source| SampleError::Score { step: index, t: from.t, source })?;
+        // x' = a x + b (m x + n output) + c z: the data estimate is never formed on its own
+        let (of_x, of_output) = score.prediction().convert(Prediction::Data, from.level);
+        let (a, b) = (step.x + step.data * of_x, step.data * of_output);
+        if step.noise == 0.0 {
+            return Ok(S::combine(&[(a, &x), (b, &output)]));
+        }
+        let z =
+            noise.normal_like(&x).map_err(|source| SampleError::Noise { step: index, source })?;
+        Ok(S::combine(&[(a, &x), (b, &output), (step.noise, &z)]))
+    }
+}

@@ -1,0 +1,77 @@
+//! What can be wrong with a schedule or a grid.
+
+use thiserror::Error;
+
+/// A schedule, table or grid that cannot be built from the values given.
+#[non_exhaustive]
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum ScheduleError {
+    /// A table needs at least one entry.
+    #[error("the table of betas is empty, expected at least 1 value")]
+    EmptyTable,
+    /// One beta lies outside the open interval from 0 to 1.
+    #[error("beta[{index}] is {value}, expected a value in (0, 1)")]
+    BetaOutOfRange {
+        /// Position in the table, from 0.
+        index: usize,
+        /// What stood there.
+        value: f64,
+    },
+    /// A range whose ends are in the wrong order or outside what is allowed.
+    #[error("{name} is {value}, expected {allowed}")]
+    ParameterOutOfRange {
+        /// Name of the parameter.
+        name: &'static str,
+        /// What was got.
+        value: f64,
+        /// What is allowed, in words.
+        allowed: &'static str,
+    },
+    /// More steps were asked for than a discrete model has, or none at all.
+    #[error("{steps} steps asked for, expected 1 to {available} (the length of the table)")]
+    StepsOutOfRange {
+        /// Steps asked for.
+        steps: usize,
+        /// Length of the table.
+        available: usize,
+    },
+    /// An index that is not in the table.
+    #[error("index {index} is outside the table, expected 0 to {last}")]
+    IndexOutOfRange {
+        /// The index asked for.
+        index: usize,
+        /// The largest index of the table.
+        last: usize,
+    },
+    /// A grid whose noise does not fall from one point to the next.
+    #[error(
+        "lambda (half log-SNR) does not rise at step {step} of the grid: {from} then {to}; \
+         expected strictly less noise at each point"
+    )]
+    NotDescending {
+        /// Interval at which the order breaks, from 0.
+        step: usize,
+        /// lambda at its noisier end.
+        from: f64,
+        /// lambda at its cleaner end.
+        to: f64,
+    },
+    /// A grid needs two points.
+    #[error("a grid needs at least 2 points, got {points}")]
+    TooFewPoints {
+        /// Number of points given.
+        points: usize,
+    },
+    /// A level that is not a finite, non-negative pair of which one is positive.
+    #[error(
+        "level (alpha {alpha}, sigma {sigma}) at step {step} of the grid, expected finite values >= 0"
+    )]
+    InvalidLevel {
+        /// Interval in which it stands, from 0.
+        step: usize,
+        /// Signal coefficient.
+        alpha: f64,
+        /// Noise standard deviation.
+        sigma: f64,
+    },
+}

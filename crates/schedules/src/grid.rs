@@ -1,0 +1,179 @@
+//! The list of intervals a solver walks, from noise to data.
+
+use crate::{
+    DiscreteTable, Interval, NoiseLevel, NoiseSchedule, ScheduleError, Spacing, TimePoint,
+};
+
+/// The intervals of one run, noisiest first.
+///
+/// The ends of neighbouring intervals need not meet: some published samplers step to one time and
+/// call the network at another. The constructors here make them meet.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TimeGrid {
+    intervals: Vec<Interval>,
+    last: TimePoint,
+}
+
+impl TimeGrid {
+    /// A grid through `points`, noisiest first; one interval between each two neighbours.
+    ///
+    /// # Errors
+    /// When there is no point, a level is not finite, or the noise does not fall strictly.
+    pub fn through(points: &[TimePoint]) -> Result<Self, ScheduleError> {
+        let Some(last) = points.last() else {
+            return Err(ScheduleError::TooFewPoints { points: 0 });
+        };
+        for (step, point) in points.iter().enumerate() {
+            let NoiseLevel { alpha, sigma } = point.level;
+            if !point.level.is_valid() {
+                return Err(ScheduleError::InvalidLevel { step, alpha, sigma });
+            }
+        }
+        let join = |pair: &[TimePoint]| Interval { from: pair[0], to: pair[1] };
+        let intervals: Vec<Interval> = points.windows(2).map(join).collect();
+        for (step, interval) in intervals.iter().enumerate() {
+            let (from, to) = (interval.from.level.lambda(), interval.to.level.lambda());
+            if from.partial_cmp(&to) != Some(std::cmp::Ordering::Less) {
+                return Err(ScheduleError::NotDescending { step, from, to });
+            }
+        }
+        Ok(Self { intervals, last: *last })
+    }
+
+    /// A grid of `steps` steps in equal parts of time, over the whole range of the schedule.
+    ///
+    /// # Errors
+    /// When `steps` is 0 or the schedule's noise does not fall strictly.
+    pub fn uniform_time(schedule: &dyn NoiseSchedule, steps: usize) -> Result<Self, ScheduleError> {
+        let (clean, noisy) = schedule.time_range();
+        let share = |k: usize| k as f64 / steps as f64;
+        let time = |k: usize| noisy * (1.0 - share(k)) + clean * share(k); // exact at both ends
+        Self::over(steps, |k| schedule.point(time(k)))
+    }
+
+    /// A grid of `steps` steps in equal parts of lambda (half log-SNR), over the whole range.
+    ///
+    /// # Errors
+    /// When `steps` is 0 or the schedule's noise does not fall strictly.
+    pub fn uniform_lambda(
+        schedule: &dyn NoiseSchedule,
+        steps: usize,
+    ) -> Result<Self, ScheduleError> {
+        let (clean, noisy) = schedule.time_range();
+        let (low, high) = (schedule.level(noisy).lambda(), schedule.level(clean).lambda());
+        let time = |k: usize| match k {
+            0 => noisy,
+            k if k == steps => clean,
+            k => schedule.time_at_lambda(low + (high - low) * k as f64 / steps as f64),
+        };
+        Self::over(steps, |k| schedule.point(time(k)))
+    }
+
+    /// A grid through `steps` nodes of a discrete model: `steps - 1` intervals, which
+    /// [`ending_clean`](Self::ending_clean) completes to `steps`.
+    ///
+    /// # Errors
+    /// When `steps` is 0 or above the table's length.
+    pub fn discrete(
+        table: &DiscreteTable,
+        steps: usize,
+        spacing: Spacing,
+    ) -> Result<Self, ScheduleError> {
+        let indices = spacing.indices(table.len(), steps)?;
+        let nodes: Result<Vec<_>, _> = indices.into_iter().map(|i| table.node(i)).collect();
+        Self::through(&nodes?)
+    }
+
+    fn over(steps: usize, point: impl Fn(usize) -> TimePoint) -> Result<Self, ScheduleError> {
+        if steps == 0 {
+            return Err(ScheduleError::TooFewPoints { points: 1 });
+        }
+        let points: Vec<_> = (0..=steps).map(point).collect();
+        Self::through(&points)
+    }
+
+    /// The same grid with one more interval, from its last point to the data itself at `t = 0`.
+    #[must_use]
+    pub fn ending_clean(mut self) -> Self {
+        if self.last.level != NoiseLevel::CLEAN {
+            let clean = TimePoint { t: 0.0, level: NoiseLevel::CLEAN };
+            self.intervals.push(Interval { from: self.last, to: clean });
+            self.last = clean;
+        }
+        self
+    }
+
+    /// The intervals, noisiest first.
+    #[must_use]
+    pub fn intervals(&self) -> &[Interval] {
+        &self.intervals
+    }
+
+    /// Number of intervals.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.intervals.len()
+    }
+
+    /// Whether the grid is a single point, with no step to take.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.intervals.is_empty()
+    }
+
+    /// The point where sampling starts.
+    #[must_use]
+    pub fn start(&self) -> TimePoint {
+        self.intervals.first().map_or(self.last, |interval| interval.from)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table() -> DiscreteTable {
+        DiscreteTable::linear(1000, 1e-4, 0.02).unwrap()
+    }
+
+    #[track_caller]
+    fn check_meets(grid: &TimeGrid, steps: usize) {
+        assert_eq!(grid.len(), steps);
+        assert!(grid.intervals().windows(2).all(|pair| pair[0].to == pair[1].from));
+    }
+
+    #[test]
+    fn grids_have_the_steps_asked_for_and_hit_both_ends() {
+        let table = table();
+        for grid in [TimeGrid::uniform_time(&table, 20), TimeGrid::uniform_lambda(&table, 20)]
+            .map(Result::unwrap)
+        {
+            check_meets(&grid, 20);
+            assert_eq!(grid.start(), table.node(999).unwrap());
+            assert_eq!(grid.intervals()[19].to, table.node(0).unwrap());
+        }
+    }
+
+    #[test]
+    fn uniform_lambda_has_equal_steps() {
+        let grid = TimeGrid::uniform_lambda(&table(), 20).unwrap();
+        let first = grid.intervals()[0].h();
+        assert!(grid.intervals().iter().all(|interval| (interval.h() / first - 1.0).abs() < 1e-9));
+    }
+
+    #[test]
+    fn a_discrete_grid_ends_clean_after_as_many_steps_as_asked() {
+        let grid = TimeGrid::discrete(&table(), 50, Spacing::Trailing).unwrap().ending_clean();
+        check_meets(&grid, 50);
+        assert_eq!(grid.intervals()[49].to.level, NoiseLevel::CLEAN);
+        assert_eq!(grid.clone().ending_clean(), grid);
+    }
+
+    #[test]
+    fn a_grid_that_climbs_is_refused() {
+        let (a, b) = (table().node(10).unwrap(), table().node(20).unwrap());
+        let error = TimeGrid::through(&[a, b]).unwrap_err();
+        assert!(matches!(error, ScheduleError::NotDescending { step: 0, .. }));
+        assert!(TimeGrid::uniform_time(&table(), 0).is_err());
+    }
+}

@@ -1,0 +1,91 @@
+//! libtorch tensors as states; the first axis is the batch, type and device are kept.
+
+use crate::{Batch, Draw, Elementwise, VectorSpace};
+use tch::{Kind, Tensor};
+
+impl VectorSpace for Tensor {
+    fn combine(terms: &[(f64, &Self)]) -> Self {
+        tweedie_torch_ext::linear_combination(terms)
+    }
+}
+
+impl Batch for Tensor {
+    fn batch_len(&self) -> usize {
+        self.size().first().map_or(1, |size| *size as usize)
+    }
+
+    fn item_len(&self) -> usize {
+        self.size().iter().skip(1).product::<i64>() as usize
+    }
+
+    fn scale_each(&self, factors: &[f64]) -> Self {
+        assert_eq!(factors.len(), self.batch_len(), "one factor for each sample");
+        let mut shape = vec![1; self.dim()];
+        shape[0] = factors.len() as i64;
+        let factors = Tensor::from_slice(factors).to_kind(self.kind()).to_device(self.device());
+        self * factors.view(shape.as_slice())
+    }
+
+    fn dot_each(&self, other: &Self) -> Vec<f64> {
+        assert_eq!(self.size(), other.size(), "states of different shapes");
+        let batch = self.size()[0];
+        let product =
+            (self.to_kind(Kind::Double) * other.to_kind(Kind::Double)).reshape([batch, -1]);
+        let sums = product.sum_dim_intlist([-1].as_slice(), false, Kind::Double);
+        Vec::try_from(sums).expect("one number a sample")
+    }
+
+    fn concat(parts: &[&Self]) -> Self {
+        Tensor::cat(parts, 0)
+    }
+
+    fn split(&self, sizes: &[usize]) -> Vec<Self> {
+        let sizes: Vec<i64> = sizes.iter().map(|size| *size as i64).collect();
+        self.split_with_sizes(&sizes, 0)
+    }
+}
+
+impl Elementwise for Tensor {
+    fn mul(&self, other: &Self) -> Self {
+        assert_eq!(self.size(), other.size(), "states of different shapes");
+        self * other
+    }
+
+    fn exp(&self) -> Self {
+        Tensor::exp(self)
+    }
+
+    fn clamp(&self, low: f64, high: f64) -> Self {
+        Tensor::clamp(self, low, high)
+    }
+}
+
+impl Draw for Tensor {
+    fn draw_like(like: &Self, next: &mut dyn FnMut() -> f64) -> Self {
+        let values = (0..like.numel()).map(|_| next());
+        let drawn = if like.kind() == Kind::Double {
+            Tensor::from_slice(&values.collect::<Vec<f64>>())
+        } else {
+            Tensor::from_slice(&values.map(|value| value as f32).collect::<Vec<f32>>())
+        };
+        drawn.reshape(like.size()).to_kind(like.kind()).to_device(like.device())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::conformance;
+    use tch::{Device, Kind, Tensor};
+
+    #[test]
+    fn tensors_conform() {
+        let zeros = |kind: Kind| {
+            move |shape: Vec<usize>| {
+                let shape: Vec<i64> = shape.into_iter().map(|size| size as i64).collect();
+                Tensor::zeros(shape.as_slice(), (kind, Device::Cpu))
+            }
+        };
+        conformance::check(&zeros(Kind::Double), 1e-12);
+        conformance::check(&zeros(Kind::Float), 1e-5);
+    }
+}

@@ -1,0 +1,66 @@
+//! What can go wrong in a network or a noise source while sampling.
+
+use thiserror::Error;
+
+/// A network that could not give a prediction.
+#[non_exhaustive]
+#[derive(Debug, Error)]
+pub enum ScoreError {
+    /// The number of times given is not the number of samples.
+    #[error("{times} times for a batch of {batch}, expected one for each sample")]
+    TimesMismatch {
+        /// Times given.
+        times: usize,
+        /// Samples in the batch.
+        batch: usize,
+    },
+    /// The number of conditions given is not the number of samples.
+    #[error("{conditions} conditions for a batch of {batch}, expected one for each sample")]
+    ConditionsMismatch {
+        /// Conditions given.
+        conditions: usize,
+        /// Samples in the batch.
+        batch: usize,
+    },
+    /// A class that the network was not trained on.
+    #[error("class {class} asked of a network with {classes} classes, expected 0 to {}", classes.saturating_sub(1))]
+    ClassOutOfRange {
+        /// The class asked for.
+        class: usize,
+        /// Number of classes of the network.
+        classes: usize,
+    },
+    /// An error of the network itself.
+    #[error("the network failed")]
+    Network(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// A noise source that could not give what was asked.
+#[non_exhaustive]
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum NoiseError {
+    /// A replay has no draw left.
+    #[error("the recording holds {recorded} draws, one more was asked for")]
+    Exhausted {
+        /// Number of draws in the recording.
+        recorded: usize,
+    },
+    /// A recorded draw has another size than the state it is asked for.
+    #[error("draw {index} of the recording holds {got} values, expected {expected}")]
+    SizeMismatch {
+        /// Position in the recording, from 0.
+        index: usize,
+        /// Values it holds.
+        got: usize,
+        /// Values asked for.
+        expected: usize,
+    },
+    /// A batch of another size than the source was made for.
+    #[error("a batch of {got} samples, expected {expected} (one stream of noise each)")]
+    BatchMismatch {
+        /// Samples in the batch.
+        got: usize,
+        /// Streams of the source.
+        expected: usize,
+    },
+}

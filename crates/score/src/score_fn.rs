@@ -1,0 +1,110 @@
+//! The estimate of the score that everything else is built on.
+
+use crate::{Batch, ScoreError, VectorSpace};
+use tweedie_schedules::{Prediction, TimePoint};
+
+/// The time of a batch: one for all while sampling, one each while training.
+#[derive(Clone, Copy, Debug)]
+pub enum Times<'a> {
+    /// All samples stand at the same time.
+    Shared(TimePoint),
+    /// Each sample stands at its own.
+    PerSample(&'a [TimePoint]),
+}
+
+impl Times<'_> {
+    /// The time of sample `index`.
+    ///
+    /// # Panics
+    /// When there are per-sample times and fewer than `index + 1` of them.
+    #[must_use]
+    pub fn of(&self, index: usize) -> TimePoint {
+        match self {
+            Self::Shared(point) => *point,
+            Self::PerSample(points) => points[index],
+        }
+    }
+
+    /// `a x + b y`, where the two coefficients depend on each sample's time.
+    ///
+    /// # Errors
+    /// When there are per-sample times of another number than samples.
+    pub fn combine<S: Batch>(
+        self,
+        coefficients: impl Fn(TimePoint) -> (f64, f64),
+        x: &S,
+        y: &S,
+    ) -> Result<S, ScoreError> {
+        match self {
+            Self::Shared(point) => {
+                let (a, b) = coefficients(point);
+                Ok(if a == 0.0 { S::combine(&[(b, y)]) } else { S::combine(&[(a, x), (b, y)]) })
+            }
+            Self::PerSample(points) => {
+                self.check(x.batch_len())?;
+                let (a, b): (Vec<_>, Vec<_>) = points.iter().map(|at| coefficients(*at)).unzip();
+                Ok(S::combine(&[(1.0, &x.scale_each(&a)), (1.0, &y.scale_each(&b))]))
+            }
+        }
+    }
+
+    /// # Errors
+    /// When there are per-sample times of another number than samples.
+    pub fn check(self, batch: usize) -> Result<(), ScoreError> {
+        match self {
+            Self::PerSample(points) if points.len() != batch => {
+                Err(ScoreError::TimesMismatch { times: points.len(), batch })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// An estimate of `grad log p_t`, in the form it was trained to give.
+pub trait ScoreFn<S: VectorSpace> {
+    /// What [`predict`](Self::predict) returns.
+    fn prediction(&self) -> Prediction;
+
+    /// The prediction for a batch `x` at its time; same shape as `x`.
+    ///
+    /// # Errors
+    /// Whatever the network fails with.
+    fn predict(&self, x: &S, at: Times<'_>) -> Result<S, ScoreError>;
+
+    /// The prediction and, from networks that learn it, the raw values that set the variance.
+    ///
+    /// # Errors
+    /// Whatever the network fails with.
+    fn predict_with_variance(&self, x: &S, at: Times<'_>) -> Result<(S, Option<S>), ScoreError> {
+        Ok((self.predict(x, at)?, None))
+    }
+
+    /// The estimate of the data, `E[x_0 | x_t]`.
+    ///
+    /// # Errors
+    /// Whatever the network fails with.
+    fn predict_data(&self, x: &S, at: Times<'_>) -> Result<S, ScoreError>
+    where
+        S: Batch,
+    {
+        let output = self.predict(x, at)?;
+        if self.prediction() == Prediction::Data {
+            return Ok(output);
+        }
+        at.combine(|point| self.prediction().convert(Prediction::Data, point.level), x, &output)
+    }
+}
+
+impl<S: VectorSpace, F: ScoreFn<S> + ?Sized> ScoreFn<S> for &F {
+    fn prediction(&self) -> Prediction {
+        (**self).prediction()
+    }
+
+    fn predict(&self, x: &S, at: Times<'_>) -> Result<S, ScoreError> {
+        (**self).predict(x, at)
+    }
+
+    fn predict_with_variance(&self, x: &S, at: Times<'_>) -> Result<(S, Option<S>), ScoreError> {
+        (**self).predict_with_variance(x, at)
+    }
+}

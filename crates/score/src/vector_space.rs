@@ -1,0 +1,63 @@
+//! What a sampler may do to a state.
+
+/// A state that can be combined linearly. The one operation every backend must have.
+pub trait VectorSpace: Sized + 'static {
+    /// `sum of coefficient * vector`, added from left to right.
+    ///
+    /// # Panics
+    /// When `terms` is empty or the shapes differ: nothing is ever broadcast.
+    fn combine(terms: &[(f64, &Self)]) -> Self;
+}
+
+/// A batch of samples stacked along the first axis.
+pub trait Batch: VectorSpace {
+    /// Number of samples.
+    fn batch_len(&self) -> usize;
+
+    /// Number of values in one sample.
+    fn item_len(&self) -> usize;
+
+    /// Each sample times its own factor.
+    ///
+    /// # Panics
+    /// When there is not one factor for each sample.
+    fn scale_each(&self, factors: &[f64]) -> Self;
+
+    /// Inner product of each sample with its counterpart.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    fn dot_each(&self, other: &Self) -> Vec<f64>;
+
+    /// Euclidean norm of each sample.
+    fn norm_each(&self) -> Vec<f64> {
+        self.dot_each(self).into_iter().map(f64::sqrt).collect()
+    }
+
+    /// Batches joined in order.
+    ///
+    /// # Panics
+    /// When `parts` is empty or the samples have different shapes.
+    fn concat(parts: &[&Self]) -> Self;
+
+    /// The batch cut into pieces of the given numbers of samples.
+    ///
+    /// # Panics
+    /// When the sizes do not add up to the batch.
+    fn split(&self, sizes: &[usize]) -> Vec<Self>;
+}
+
+/// Operations on single values: clipping, learned variances, masks.
+pub trait Elementwise: VectorSpace {
+    /// Product value by value.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    fn mul(&self, other: &Self) -> Self;
+
+    /// Exponential of each value.
+    fn exp(&self) -> Self;
+
+    /// Each value held within `[low, high]`.
+    fn clamp(&self, low: f64, high: f64) -> Self;
+}
