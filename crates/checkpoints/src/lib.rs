@@ -1,1 +1,46 @@
-//! 
+//! Weight files and training checkpoints, without libtorch.
+//!
+//! Three things live here:
+//! - [`TensorFile`] opens a safetensors file, checks its header against the file before anything is
+//!   allocated, and reads one tensor at a time; [`write_safetensors`] writes one deterministically.
+//! - [`CheckpointStore`] keeps the checkpoints of a run. A checkpoint is a folder
+//!   `step-0000500/` with weight files and a small `state.json` that lists them with their sizes and
+//!   sha256 sums. It is written under a temporary name, flushed to the disk and renamed, so that it
+//!   exists whole or not at all, whenever the process dies.
+//! - [`DiffusersFolder`] finds the configuration and weights in a folder saved by diffusers.
+//!
+//! ```
+//! use tweedie_checkpoints::{Dtype, OwnedTensor, TensorFile, write_safetensors};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let folder = std::env::temp_dir().join(format!("tweedie-doc-{}", std::process::id()));
+//! std::fs::create_dir_all(&folder)?;
+//! let path = folder.join("weights.safetensors");
+//! let bias = OwnedTensor::from_f32(&[2], &[0.5, -1.0])?;
+//! write_safetensors(&path, [("bias", bias)], &Default::default())?;
+//!
+//! let file = TensorFile::open(&path)?;
+//! assert_eq!(file.read_f32("bias")?, [0.5, -1.0]);
+//! # std::fs::remove_dir_all(folder)?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod diffusers;
+mod durable;
+mod error;
+mod staged;
+mod state;
+mod store;
+mod tensor_file;
+mod tensor_writer;
+
+pub use diffusers::DiffusersFolder;
+pub use durable::write_atomically;
+pub use error::CheckpointError;
+pub use safetensors::{Dtype, View};
+pub use staged::StagedCheckpoint;
+pub use state::{CheckpointState, FORMAT_VERSION, FileRecord};
+pub use store::{CheckpointStore, Found, StoredCheckpoint};
+pub use tensor_file::{TensorDescription, TensorFile};
+pub use tensor_writer::{OwnedTensor, write_safetensors};

@@ -1,0 +1,409 @@
+//! Reads safetensors files, one tensor at a time, checked before anything is allocated.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+
+use crate::CheckpointError;
+
+/// The format's own limit on the header's length.
+const HEADER_LIMIT: u64 = 100_000_000;
+
+/// What a file says about one of its tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorDescription {
+    /// The element type.
+    pub dtype: Dtype,
+    /// The shape, row-major.
+    pub shape: Vec<usize>,
+}
+
+/// An open safetensors file whose header has been checked against the file's length.
+#[derive(Debug)]
+pub struct TensorFile {
+    path: PathBuf,
+    file: Mutex<File>,
+    tensors: BTreeMap<String, TensorInfo>,
+    metadata: BTreeMap<String, String>,
+    data_start: u64,
+}
+
+impl TensorFile {
+    /// Opens the file and checks its header: valid JSON, ranges that cover the rest of the file
+    /// without gap or overlap, sizes that agree with shapes.
+    ///
+    /// # Errors
+    /// When the file cannot be read or one of those checks fails; the error names the file.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        let mut file = File::open(path).map_err(CheckpointError::io("open", path))?;
+        let length = file
+            .metadata()
+            .map_err(CheckpointError::io("read", path))?
+            .len();
+        let header = read_header(path, &mut file, length)?;
+        let data_start = 8 + header.len() as u64;
+        let parsed: Metadata =
+            serde_json::from_slice(&header).map_err(|source| CheckpointError::Header {
+                path: path.to_path_buf(),
+                source,
+            })?;
+        check_length(path, data_start + parsed.data_len() as u64, length)?;
+        let tensors = parsed
+            .tensors()
+            .into_iter()
+            .map(|(n, info)| (n, info.clone()))
+            .collect();
+        let metadata = parsed
+            .metadata()
+            .clone()
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
+        Ok(Self {
+            path: path.to_path_buf(),
+            file: Mutex::new(file),
+            tensors,
+            metadata,
+            data_start,
+        })
+    }
+
+    /// The file's path, as it was given.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// How many tensors the file holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.tensors.len()
+    }
+
+    /// Whether the file holds no tensor.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tensors.is_empty()
+    }
+
+    /// The free text entries of the header.
+    #[must_use]
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// Whether the file holds a tensor of this name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// Element type and shape of a tensor.
+    ///
+    /// # Errors
+    /// When the file holds no tensor of this name.
+    pub fn describe(&self, name: &str) -> Result<TensorDescription, CheckpointError> {
+        let info = self.info(name)?;
+        Ok(TensorDescription {
+            dtype: info.dtype,
+            shape: info.shape.clone(),
+        })
+    }
+
+    /// The tensor's bytes: little endian, row-major.
+    ///
+    /// # Errors
+    /// When the file holds no tensor of this name or cannot be read.
+    pub fn read(&self, name: &str) -> Result<Vec<u8>, CheckpointError> {
+        let (start, end) = self.info(name)?.data_offsets;
+        let mut bytes = vec![0; end - start];
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.seek(SeekFrom::Start(self.data_start + start as u64))
+            .and_then(|_| file.read_exact(&mut bytes))
+            .map_err(CheckpointError::io("read", &self.path))?;
+        Ok(bytes)
+    }
+
+    /// The bytes of a tensor that must have this element type and shape.
+    ///
+    /// # Errors
+    /// When the tensor is missing, or has another type or shape.
+    pub fn read_expecting(
+        &self,
+        name: &str,
+        dtype: Dtype,
+        shape: &[usize],
+    ) -> Result<Vec<u8>, CheckpointError> {
+        let info = self.info(name)?;
+        self.check_dtype(name, info, dtype)?;
+        if info.shape != shape {
+            return Err(CheckpointError::WrongShape {
+                path: self.path.clone(),
+                name: name.to_owned(),
+                expected: shape.to_vec(),
+                actual: info.shape.clone(),
+            });
+        }
+        self.read(name)
+    }
+
+    /// The values of a tensor of type F32, row-major.
+    ///
+    /// # Errors
+    /// When the tensor is missing or of another type.
+    pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
+        self.check_dtype(name, self.info(name)?, Dtype::F32)?;
+        let bytes = self.read(name)?;
+        Ok(bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|chunk| f32::from_le_bytes(*chunk))
+            .collect())
+    }
+
+    /// The values of a tensor of type I64, row-major.
+    ///
+    /// # Errors
+    /// When the tensor is missing or of another type.
+    pub fn read_i64(&self, name: &str) -> Result<Vec<i64>, CheckpointError> {
+        self.check_dtype(name, self.info(name)?, Dtype::I64)?;
+        let bytes = self.read(name)?;
+        Ok(bytes
+            .as_chunks()
+            .0
+            .iter()
+            .map(|chunk| i64::from_le_bytes(*chunk))
+            .collect())
+    }
+
+    fn info(&self, name: &str) -> Result<&TensorInfo, CheckpointError> {
+        self.tensors
+            .get(name)
+            .ok_or_else(|| CheckpointError::MissingTensor {
+                path: self.path.clone(),
+                name: name.to_owned(),
+            })
+    }
+
+    fn check_dtype(
+        &self,
+        name: &str,
+        info: &TensorInfo,
+        expected: Dtype,
+    ) -> Result<(), CheckpointError> {
+        if info.dtype == expected {
+            return Ok(());
+        }
+        Err(CheckpointError::WrongDtype {
+            path: self.path.clone(),
+            name: name.to_owned(),
+            expected,
+            actual: info.dtype,
+        })
+    }
+}
+
+/// The header's bytes, read only after its claimed length has been held against the file's.
+fn read_header(path: &Path, file: &mut File, length: u64) -> Result<Vec<u8>, CheckpointError> {
+    check_reaches(path, 8, length)?;
+    let mut claimed = [0; 8];
+    file.read_exact(&mut claimed)
+        .map_err(CheckpointError::io("read", path))?;
+    let claimed = u64::from_le_bytes(claimed);
+    if claimed > HEADER_LIMIT {
+        let path = path.to_path_buf();
+        return Err(CheckpointError::HeaderTooLarge {
+            path,
+            claimed,
+            limit: HEADER_LIMIT,
+        });
+    }
+    check_reaches(path, 8 + claimed, length)?;
+    let mut header = Vec::new();
+    file.take(claimed)
+        .read_to_end(&mut header)
+        .map_err(CheckpointError::io("read", path))?;
+    Ok(header)
+}
+
+fn check_reaches(path: &Path, expected: u64, actual: u64) -> Result<(), CheckpointError> {
+    if actual >= expected {
+        return Ok(());
+    }
+    Err(CheckpointError::Truncated {
+        path: path.to_path_buf(),
+        expected,
+        actual,
+    })
+}
+
+fn check_length(path: &Path, expected: u64, actual: u64) -> Result<(), CheckpointError> {
+    check_reaches(path, expected, actual)?;
+    if actual == expected {
+        return Ok(());
+    }
+    Err(CheckpointError::TrailingBytes {
+        path: path.to_path_buf(),
+        expected,
+        actual,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{OwnedTensor, write_safetensors};
+
+    fn example(folder: &Path) -> PathBuf {
+        let path = folder.join("weights.safetensors");
+        let tensors = [
+            (
+                "w",
+                OwnedTensor::from_f32(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap(),
+            ),
+            ("step", OwnedTensor::from_i64(&[1], &[-3]).unwrap()),
+        ];
+        let metadata = [("format".to_owned(), "pt".to_owned())]
+            .into_iter()
+            .collect();
+        write_safetensors(&path, tensors, &metadata).unwrap();
+        path
+    }
+
+    /// A file with this header and `data` zero bytes after it.
+    fn with_header(folder: &Path, header: &str, data: usize) -> PathBuf {
+        let path = folder.join("hand-made.safetensors");
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.resize(bytes.len() + data, 0);
+        std::fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    #[track_caller]
+    fn check_refused(path: &Path, says: &str) {
+        let message = TensorFile::open(path).unwrap_err().to_string();
+        assert!(message.contains(says), "{message}");
+        assert!(
+            message.contains(path.to_str().unwrap()),
+            "does not name the file: {message}"
+        );
+    }
+
+    #[test]
+    fn tensors_come_back_as_they_were_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = TensorFile::open(&example(folder.path())).unwrap();
+        assert_eq!(file.names().collect::<Vec<_>>(), ["step", "w"]);
+        assert_eq!(file.describe("w").unwrap().shape, [2, 3]);
+        assert_eq!(file.read_f32("w").unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+        assert_eq!(file.read_i64("step").unwrap(), [-3]);
+        assert_eq!(file.metadata()["format"], "pt");
+    }
+
+    #[test]
+    fn every_truncation_is_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = example(folder.path());
+        let bytes = std::fs::read(&path).unwrap();
+        for length in 0..bytes.len() {
+            std::fs::write(&path, &bytes[..length]).unwrap();
+            check_refused(&path, "truncated");
+        }
+    }
+
+    #[test]
+    fn trailing_bytes_are_reported() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = example(folder.path());
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes.push(0);
+        std::fs::write(&path, bytes).unwrap();
+        check_refused(&path, "accounts for");
+    }
+
+    #[test]
+    fn an_absurd_header_length_allocates_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("absurd");
+        std::fs::write(&path, u64::MAX.to_le_bytes()).unwrap();
+        check_refused(&path, "claims a header of 18446744073709551615 bytes");
+    }
+
+    #[test]
+    fn absurd_shapes_and_ranges_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let huge = r#"{"a":{"dtype":"F32","shape":[9223372036854775807,4],"data_offsets":[0,8]}}"#;
+        check_refused(
+            &with_header(folder.path(), huge, 8),
+            "invalid safetensors header",
+        );
+        let far = r#"{"a":{"dtype":"U8","shape":[576460752303423488],"data_offsets":[0,576460752303423488]}}"#;
+        check_refused(&with_header(folder.path(), far, 8), "truncated");
+    }
+
+    #[test]
+    fn overlapping_ranges_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let overlap = r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#;
+        check_refused(
+            &with_header(folder.path(), overlap, 6),
+            "invalid offset for tensor `b`",
+        );
+    }
+
+    #[test]
+    fn text_that_is_no_header_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        check_refused(
+            &with_header(folder.path(), "not json", 0),
+            "invalid safetensors header",
+        );
+    }
+
+    #[test]
+    fn wrong_types_shapes_and_names_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = TensorFile::open(&example(folder.path())).unwrap();
+        let message = file.read_f32("step").unwrap_err().to_string();
+        assert!(
+            message.contains("`step`") && message.contains("is I64, expected F32"),
+            "{message}"
+        );
+        let message = file
+            .read_expecting("w", Dtype::F32, &[3, 2])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("has shape [2, 3], expected [3, 2]"),
+            "{message}"
+        );
+        let message = file.read("v").unwrap_err().to_string();
+        assert!(message.contains("holds no tensor `v`"), "{message}");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("noise");
+            std::fs::write(&path, bytes).unwrap();
+            if let Ok(file) = TensorFile::open(&path) {
+                prop_assert!(file.is_empty());
+            }
+        }
+    }
+}
