@@ -16,21 +16,33 @@
 //! ```
 
 mod batch;
+mod cifar;
 mod dataset;
 mod digits;
 mod error;
+mod folder;
+mod grid;
 mod idx;
+mod info;
+mod open;
 mod padding;
+mod png;
 mod scaling;
 mod shuffle;
 mod splits;
 mod stream;
 
 pub use batch::{Batch, BatchMaker, BatchOptions};
+pub use cifar::{Cifar, read_cifar, read_cifar_file};
 pub use dataset::Dataset;
 pub use digits::{digits, digits_splits};
 pub use error::DatasetError;
+pub use folder::read_folder;
+pub use grid::{GridLayout, contact_sheet, grid};
 pub use idx::read_idx;
+pub use info::Info;
+pub use open::{OpenOptions, open};
+pub use png::save_png;
 pub use scaling::{dequantize, level_of_interval, nearest_level, picture_byte, scale, to_picture};
 pub use shuffle::epoch_order;
 pub use splits::Splits;

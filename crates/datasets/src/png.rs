@@ -1,0 +1,71 @@
+//! Pictures on disk, whole or not at all.
+
+use std::{
+    io::{Cursor, Write},
+    path::Path,
+};
+
+use image::{ImageFormat, RgbImage};
+use tempfile::NamedTempFile;
+
+use crate::error::DatasetError;
+
+/// Writes a picture as PNG: under a temporary name beside `path`, then renamed, so that `path` never
+/// holds half a picture. Missing folders are made.
+///
+/// # Errors
+/// When the folder or file cannot be written.
+pub fn save_png(picture: &RgbImage, path: &Path) -> Result<(), DatasetError> {
+    let failed = |source| DatasetError::Write { path: path.to_path_buf(), source };
+    let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut bytes = Cursor::new(Vec::new());
+    picture
+        .write_to(&mut bytes, ImageFormat::Png)
+        .map_err(|source| DatasetError::Encode { path: path.to_path_buf(), source })?;
+    file.write_all(bytes.get_ref()).map_err(failed)?;
+    readable_by_all(&file).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// A temporary file is its owner's alone; a picture is an ordinary file.
+fn readable_by_all(file: &NamedTempFile) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use image::Rgb;
+
+    use super::*;
+
+    #[test]
+    fn a_picture_replaces_an_older_one_and_leaves_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("made/on/the/way.png");
+        for value in [1, 2] {
+            save_png(&RgbImage::from_pixel(3, 2, Rgb([value, 5, 9])), &path).unwrap();
+            let read = image::open(&path).unwrap().into_rgb8();
+            assert_eq!((read.dimensions(), read.get_pixel(2, 1)), ((3, 2), &Rgb([value, 5, 9])));
+        }
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        let path = folder.path().join("file/picture.png");
+        let error = save_png(&RgbImage::new(1, 1), &path).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot write {}: ", path.display())), "{error}");
+    }
+}
