@@ -22,6 +22,8 @@
 //! Sampling time runs downward: an interval's `from` is its noisier end, `to` its cleaner one.
 
 mod betas;
+#[cfg(doctest)]
+mod derivations;
 mod error;
 mod grid;
 mod interval;
