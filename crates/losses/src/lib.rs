@@ -7,6 +7,8 @@
 //!
 //! Feature `tch` adds the reduction on libtorch tensors.
 
+#[cfg(doctest)]
+mod derivations;
 mod distance;
 mod error;
 mod forward;

@@ -1,0 +1,7 @@
+//! The derivation pages of this crate, compiled as doctests.
+
+#[doc = include_str!("../../../docs/derivations/ancestral-sampling.md")]
+struct AncestralSampling;
+
+#[doc = include_str!("../../../docs/derivations/ddim.md")]
+struct DdimDerivation;
