@@ -1,0 +1,112 @@
+//! Samplers against closed forms: normal and mixture data with the exact score.
+
+#[path = "oracle/gaussian.rs"]
+mod gaussian;
+#[path = "oracle/mixture.rs"]
+mod mixture;
+
+use gaussian::Gaussian;
+use mixture::Mixture;
+use ndarray::{ArrayD, IxDyn, arr1};
+use tweedie_samplers::{Ancestral, Ddim, OneStep, Solver, Variance, sample};
+use tweedie_schedules::{DiscreteTable, NoiseLevel, TimeGrid};
+use tweedie_score::{NoiseSource, Replay, Seeded};
+
+type State = ArrayD<f64>;
+
+fn grid(steps: usize) -> (TimeGrid, NoiseLevel, NoiseLevel) {
+    let table = DiscreteTable::linear(1000, 1e-4, 0.02).unwrap();
+    let grid = TimeGrid::uniform_lambda(&table, steps).unwrap();
+    let end = grid.intervals()[steps - 1].to.level;
+    (grid.clone(), grid.start().level, end)
+}
+
+fn stochastic() -> [(&'static str, Box<dyn Solver<State>>); 4] {
+    let ancestral = |variance| Box::new(OneStep(Ancestral { variance }));
+    [
+        ("DDIM at eta 0.5", Box::new(OneStep(Ddim::new(0.5).unwrap()))),
+        ("DDIM at eta 1", Box::new(OneStep(Ddim::new(1.0).unwrap()))),
+        ("ancestral, small variance", ancestral(Variance::FixedSmall)),
+        ("ancestral, large variance", ancestral(Variance::FixedLarge)),
+    ]
+}
+
+/// Measured orders between neighbouring runs of which each takes twice the steps of the one before.
+#[track_caller]
+fn check_order(errors: &[f64], declared: f64) {
+    for pair in errors.windows(2) {
+        let order = (pair[0] / pair[1]).log2();
+        assert!((order - declared).abs() < 0.15, "order {order}, errors {errors:?}");
+    }
+}
+
+#[test]
+fn ddim_follows_the_flow_of_normal_data_at_first_order() {
+    let data = Gaussian { mean: 0.3, deviation: 0.5 };
+    let errors = [64, 128, 256, 512].map(|steps| {
+        let (grid, noisy, clean) = grid(steps);
+        // the state keeps its place in the distribution: 1.2 deviations above the mean
+        let place = |level: NoiseLevel| level.alpha * data.mean + 1.2 * data.spread(level);
+        let start = arr1(&[place(noisy)]).into_dyn();
+        let solver = OneStep(Ddim::new(0.0).unwrap());
+        let end = sample(&solver, &data, &grid, start, &mut Replay::new([])).unwrap();
+        (end[0] - place(clean)).abs()
+    });
+    check_order(&errors, 1.0);
+}
+
+#[test]
+fn ddim_carries_quantiles_of_a_mixture_to_quantiles_at_first_order() {
+    // in one dimension paths of the flow cannot cross, so the share of data below a state is kept
+    for share in [0.05, 0.28, 0.8] {
+        let errors = [128, 256, 512, 1024].map(|steps| {
+            let (grid, noisy, clean) = grid(steps);
+            let start = arr1(&[Mixture::quantile(share, noisy)]).into_dyn();
+            let solver = OneStep(Ddim::new(0.0).unwrap());
+            let end = sample(&solver, &Mixture, &grid, start, &mut Replay::new([])).unwrap();
+            (end[0] - Mixture::quantile(share, clean)).abs()
+        });
+        check_order(&errors, 1.0);
+    }
+}
+
+#[test]
+fn the_mean_of_normal_data_is_kept_exactly_by_every_method() {
+    let data = Gaussian { mean: -0.7, deviation: 0.4 };
+    let (grid, noisy, clean) = grid(10);
+    for (name, solver) in stochastic() {
+        let start = arr1(&[noisy.alpha * data.mean]).into_dyn();
+        let mut still = Replay::new(vec![vec![0.0]; 10]);
+        let end = sample(solver.as_ref(), &data, &grid, start, &mut still).unwrap();
+        assert!((end[0] - clean.alpha * data.mean).abs() < 1e-12, "{name}: {}", end[0]);
+    }
+}
+
+#[test]
+fn stochastic_methods_reach_the_moments_of_a_mixture() {
+    // n = 20 000 samples, seed 1, 800 steps. Mean, variance and share of the left part are held to
+    // 4 standard errors; the discretization adds less than one (it falls with the number of steps).
+    let (count, sigmas) = (20_000, 4.0);
+    let (grid, noisy, clean) = grid(800);
+    let (mean, variance) = (Mixture::mean(clean), Mixture::central_moment(2, clean));
+    let fourth = Mixture::central_moment(4, clean);
+    let left = Mixture::share_below(-0.2, clean);
+    let root = (count as f64).sqrt();
+    for (name, solver) in stochastic() {
+        let mut noise = Seeded::new(1);
+        let z: State = noise.normal_like(&ArrayD::zeros(IxDyn(&[1, count]))).unwrap();
+        let start = z.mapv(|z| Mixture::mean(noisy) + z * Mixture::central_moment(2, noisy).sqrt());
+        let x = sample(solver.as_ref(), &Mixture, &grid, start, &mut noise).unwrap();
+        let measured = x.mean().unwrap();
+        let spread = x.mapv(|x| (x - measured).powi(2)).mean().unwrap();
+        let share = x.iter().filter(|x| **x < -0.2).count() as f64 / count as f64;
+        for (what, got, expected, deviation) in [
+            ("mean", measured, mean, variance.sqrt()),
+            ("variance", spread, variance, (fourth - variance.powi(2)).sqrt()),
+            ("share", share, left, (left * (1.0 - left)).sqrt()),
+        ] {
+            let off = (got - expected) / (deviation / root);
+            assert!(off.abs() < sigmas, "{name}: {what} is {got}, {off} standard errors off");
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! The sampler table of the docs against the code: order, evaluations and noise are measured.
+
+#[path = "oracle/gaussian.rs"]
+mod gaussian;
+
+use gaussian::Gaussian;
+use ndarray::{ArrayD, IxDyn};
+use std::cell::Cell;
+use tweedie_samplers::{Ancestral, Ddim, OneStep, Solver, Variance, sample};
+use tweedie_schedules::{DiscreteTable, Prediction, TimeGrid};
+use tweedie_score::{Replay, ScoreError, ScoreFn, Times};
+
+type State = ArrayD<f64>;
+
+const TABLE: &str = include_str!("../../../docs/samplers-table.md");
+const STEPS: [usize; 4] = [64, 128, 256, 512];
+
+/// Every method of the library, by the name its row has.
+fn methods() -> Vec<(&'static str, Box<dyn Solver<State>>)> {
+    let ancestral = |variance| Box::new(OneStep(Ancestral { variance }));
+    vec![
+        ("`Ddim`, `eta = 0`", Box::new(OneStep(Ddim::new(0.0).unwrap()))),
+        ("`Ddim`, `0 < eta <= 1`", Box::new(OneStep(Ddim::new(0.6).unwrap()))),
+        ("`Ancestral`, `FixedSmall`", ancestral(Variance::FixedSmall)),
+        ("`Ancestral`, `FixedLarge`", ancestral(Variance::FixedLarge)),
+    ]
+}
+
+/// What a row declares.
+#[derive(Debug)]
+struct Row {
+    method: String,
+    order: f64,
+    evaluations: usize,
+    stochastic: bool,
+}
+
+/// The rows of the first table of the page.
+fn rows() -> Vec<Row> {
+    let lines = TABLE.lines().skip_while(|line| !line.starts_with("| method |")).skip(2);
+    let row = |line: &str| {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        assert_eq!(cells.len(), 6, "cells of {line}");
+        assert!(!cells[1].is_empty() && !cells[5].is_empty(), "empty cell in {line}");
+        Row {
+            method: cells[0].to_owned(),
+            order: cells[2].parse().expect("an order"),
+            evaluations: cells[3].parse().expect("a number of evaluations"),
+            stochastic: match cells[4] {
+                "yes" => true,
+                "no" => false,
+                other => panic!("stochastic is '{other}', expected 'yes' or 'no'"),
+            },
+        }
+    };
+    lines.take_while(|line| line.starts_with('|')).map(row).collect()
+}
+
+/// The exact score of normal data, counting how often it is asked.
+struct Counted {
+    data: Gaussian,
+    calls: Cell<usize>,
+}
+
+impl ScoreFn<State> for Counted {
+    fn prediction(&self) -> Prediction {
+        self.data.prediction()
+    }
+
+    fn predict(&self, x: &State, at: Times<'_>) -> Result<State, ScoreError> {
+        self.calls.set(self.calls.get() + 1);
+        self.data.predict(x, at)
+    }
+}
+
+/// What one run shows.
+struct Measured {
+    error: f64,
+    calls: usize,
+    draws: usize,
+}
+
+fn grid(steps: usize) -> TimeGrid {
+    let table = DiscreteTable::linear(1000, 1e-4, 0.02).unwrap();
+    TimeGrid::uniform_lambda(&table, steps).unwrap()
+}
+
+/// The error of the final standard deviation, free of chance.
+///
+/// Everything is linear, so the state is kept as a vector with one axis for the starting noise and
+/// one for each draw: the squared length of the result is the variance a random run would have.
+fn run(solver: &dyn Solver<State>, steps: usize) -> Measured {
+    let grid = grid(steps);
+    let data = Gaussian { mean: 0.0, deviation: 0.5 };
+    let axis = |index: usize| {
+        let mut values = vec![0.0; steps + 1];
+        values[index] = 1.0;
+        values
+    };
+    let score = Counted { data, calls: Cell::new(0) };
+    let start = State::from_shape_vec(IxDyn(&[1, steps + 1]), axis(0)).unwrap()
+        * data.spread(grid.start().level);
+    let mut noise = Replay::new((1..=steps).map(axis));
+    let end = sample(solver, &score, &grid, start, &mut noise).unwrap();
+    let deviation = end.iter().map(|value| value * value).sum::<f64>().sqrt();
+    let exact = data.spread(grid.intervals()[steps - 1].to.level);
+    Measured {
+        error: (deviation - exact).abs(),
+        calls: score.calls.get(),
+        draws: steps - noise.remaining(),
+    }
+}
+
+#[test]
+fn every_method_has_a_row_and_every_row_a_method() {
+    let mut documented: Vec<_> = rows().into_iter().map(|row| row.method).collect();
+    let mut known: Vec<_> = methods().into_iter().map(|(name, _)| name.to_owned()).collect();
+    documented.sort();
+    known.sort();
+    assert_eq!(documented, known);
+}
+
+#[test]
+fn order_evaluations_and_noise_are_as_declared() {
+    for (name, solver) in methods() {
+        let row = rows().into_iter().find(|row| row.method == name).expect(name);
+        let runs = STEPS.map(|steps| run(solver.as_ref(), steps));
+        for pair in runs.windows(2) {
+            let order = (pair[0].error / pair[1].error).log2();
+            assert!((order - row.order).abs() < 0.15, "{name}: measured order {order}");
+        }
+        for (steps, run) in STEPS.into_iter().zip(&runs) {
+            let planned = solver.evaluations(&grid(steps)).unwrap();
+            assert_eq!(planned, row.evaluations * steps, "{name}: evaluations as planned");
+            assert_eq!(run.calls, planned, "{name}: evaluations made");
+            assert_eq!(run.draws, if row.stochastic { steps } else { 0 }, "{name}: draws of noise");
+        }
+    }
+}
