@@ -333,6 +333,28 @@ pub enum DatasetError {
         /// The published sum.
         expected: String,
     },
+    /// A file of the name to be fetched is there, but is not the published one.
+    #[error(
+        "{} is already there but is another file (sha256 {got}, expected {expected}): remove it, \
+         or fetch to another folder",
+        path.display()
+    )]
+    InTheWay {
+        /// The file.
+        path: PathBuf,
+        /// Its sum.
+        got: String,
+        /// The published sum.
+        expected: String,
+    },
+    /// An archive could not be unpacked.
+    #[error("cannot unpack {}: {source}", path.display())]
+    Unpack {
+        /// The archive.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// Not the name of a set that can be fetched.
     #[error("there is no set `{name}` to fetch, expected mnist, fashion-mnist or cifar10")]
     UnknownSet {
