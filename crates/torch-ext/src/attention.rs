@@ -12,7 +12,6 @@ use crate::ffi;
 ///
 /// # Panics
 /// If the shapes or kinds differ.
-#[must_use]
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
     // SAFETY: the tensors live through the call; libtorch checks their shapes.
     ffi::expect(ffi::tensor("attention", |out| unsafe {

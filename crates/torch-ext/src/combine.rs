@@ -10,7 +10,6 @@ use crate::ffi;
 ///
 /// # Panics
 /// If there are no terms, if two shapes differ (nothing is broadcast), or if devices differ.
-#[must_use]
 pub fn linear_combination(terms: &[(f64, &Tensor)]) -> Tensor {
     let (_, first) = terms.first().expect("a linear combination needs at least one term");
     let shape = first.size();
@@ -33,7 +32,6 @@ pub fn linear_combination(terms: &[(f64, &Tensor)]) -> Tensor {
 ///
 /// # Panics
 /// If the shapes do not broadcast to that of `a`.
-#[must_use]
 pub fn add_reusing(mut a: Tensor, b: &Tensor) -> Tensor {
     // SAFETY: both tensors live through the call.
     ffi::expect(ffi::tensor("add_reusing", |out| unsafe {

@@ -17,7 +17,6 @@ pub enum MemoryFormat {
 ///
 /// # Panics
 /// If `x` is not 4-dimensional and channels-last is asked for.
-#[must_use]
 pub fn to_format(x: &Tensor, format: MemoryFormat) -> Tensor {
     let channels_last = i32::from(format == MemoryFormat::ChannelsLast);
     // SAFETY: the tensor lives through the call.

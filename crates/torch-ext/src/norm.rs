@@ -38,7 +38,6 @@ pub struct GroupNorm<'a> {
 ///
 /// # Panics
 /// If the shapes do not fit.
-#[must_use]
 pub fn group_norm(
     x: &Tensor,
     norm: GroupNorm<'_>,

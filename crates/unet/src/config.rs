@@ -1,0 +1,369 @@
+//! The configuration of a network, in the words of diffusers' `config.json`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ActivationFunction, UNetError};
+
+/// A level on the way down, `down_block_types`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DownBlockType {
+    /// Residual blocks.
+    #[serde(rename = "DownBlock2D")]
+    Down,
+    /// Residual blocks with attention behind each.
+    #[serde(rename = "AttnDownBlock2D")]
+    AttnDown,
+}
+
+/// A level on the way up, `up_block_types`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum UpBlockType {
+    /// Residual blocks.
+    #[serde(rename = "UpBlock2D")]
+    Up,
+    /// Residual blocks with attention behind each.
+    #[serde(rename = "AttnUpBlock2D")]
+    AttnUp,
+}
+
+/// The middle, `mid_block_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MidBlockType {
+    /// Residual block, attention, residual block.
+    UNetMidBlock2D,
+}
+
+/// How time is embedded, `time_embedding_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TimeEmbedding {
+    /// Sines and cosines.
+    Positional,
+}
+
+/// What class labels go through where it is not a table, `class_embed_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassEmbedding {
+    /// The features of time and two linear layers.
+    Timestep,
+    /// Nothing: labels are vectors as wide as the embedding.
+    Identity,
+}
+
+/// How a residual block is told the time, `resnet_time_scale_shift`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeScaleShift {
+    /// Added before the second norm.
+    Default,
+    /// As factor and summand after the second norm.
+    ScaleShift,
+}
+
+/// How levels with attention change the size, `downsample_type` and `upsample_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Resampling {
+    /// A convolution; other levels always use it.
+    Conv,
+    /// A residual block.
+    Resnet,
+}
+
+/// Everything a [`UNet`](crate::UNet) is built from. Fields are diffusers', and so are the defaults.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UNetConfig {
+    /// Height and width it was trained on, for information.
+    pub sample_size: Option<serde_json::Value>,
+    /// Channels of the input.
+    pub in_channels: i64,
+    /// Channels of the output.
+    pub out_channels: i64,
+    /// Whether the input x in [0, 1] becomes 2 x - 1 first.
+    pub center_input_sample: bool,
+    /// How time is embedded.
+    pub time_embedding_type: TimeEmbedding,
+    /// Width of the embedding; `None`: four times the first of `block_out_channels`.
+    pub time_embedding_dim: Option<i64>,
+    /// Subtracted from the number of frequencies in their exponent.
+    pub freq_shift: f64,
+    /// Whether cosines come before sines.
+    pub flip_sin_to_cos: bool,
+    /// Levels on the way down.
+    pub down_block_types: Vec<DownBlockType>,
+    /// The middle, if there is one.
+    pub mid_block_type: Option<MidBlockType>,
+    /// Levels on the way up, the deepest first.
+    pub up_block_types: Vec<UpBlockType>,
+    /// Channels of every level.
+    pub block_out_channels: Vec<i64>,
+    /// Residual blocks of a level on the way down; going up there is one more.
+    pub layers_per_block: usize,
+    /// The middle divides every sum of two branches by this.
+    pub mid_block_scale_factor: f64,
+    /// Padding of the downsampling convolution: 1 on all sides, or 0 for one row and column below
+    /// and right.
+    pub downsample_padding: i64,
+    /// How levels with attention halve the size.
+    pub downsample_type: Resampling,
+    /// How levels with attention double the size.
+    pub upsample_type: Resampling,
+    /// Probability of dropping an activation in training.
+    pub dropout: f64,
+    /// Non-linearity of the residual blocks.
+    pub act_fn: ActivationFunction,
+    /// Channels of an attention head; `None`: one head of all channels.
+    pub attention_head_dim: Option<i64>,
+    /// Groups of a norm; `None`: a quarter of its channels, at most 32.
+    pub norm_num_groups: Option<i64>,
+    /// Groups of the norm before the middle attention, where they differ.
+    pub attn_norm_num_groups: Option<i64>,
+    /// Added to the variance in every norm.
+    pub norm_eps: f64,
+    /// How a residual block is told the time.
+    pub resnet_time_scale_shift: TimeScaleShift,
+    /// Whether the middle has attention.
+    pub add_attention: bool,
+    /// What class labels go through where it is not a table.
+    pub class_embed_type: Option<ClassEmbedding>,
+    /// Rows of the table of class embeddings.
+    pub num_class_embeds: Option<i64>,
+    /// Rows of a table of time embeddings, which is not supported; for information.
+    pub num_train_timesteps: Option<i64>,
+}
+
+impl Default for UNetConfig {
+    fn default() -> Self {
+        use DownBlockType::{AttnDown, Down};
+        use UpBlockType::{AttnUp, Up};
+        Self {
+            sample_size: None,
+            in_channels: 3,
+            out_channels: 3,
+            center_input_sample: false,
+            time_embedding_type: TimeEmbedding::Positional,
+            time_embedding_dim: None,
+            freq_shift: 0.0,
+            flip_sin_to_cos: true,
+            down_block_types: vec![Down, AttnDown, AttnDown, AttnDown],
+            mid_block_type: Some(MidBlockType::UNetMidBlock2D),
+            up_block_types: vec![AttnUp, AttnUp, AttnUp, Up],
+            block_out_channels: vec![224, 448, 672, 896],
+            layers_per_block: 2,
+            mid_block_scale_factor: 1.0,
+            downsample_padding: 1,
+            downsample_type: Resampling::Conv,
+            upsample_type: Resampling::Conv,
+            dropout: 0.0,
+            act_fn: ActivationFunction::Silu,
+            attention_head_dim: Some(8),
+            norm_num_groups: Some(32),
+            attn_norm_num_groups: None,
+            norm_eps: 1e-5,
+            resnet_time_scale_shift: TimeScaleShift::Default,
+            add_attention: true,
+            class_embed_type: None,
+            num_class_embeds: None,
+            num_train_timesteps: None,
+        }
+    }
+}
+
+impl UNetConfig {
+    /// Reads diffusers' `config.json`. Keys that begin with an underscore are notes of diffusers.
+    ///
+    /// # Errors
+    /// If it is no JSON object, is of another class, has a key or value that is not supported, or a
+    /// value out of range; the error names the key, the value and what is allowed.
+    pub fn from_json(text: &str) -> Result<Self, UNetError> {
+        let root = |source| UNetError::Config { key: ".".to_owned(), source };
+        let mut values: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(text).map_err(root)?;
+        if let Some(class) = values.get("_class_name").filter(|class| *class != "UNet2DModel") {
+            return Err(UNetError::Class { class: class.as_str().unwrap_or("?").to_owned() });
+        }
+        values.retain(|key, _| !key.starts_with('_'));
+        let config: Self = serde_path_to_error::deserialize(serde_json::Value::Object(values))
+            .map_err(|error| UNetError::Config {
+                key: error.path().to_string(),
+                source: error.into_inner(),
+            })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks ranges and that the lists go together; the norms' groups are checked when building.
+    ///
+    /// # Errors
+    /// The first value that is out of range.
+    pub fn check(&self) -> Result<(), UNetError> {
+        let levels = self.block_out_channels.len();
+        let half = self.block_out_channels.first().map_or(0, |c| c / 2) as f64;
+        let lengths = format!("{levels} entries, one for each of block_out_channels");
+        let list = |list: &dyn std::fmt::Debug| format!("{list:?}");
+        let positive = |value: Option<i64>| value.is_none_or(|value| value > 0);
+        let optional = |value: Option<i64>| value.map_or("null".to_owned(), |v| v.to_string());
+        let checks = [
+            (self.in_channels > 0, "in_channels", self.in_channels.to_string(), "at least 1"),
+            (self.out_channels > 0, "out_channels", self.out_channels.to_string(), "at least 1"),
+            (
+                levels > 0 && levels < 32 && self.block_out_channels.iter().all(|c| *c > 1),
+                "block_out_channels",
+                list(&self.block_out_channels),
+                "1 to 31 numbers of at least 2",
+            ),
+            (
+                self.down_block_types.len() == levels,
+                "down_block_types",
+                list(&self.down_block_types),
+                &lengths,
+            ),
+            (
+                self.up_block_types.len() == levels,
+                "up_block_types",
+                list(&self.up_block_types),
+                &lengths,
+            ),
+            (
+                self.layers_per_block > 0,
+                "layers_per_block",
+                self.layers_per_block.to_string(),
+                "at least 1",
+            ),
+            (
+                self.mid_block_scale_factor.is_finite() && self.mid_block_scale_factor != 0.0,
+                "mid_block_scale_factor",
+                self.mid_block_scale_factor.to_string(),
+                "a finite number other than 0",
+            ),
+            (
+                matches!(self.downsample_padding, 0 | 1),
+                "downsample_padding",
+                self.downsample_padding.to_string(),
+                "0 or 1",
+            ),
+            (
+                (0.0..1.0).contains(&self.dropout),
+                "dropout",
+                self.dropout.to_string(),
+                "a number in [0, 1)",
+            ),
+            (
+                self.norm_eps.is_finite() && self.norm_eps >= 0.0,
+                "norm_eps",
+                self.norm_eps.to_string(),
+                "a finite number, at least 0",
+            ),
+            (
+                self.freq_shift.is_finite() && self.freq_shift < half,
+                "freq_shift",
+                self.freq_shift.to_string(),
+                "less than half of block_out_channels[0]",
+            ),
+            (
+                positive(self.attention_head_dim),
+                "attention_head_dim",
+                optional(self.attention_head_dim),
+                "null or at least 1",
+            ),
+            (
+                positive(self.norm_num_groups),
+                "norm_num_groups",
+                optional(self.norm_num_groups),
+                "null or at least 1",
+            ),
+            (
+                positive(self.attn_norm_num_groups),
+                "attn_norm_num_groups",
+                optional(self.attn_norm_num_groups),
+                "null or at least 1",
+            ),
+            (
+                positive(self.num_class_embeds),
+                "num_class_embeds",
+                optional(self.num_class_embeds),
+                "null or at least 1",
+            ),
+            (
+                positive(self.time_embedding_dim),
+                "time_embedding_dim",
+                optional(self.time_embedding_dim),
+                "null or at least 1",
+            ),
+        ];
+        for (holds, key, value, allowed) in checks {
+            if !holds {
+                return Err(UNetError::Value { key, value, allowed: allowed.to_owned() });
+            }
+        }
+        Ok(())
+    }
+
+    /// The width of the embedding of time and class.
+    #[must_use]
+    pub fn time_embedding_width(&self) -> i64 {
+        self.time_embedding_dim.unwrap_or(4 * self.block_out_channels[0])
+    }
+
+    /// What must divide the height and width of the input: 2^(levels - 1).
+    #[must_use]
+    pub fn size_divisor(&self) -> i64 {
+        1 << (self.block_out_channels.len() - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_error(json: &str, want: &str) {
+        let error = UNetConfig::from_json(json).unwrap_err().to_string();
+        assert!(error.contains(want), "{error}");
+    }
+
+    #[test]
+    fn errors_name_key_value_and_what_is_allowed() {
+        check_error(
+            r#"{"down_block_types": ["DownBlock2D", "KDownBlock2D"]}"#,
+            "key `down_block_types[1]`",
+        );
+        check_error(
+            r#"{"down_block_types": ["KDownBlock2D"]}"#,
+            "unknown variant `KDownBlock2D`, expected `DownBlock2D` or `AttnDownBlock2D`",
+        );
+        check_error(
+            r#"{"act_fn": "tanh"}"#,
+            "key `act_fn`: unknown variant `tanh`, expected one of `silu`",
+        );
+        check_error(
+            r#"{"in_channels": "three"}"#,
+            "key `in_channels`: invalid type: string \"three\"",
+        );
+        check_error(r#"{"wings": 2}"#, "unknown field `wings`");
+        check_error(r#"{"time_embedding_type": "fourier"}"#, "expected `positional`");
+        check_error(
+            r#"{"downsample_padding": 2}"#,
+            "key `downsample_padding` is 2, expected 0 or 1",
+        );
+        check_error(r#"{"block_out_channels": [8, 16]}"#, "expected 2 entries");
+        check_error(r#"{"_class_name": "UNet2DConditionModel"}"#, "class `UNet2DConditionModel`");
+        check_error("[]", "expected a map");
+    }
+
+    #[test]
+    fn notes_and_defaults_are_those_of_diffusers() {
+        let config =
+            UNetConfig::from_json(r#"{"_class_name": "UNet2DModel", "_diffusers_version": "0"}"#);
+        assert_eq!(config.unwrap(), UNetConfig::default());
+    }
+
+    #[test]
+    fn a_configuration_survives_json() {
+        let config = UNetConfig { sample_size: Some(32.into()), ..UNetConfig::default() };
+        let text = serde_json::to_string(&config).unwrap();
+        assert_eq!(UNetConfig::from_json(&text).unwrap(), config);
+    }
+}

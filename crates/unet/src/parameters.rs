@@ -1,0 +1,52 @@
+//! The parameters of a network by name.
+
+use std::collections::BTreeMap;
+
+use tch::Tensor;
+
+/// The parameters of a network, in the order of their names.
+///
+/// The tensors share memory with the network: changing one in place changes the network. On a CPU
+/// convolution weights lie channels-last, so optimizer state belongs in tensors made with
+/// `zeros_like`, into which saved values are copied.
+#[derive(Debug, Default)]
+pub struct Parameters {
+    pub(crate) by_name: BTreeMap<String, Tensor>,
+}
+
+impl Parameters {
+    /// Names and tensors, ordered by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
+        self.by_name.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// The tensors, ordered by name.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<&Tensor> {
+        self.by_name.values().collect()
+    }
+
+    /// One parameter.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        self.by_name.get(name)
+    }
+
+    /// The number of tensors.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// The number of values in all of them.
+    #[must_use]
+    pub fn element_count(&self) -> usize {
+        self.by_name.values().map(Tensor::numel).sum()
+    }
+}
