@@ -1,0 +1,35 @@
+//! `cargo xtask bench`: what is promised about speed, memory and quality, measured.
+
+mod digits;
+mod measurement;
+mod peer;
+mod speed;
+mod table;
+
+use anyhow::Result;
+use clap::Subcommand;
+use std::process::ExitCode;
+
+/// What `cargo xtask bench` takes.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    speed: speed::Args,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Train the digits with several seeds, evaluate each, and print the table of their quality
+    Digits(digits::Args),
+}
+
+/// The command `bench`.
+pub(crate) fn run(args: &Args) -> Result<ExitCode> {
+    match &args.what {
+        Some(What::Digits(args)) => digits::run(args),
+        None => speed::run(&args.speed),
+    }
+}
