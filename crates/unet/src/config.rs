@@ -178,9 +178,17 @@ impl UNetConfig {
     /// If it is no JSON object, is of another class, has a key or value that is not supported, or a
     /// value out of range; the error names the key, the value and what is allowed.
     pub fn from_json(text: &str) -> Result<Self, UNetError> {
-        let root = |source| UNetError::Config { key: ".".to_owned(), source };
-        let mut values: serde_json::Map<String, serde_json::Value> =
-            serde_json::from_str(text).map_err(root)?;
+        let root = |reason| UNetError::Config { key: ".".to_owned(), reason };
+        Self::from_values(serde_json::from_str(text).map_err(root)?)
+    }
+
+    /// Reads the entries of diffusers' `config.json`, as [`UNetConfig::from_json`] does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_values(
+        mut values: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Self, UNetError> {
         if let Some(class) = values.get("_class_name").filter(|class| *class != "UNet2DModel") {
             return Err(UNetError::Class { class: class.as_str().unwrap_or("?").to_owned() });
         }
@@ -188,7 +196,7 @@ impl UNetConfig {
         let config: Self = serde_path_to_error::deserialize(serde_json::Value::Object(values))
             .map_err(|error| UNetError::Config {
                 key: error.path().to_string(),
-                source: error.into_inner(),
+                reason: error.into_inner(),
             })?;
         config.check()?;
         Ok(config)

@@ -7,12 +7,12 @@ use std::fmt::{Display, Formatter};
 #[non_exhaustive]
 pub enum UNetError {
     /// The configuration cannot be read: an unknown key, an unsupported value or no JSON at all.
-    #[error("network configuration, key `{key}`: {source}")]
+    #[error("network configuration, key `{key}`: {reason}")]
     Config {
         /// Where in the configuration.
         key: String,
         /// What was got and what is allowed.
-        source: serde_json::Error,
+        reason: serde_json::Error,
     },
     /// A value of the configuration is out of its range or does not fit another one.
     #[error("network configuration, key `{key}` is {value}, expected {allowed}")]
@@ -92,6 +92,17 @@ pub enum UNetError {
         highest: i64,
         /// The number of rows of the class embedding, the null class included.
         classes: i64,
+    },
+    /// A checkpoint cannot be read.
+    #[error(transparent)]
+    Checkpoint(#[from] tweedie_checkpoints::CheckpointError),
+    /// A tensor of a file has an element type that libtorch has no counterpart for.
+    #[error("tensor `{name}` has element type {dtype:?}, expected F16, BF16, F32, F64, I64 or I32")]
+    ElementType {
+        /// The tensor.
+        name: String,
+        /// Its type.
+        dtype: tweedie_checkpoints::Dtype,
     },
     /// libtorch refused an operation.
     #[error("libtorch: {0}")]

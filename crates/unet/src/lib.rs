@@ -49,7 +49,10 @@ mod network;
 mod parameters;
 mod precision;
 mod residual;
+mod score_network;
+mod time_input;
 mod unet;
+mod weights;
 
 pub use activation::ActivationFunction;
 pub use config::{
@@ -60,4 +63,7 @@ pub use error::{UNetError, WeightMismatch};
 pub use network::NetworkConfig;
 pub use parameters::Parameters;
 pub use precision::Precision;
+pub use score_network::ScoreNetwork;
+pub use time_input::TimeInput;
 pub use unet::UNet;
+pub use weights::{read_tensor, read_tensors};

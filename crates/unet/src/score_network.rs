@@ -1,7 +1,7 @@
 //! A U-Net as the score function that samplers call.
 
 use crate::{TimeInput, UNet};
-use tch::{Kind, Tensor, no_grad};
+use tch::{Tensor, no_grad};
 use tweedie_schedules::Prediction;
 use tweedie_score::{Batch, ConditionalScoreFn, ScoreError, ScoreFn, Times};
 
@@ -14,10 +14,12 @@ pub struct ScoreNetwork<'a> {
     pub prediction: Prediction,
     /// What it takes as its time.
     pub time_input: TimeInput,
+    /// Number of classes it was trained on, the null class not counted; `None` if it knows none.
+    pub classes: Option<usize>,
 }
 
 impl ScoreNetwork<'_> {
-    /// One number for a shared time (the embedding is then computed once), else one a sample.
+    /// One number for a shared time, whose embedding is then computed once, else one a sample.
     fn times(&self, x: &Tensor, at: Times<'_>) -> Result<Tensor, ScoreError> {
         at.check(x.batch_len())?;
         let values: Vec<f32> = match at {
@@ -35,7 +37,7 @@ impl ScoreNetwork<'_> {
         if conditions.len() != batch {
             return Err(ScoreError::ConditionsMismatch { conditions: conditions.len(), batch });
         }
-        let classes = self.unet.classes().unwrap_or(0);
+        let classes = self.classes.unwrap_or(0);
         let label = |condition: &Option<usize>| match *condition {
             Some(class) if class >= classes => Err(ScoreError::ClassOutOfRange { class, classes }),
             Some(class) => Ok(class as i64),
@@ -45,11 +47,15 @@ impl ScoreNetwork<'_> {
         Ok(Tensor::from_slice(&labels?).to_device(x.device()))
     }
 
-    fn run(&self, x: &Tensor, at: Times<'_>, labels: Option<&Tensor>) -> Result<Tensor, ScoreError> {
+    fn run(
+        &self,
+        x: &Tensor,
+        at: Times<'_>,
+        labels: Option<&Tensor>,
+    ) -> Result<Tensor, ScoreError> {
         let times = self.times(x, at)?;
         let output = no_grad(|| self.unet.forward(x, &times, labels, false));
-        let output = output.map_err(|error| ScoreError::Network(Box::new(error)))?;
-        Ok(output.to_kind(if x.kind() == Kind::Double { Kind::Double } else { Kind::Float }))
+        output.map_err(|error| ScoreError::Network(Box::new(error)))
     }
 }
 
@@ -65,7 +71,7 @@ impl ConditionalScoreFn<Tensor> for ScoreNetwork<'_> {
         conditions: &[Option<usize>],
     ) -> Result<Tensor, ScoreError> {
         let labels = self.labels(x, conditions)?;
-        self.run(x, at, self.unet.classes().map(|_| &labels))
+        self.run(x, at, self.classes.map(|_| &labels))
     }
 }
 

@@ -1,6 +1,7 @@
 //! The network: built, loaded, moved, called.
 
 use tch::{Device, Kind, Tensor};
+use tweedie_checkpoints::DiffusersFolder;
 use tweedie_torch_ext::{Activation, MemoryFormat, to_format};
 
 use crate::blocks::{Down, Middle, Told, Up};
@@ -11,6 +12,7 @@ use crate::input::{check_images, check_labels, check_times};
 use crate::layers::{Conv, Norm, Start};
 use crate::parameters::Parameters;
 use crate::residual::ResidualOptions;
+use crate::weights::read_tensors;
 use crate::{Precision, UNetError};
 
 /// A DDPM U-Net.
@@ -96,6 +98,15 @@ impl UNet {
             weights.into_iter().map(|(name, t)| (name, placed(&t, Device::Cpu, Kind::Float))),
         );
         Self::build(config, gathering, Precision::F32, Device::Cpu)
+    }
+
+    /// The network of a folder saved by diffusers.
+    ///
+    /// # Errors
+    /// If the configuration or the weights cannot be read or do not fit.
+    pub fn from_diffusers(folder: &DiffusersFolder) -> Result<Self, UNetError> {
+        let config = UNetConfig::from_values(folder.config()?)?;
+        Self::from_weights(&config, read_tensors(folder.weights())?)
     }
 
     fn build(
