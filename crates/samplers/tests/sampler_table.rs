@@ -121,6 +121,22 @@ fn every_method_has_a_row_and_every_row_a_method() {
 }
 
 #[test]
+fn every_predictor_in_the_sources_has_a_row() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/predictor");
+    let mut found = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for name in text.lines().filter_map(|line| line.strip_prefix("impl Predictor for ")) {
+            let name = name.split([' ', '<']).next().unwrap();
+            let start = format!("`{name}`");
+            assert!(rows().iter().any(|row| row.method.starts_with(&start)), "{name} has no row");
+            found += 1;
+        }
+    }
+    assert!(found > 0, "no predictor in {folder}");
+}
+
+#[test]
 fn order_evaluations_and_noise_are_as_declared() {
     for (name, solver) in methods() {
         let row = rows().into_iter().find(|row| row.method == name).expect(name);
