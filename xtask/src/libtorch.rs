@@ -61,7 +61,7 @@ fn locate(
 }
 
 fn absolute(path: PathBuf) -> PathBuf {
-    if path.is_absolute() { path } else { std::path::absolute(&path).unwrap_or(path) }
+    if path.is_absolute() { path } else { path.canonicalize().unwrap_or(path) }
 }
 
 /// Fetches `variant`. Where that fails and a lean copy is at hand, the CPU is better than nothing.

@@ -90,8 +90,8 @@ pub(crate) enum SetupError {
     Pip { file: String, detail: String },
 
     /// A wheel passed its checksum but does not unpack.
-    #[error("{file} does not unpack: {source}\nremedy: run the command again")]
-    Archive { file: String, source: zip::result::ZipError },
+    #[error("{file} does not unpack: {cause}\nremedy: run the command again")]
+    Archive { file: String, cause: zip::result::ZipError },
 
     /// The unpacked wheels did not make a whole libtorch.
     #[error(
@@ -100,19 +100,19 @@ pub(crate) enum SetupError {
     Fetched { problem: FolderProblem },
 
     /// Any other failure of the file system.
-    #[error("{}: {source}\nremedy: make the folder writable, or set TWEEDIE_CACHE to one that is", path.display())]
-    Io { path: PathBuf, source: io::Error },
+    #[error("{}: {cause}\nremedy: make the folder writable, or set TWEEDIE_CACHE to one that is", path.display())]
+    Io { path: PathBuf, cause: io::Error },
 }
 
 impl SetupError {
     /// The error for a failed file operation on `path`; a full disk is told apart. `needed` is what
     /// the whole set-up takes, in bytes.
-    pub(crate) fn from_io(path: &Path, needed: u64, source: io::Error) -> Self {
-        match source.kind() {
+    pub(crate) fn from_io(path: &Path, needed: u64, cause: io::Error) -> Self {
+        match cause.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 Self::DiskFull { path: path.to_owned(), needed, available: None }
             }
-            _ => Self::Io { path: path.to_owned(), source },
+            _ => Self::Io { path: path.to_owned(), cause },
         }
     }
 }

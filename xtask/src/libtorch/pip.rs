@@ -131,7 +131,7 @@ fn diagnose(wheel: &Wheel, folder: &Path, stderr: &[u8]) -> SetupError {
     };
     if line_with(&["No space left on device", "Errno 28", "Disk quota exceeded"]).is_some() {
         return SetupError::DiskFull {
-            path: folder.to_owned(),
+            path: folder.parent().unwrap_or(folder).to_owned(),
             needed: wheel.bytes,
             available: None,
         };
@@ -145,8 +145,8 @@ fn diagnose(wheel: &Wheel, folder: &Path, stderr: &[u8]) -> SetupError {
             got: line.trim_start_matches("Got").trim().to_owned(),
         };
     }
-    if let Some(detail) = line_with(&OFFLINE) {
-        return SetupError::NoNetwork { file, detail };
+    if let Some(line) = line_with(&OFFLINE) {
+        return SetupError::NoNetwork { file, detail: innermost(&line).to_owned() };
     }
     let unknown =
         ["Could not find a version", "No matching distribution", "HTTP error", "404 Client Error"];
@@ -154,6 +154,12 @@ fn diagnose(wheel: &Wheel, folder: &Path, stderr: &[u8]) -> SetupError {
         Some(detail) => SetupError::NotOffered { file, detail },
         None => SetupError::Pip { file, detail: last_line(stderr) },
     }
+}
+
+/// The system's own words at the end of the exceptions that pip wraps around them.
+fn innermost(line: &str) -> &str {
+    let words = line.rsplit_once("new connection: ").map_or(line, |(_, words)| words);
+    words.split_once("')").map_or(words, |(words, _)| words)
 }
 
 #[cfg(test)]
@@ -171,7 +177,12 @@ mod tests {
                        establish a new connection: [Errno -3] Temporary failure in name resolution')': /simple/torch/\n\
                        ERROR: Could not find a version that satisfies the requirement torch==2.11.0 (from versions: none)\n\
                        ERROR: No matching distribution found for torch==2.11.0\n";
-        assert!(matches!(cause(offline), SetupError::NoNetwork { .. }));
+        match cause(offline) {
+            SetupError::NoNetwork { detail, .. } => {
+                assert_eq!(detail, "[Errno -3] Temporary failure in name resolution");
+            }
+            other => panic!("{other}"),
+        }
         let absent = "ERROR: Could not find a version that satisfies the requirement torch==2.11.0 (from versions: 2.9.0)\n\
                       ERROR: No matching distribution found for torch==2.11.0\n";
         assert!(matches!(cause(absent), SetupError::NotOffered { .. }));

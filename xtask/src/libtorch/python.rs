@@ -28,17 +28,22 @@ pub(crate) fn on_path(path: &[PathBuf]) -> Vec<PathBuf> {
 /// The `torch` folder of the first of `pythons` that has exactly the pinned version, whole and
 /// loadable. One that has the version but cannot be used is mentioned on stderr.
 pub(crate) fn find_torch(pythons: &[PathBuf]) -> Option<PathBuf> {
-    pythons.iter().find_map(|python| {
-        let torch = torch_folder(python)?;
+    let mut refused = Vec::new();
+    for python in pythons {
+        let Some(torch) = torch_folder(python) else { continue };
+        if refused.contains(&torch) {
+            continue; // Several Pythons can share one folder of packages.
+        }
         match folder::check(&torch).and_then(|()| loads(python, &torch)) {
-            Ok(()) => Some(torch),
-            Err(FolderProblem::WrongVersion(_) | FolderProblem::NoVersion) => None,
+            Ok(()) => return Some(torch),
+            Err(FolderProblem::WrongVersion(_) | FolderProblem::NoVersion) => {}
             Err(problem) => {
                 eprintln!("note: the torch in {} is not used: {problem}", torch.display());
-                None
             }
         }
-    })
+        refused.push(torch);
+    }
+    None
 }
 
 fn torch_folder(python: &Path) -> Option<PathBuf> {
@@ -140,9 +145,9 @@ pub(crate) mod tests {
         let torch = dir.path().join("torch");
         fake(&torch, "2.11.0");
         let refused = fake_python_with(&dir.path().join("a"), &torch, 1);
-        assert_eq!(find_torch(std::slice::from_ref(&refused)), None);
+        assert_eq!(find_torch(&[refused]), None);
         let accepted = fake_python_with(&dir.path().join("b"), &torch, 0);
-        assert_eq!(find_torch(&[refused, accepted.clone()]), Some(torch.clone()));
+        assert_eq!(find_torch(std::slice::from_ref(&accepted)), Some(torch.clone()));
         fs::remove_file(torch.join("include/ATen/ATen.h")).expect("there");
         assert_eq!(find_torch(&[accepted]), None);
     }

@@ -42,7 +42,7 @@ pub(crate) fn unpack(
     let io = |source| SetupError::from_io(folder, variant.unpacked_bytes(), source);
     let zip = |error| match error {
         ZipError::Io(source) => io(source),
-        source => SetupError::Archive { file: wheel.display().to_string(), source },
+        cause => SetupError::Archive { file: wheel.display().to_string(), cause },
     };
     let file = File::open(wheel).map_err(io)?;
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(zip)?;
