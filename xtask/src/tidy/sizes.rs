@@ -27,9 +27,13 @@ fn long_functions(source: &Source) -> Vec<String> {
     let mut found = Vec::new();
     for (start, line) in code.iter().enumerate() {
         let Some(name) = function_name(line) else { continue };
-        let end = format!("{}}}", &line[..line.len() - line.trim_start().len()]);
-        let length =
-            code[start..].iter().position(|line| line.trim_end() == end).map_or(0, |at| at + 1);
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let last = code[start + 1..].iter().position(|line| {
+            let inside = line.strip_prefix(indent);
+            inside
+                .is_some_and(|rest| rest.starts_with([')', '}']) && !rest.trim_end().ends_with('{'))
+        });
+        let length = last.map_or(0, |at| at + 2);
         if length > FUNCTION_LINES {
             found.push(format!(
                 "{}:{}: fn {name} has {length} lines, {FUNCTION_LINES} is a question",
@@ -65,6 +69,13 @@ mod tests {
         let remarks_of = |text: &str| remarks(&Sources::of(&[("a.rs", text)]));
         assert_eq!(remarks_of(&text(&body)), ["a.rs:2: fn long has 62 lines, 60 is a question"]);
         assert!(remarks_of(&text(&body[..56 * 13])).is_empty());
+    }
+
+    #[test]
+    fn a_declaration_without_a_body_is_not_long() {
+        let declared = "unsafe extern \"C\" {\n    fn f(\n        x: u8,\n    ) -> u8;\n";
+        let text = format!("{declared}{}    fn g();\n}}\n", "    fn h();\n".repeat(80));
+        assert!(remarks(&Sources::of(&[("a.rs", &text)])).is_empty());
     }
 
     #[test]
