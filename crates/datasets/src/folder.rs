@@ -25,7 +25,7 @@ pub fn read_folder(folder: &Path, size: Option<[usize; 2]>) -> Result<Dataset, D
     if let Some(size) = size.filter(|size| size.iter().any(|side| !sides.contains(side))) {
         return Err(DatasetError::SizeOutOfRange { size });
     }
-    let (paths, labels, class_names) = list(folder)?;
+    let Listing { paths, labels, class_names } = list(folder)?;
     let images = paths.iter().map(|path| load(path, size)).collect::<Result<Vec<_>, _>>()?;
     let (height, width) = one_size(&paths, &images)?;
     let grey = images.iter().all(|image| matches!(image, DynamicImage::ImageLuma8(_)));
@@ -38,30 +38,38 @@ pub fn read_folder(folder: &Path, size: Option<[usize; 2]>) -> Result<Dataset, D
     if class_names.is_empty() { Ok(set) } else { set.with_labels(labels, class_names) }
 }
 
-/// The image files of a folder with their labels, and the names of the classes (none: no labels).
-fn list(folder: &Path) -> Result<(Vec<PathBuf>, Vec<u32>, Vec<String>), DatasetError> {
+/// The image files of a folder.
+#[derive(Debug, Default)]
+struct Listing {
+    paths: Vec<PathBuf>,
+    /// One for each path, or none when there are no classes.
+    labels: Vec<u32>,
+    class_names: Vec<String>,
+}
+
+fn list(folder: &Path) -> Result<Listing, DatasetError> {
     let (images, subfolders) = entries(folder)?;
     let Some(subfolder) = subfolders.first().cloned() else {
         if images.is_empty() {
             return Err(DatasetError::EmptyFolder { path: folder.to_path_buf() });
         }
-        return Ok((images, vec![], vec![]));
+        return Ok(Listing { paths: images, ..Listing::default() });
     };
     if let Some(image) = images.into_iter().next() {
         let path = folder.to_path_buf();
         return Err(DatasetError::MixedLayout { path, image, subfolder });
     }
-    let (mut paths, mut labels, mut names) = (vec![], vec![], vec![]);
+    let mut listing = Listing::default();
     for (class, subfolder) in subfolders.into_iter().enumerate() {
         let (images, _) = entries(&subfolder)?;
         if images.is_empty() {
             return Err(DatasetError::EmptyFolder { path: subfolder });
         }
-        labels.extend(images.iter().map(|_| class as u32));
-        paths.extend(images);
-        names.push(file_name(&subfolder));
+        listing.labels.extend(images.iter().map(|_| class as u32));
+        listing.paths.extend(images);
+        listing.class_names.push(file_name(&subfolder));
     }
-    Ok((paths, labels, names))
+    Ok(listing)
 }
 
 /// The image files and the subfolders of a folder, each sorted by name.

@@ -7,7 +7,7 @@ use crate::error::DatasetError;
 /// A public data set that can be fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FetchSet {
-    /// Handwritten digits, 70000 of 28x28 (LeCun, Cortes, Burges).
+    /// Handwritten digits, 70000 of 28x28 (`LeCun`, Cortes, Burges).
     Mnist,
     /// Clothes, 70000 of 28x28 (Xiao, Rasul, Vollgraf).
     FashionMnist,
