@@ -1,1 +1,51 @@
-//! 
+//! Trains diffusion models.
+//!
+//! A run is a folder. [`Trainer::new`] makes one from a [`RunConfig`], [`Trainer::resume`] takes one
+//! up again, and [`Trainer::run`] trains until the run is done or asked to stop, telling an
+//! [`Observer`] what happens.
+//!
+//! What a run computes is a pure function of its configuration: batches, noise, times, hidden labels
+//! and dropout of a step are drawn from streams keyed by the seed and the step. So a run that was
+//! killed at any moment and resumed ends with the same bytes in its weights, averaged weights and
+//! optimizer state as one that was never interrupted (on a CPU, with the same number of threads,
+//! which the run's configuration records).
+//!
+//! The loss is that of Ho et al. 2020, eq. 14, or one of its relatives in `tweedie_losses`.
+
+mod clock;
+mod config;
+mod data;
+mod draws;
+mod error;
+mod learning_rate;
+mod lock;
+mod metrics;
+mod network;
+mod observer;
+mod optimizer;
+mod picture;
+mod records;
+mod run_folder;
+mod state;
+mod step;
+mod summary;
+mod tensorboard;
+mod trained;
+mod trainer;
+
+pub use config::{
+    Allowed, BestBy, CheckpointConfig, DataConfig, DecayKind, DeviceChoice, DistanceKind,
+    LoggingConfig, NetworkConfig, ObjectiveConfig, Precision, PredictionKind, RunConfig,
+    SampleConfig, ScheduleConfig, ScheduleKind, SplitChoice, TimeSampling, TrainingConfig,
+};
+pub use data::RunData;
+pub use error::{ConfigError, TrainError};
+pub use learning_rate::learning_rate;
+pub use metrics::{Metrics, read_metrics};
+pub use network::ImageForm;
+pub use observer::{Event, Observer};
+pub use run_folder::RunFolder;
+pub use state::Progress;
+pub use summary::Summary;
+pub use trained::{Choice, TrainedModel};
+pub use trainer::{Outcome, Trainer};

@@ -1,0 +1,212 @@
+//! The configuration of a run: one TOML file, every key with a default and a checked range.
+
+mod allowed;
+mod keys;
+mod overrides;
+mod sections;
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use tweedie_schedules::{DiscreteTable, Prediction};
+
+pub use allowed::Allowed;
+pub use sections::{
+    BestBy, CheckpointConfig, DataConfig, DecayKind, DeviceChoice, DistanceKind, LoggingConfig,
+    NetworkConfig, ObjectiveConfig, Precision, PredictionKind, SampleConfig, ScheduleConfig,
+    ScheduleKind, SplitChoice, TimeSampling, TrainingConfig,
+};
+
+use crate::ConfigError;
+
+/// Everything that decides what a run computes.
+///
+/// Read with [`RunConfig::parse`] or [`RunConfig::load`], which refuse unknown keys and values out
+/// of range by name; every key may be left out, the defaults are the fields' own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RunConfig {
+    /// Which images, and how they become batches.
+    pub data: DataConfig,
+    /// The U-Net.
+    pub network: NetworkConfig,
+    /// The forward process.
+    pub schedule: ScheduleConfig,
+    /// What the network is asked for, and how its error is counted.
+    pub objective: ObjectiveConfig,
+    /// The optimizer and the loop.
+    pub training: TrainingConfig,
+    /// Metrics.
+    pub logging: LoggingConfig,
+    /// When the state is saved, and what is kept.
+    pub checkpoints: CheckpointConfig,
+    /// Pictures drawn on the way.
+    pub samples: SampleConfig,
+}
+
+impl RunConfig {
+    /// Reads a configuration from TOML text and applies `overrides`, each `key=value`, on top.
+    ///
+    /// # Errors
+    /// When the text is not TOML, a key is unknown, a value is not allowed, or an override names a
+    /// key that does not exist.
+    pub fn parse(text: &str, overrides: &[String]) -> Result<Self, ConfigError> {
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|source| ConfigError::Syntax { source })?;
+        for text in overrides {
+            overrides::apply(&mut table, text)?;
+        }
+        keys::check(&table)?;
+        let config: Self = table.try_into().map_err(|source| ConfigError::Syntax { source })?;
+        config.check_together()?;
+        Ok(config)
+    }
+
+    /// As [`parse`](Self::parse), from a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and as for [`parse`](Self::parse); the error names the file.
+    pub fn load(path: &Path, overrides: &[String]) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+        Self::parse(&text, overrides).map_err(|source| ConfigError::InFile {
+            path: path.to_path_buf(),
+            source: source.into(),
+        })
+    }
+
+    /// The configuration as TOML, every key written out.
+    ///
+    /// # Errors
+    /// When a value has no TOML form, such as a seed beyond `i64::MAX`.
+    pub fn to_toml(&self) -> Result<String, ConfigError> {
+        toml::to_string(self).map_err(|source| ConfigError::Encode { source })
+    }
+
+    /// The table of noise levels.
+    ///
+    /// # Errors
+    /// When the betas do not form a schedule.
+    pub fn table(&self) -> Result<DiscreteTable, ConfigError> {
+        let schedule = &self.schedule;
+        let table = match schedule.kind {
+            ScheduleKind::Linear => {
+                DiscreteTable::linear(schedule.steps, schedule.beta_start, schedule.beta_end)
+            }
+            ScheduleKind::Cosine => DiscreteTable::cosine(schedule.steps),
+            ScheduleKind::Betas => DiscreteTable::from_betas(&schedule.betas),
+        };
+        table.map_err(|source| ConfigError::Schedule { source })
+    }
+
+    /// What the network predicts.
+    #[must_use]
+    pub fn prediction(&self) -> Prediction {
+        match self.objective.prediction {
+            PredictionKind::Noise => Prediction::Noise,
+            PredictionKind::Data => Prediction::Data,
+            PredictionKind::Velocity => Prediction::Velocity,
+        }
+    }
+
+    /// What one key alone cannot tell.
+    fn check_together(&self) -> Result<(), ConfigError> {
+        let TrainingConfig { batch_size, accumulation, .. } = self.training;
+        if !batch_size.is_multiple_of(accumulation) {
+            return Err(ConfigError::UnevenAccumulation { batch_size, accumulation });
+        }
+        self.table().map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_refused(text: &str, overrides: &[&str], says: &[&str]) {
+        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+        let message = RunConfig::parse(text, &overrides).unwrap_err().to_string();
+        for part in says {
+            assert!(message.contains(part), "`{part}` is not in: {message}");
+        }
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults_and_they_survive_a_round_trip() {
+        let config = RunConfig::parse("", &[]).unwrap();
+        assert_eq!(config, RunConfig::default());
+        let text = config.to_toml().unwrap();
+        assert_eq!(RunConfig::parse(&text, &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn unknown_keys_are_named_with_their_value_and_the_nearest_known_one() {
+        let says = ["training.batchsize", "64", "training.batch_size"];
+        check_refused("[training]\nbatchsize = 64", &[], &says);
+        check_refused("[optimizer]\nlr = 0.1", &[], &["optimizer.lr"]);
+        check_refused("[extra]", &[], &["extra"]);
+    }
+
+    #[test]
+    fn values_out_of_range_are_named_with_the_range() {
+        let says = ["training.batch_size", "0", "a whole number from 1 to"];
+        check_refused("[training]\nbatch_size = 0", &[], &says);
+        let says = ["training.batch_size", "-1", "a whole number from 1 to"];
+        check_refused("[training]\nbatch_size = -1", &[], &says);
+        let says = ["training.learning_rate", "\"fast\"", "a number above 0"];
+        check_refused("[training]\nlearning_rate = \"fast\"", &[], &says);
+        let says = ["network.dropout", "1.0", "a number in [0, 1)"];
+        check_refused("[network]\ndropout = 1.0", &[], &says);
+        let says = ["training.eps", "nan", "a number above 0"];
+        check_refused("[training]\neps = nan", &[], &says);
+        let says = ["objective.loss", "\"l3\"", "\"mse\""];
+        check_refused("[objective]\nloss = \"l3\"", &[], &says);
+        let says = ["network.multipliers", "[]", "a list of 1 to 16 whole numbers"];
+        check_refused("[network]\nmultipliers = []", &[], &says);
+    }
+
+    #[test]
+    fn overrides_replace_values_and_are_checked_like_the_file() {
+        let set = |text: &str| vec![text.to_owned()];
+        let config = RunConfig::parse("", &set("training.batch_size=64")).unwrap();
+        assert_eq!(config.training.batch_size, 64);
+        let config = RunConfig::parse("", &set("data.source=sets/fashion")).unwrap();
+        assert_eq!(config.data.source, "sets/fashion");
+        let config = RunConfig::parse("", &set("network.multipliers=[1, 2, 2]")).unwrap();
+        assert_eq!(config.network.multipliers, [1, 2, 2]);
+        let config = RunConfig::parse("", &set("training.learning_rate = 1e-4")).unwrap();
+        assert_eq!(config.training.learning_rate, 1e-4);
+        check_refused("", &["training.batch_size=0"], &["training.batch_size", "0", "from 1 to"]);
+        check_refused("", &["batch_size=64"], &["batch_size", "64", "training.batch_size"]);
+        check_refused("", &["training=3"], &["training", "3"]);
+        check_refused("", &["training.batch_size"], &["training.batch_size", "key=value"]);
+    }
+
+    #[test]
+    fn a_batch_that_does_not_split_evenly_is_refused() {
+        check_refused(
+            "[training]\nbatch_size = 10\naccumulation = 4",
+            &[],
+            &["training.batch_size", "10", "training.accumulation", "4"],
+        );
+    }
+
+    #[test]
+    fn the_schedule_is_checked_with_the_file() {
+        check_refused("[schedule]\nkind = \"betas\"", &[], &["schedule", "betas"]);
+        let text = "[schedule]\nkind = \"betas\"\nbetas = [0.1, 0.2]";
+        assert_eq!(RunConfig::parse(text, &[]).unwrap().table().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn an_error_in_a_file_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mine.toml");
+        std::fs::write(&path, "[training]\nsteps = 0\n").unwrap();
+        let message = RunConfig::load(&path, &[]).unwrap_err().to_string();
+        assert!(message.contains("mine.toml") && message.contains("training.steps"), "{message}");
+        std::fs::write(&path, "[training\n").unwrap();
+        RunConfig::load(&path, &[]).unwrap_err();
+    }
+}

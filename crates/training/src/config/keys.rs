@@ -1,0 +1,157 @@
+//! Every key of the configuration and what it accepts.
+
+use toml::{Table, Value};
+
+use super::Allowed;
+use crate::ConfigError;
+
+const MOST: i64 = i64::MAX;
+const SIDE: i64 = 16_384;
+
+/// The whole configuration. A test holds this list against the sections' fields.
+pub(super) const KEYS: &[(&str, Allowed)] = &[
+    ("data.source", Allowed::Text),
+    ("data.split", Allowed::OneOf(&["train", "all"])),
+    ("data.size", Allowed::Integers(2, 2, 1, SIDE)),
+    ("data.pad", Allowed::Integers(2, 2, 1, SIDE)),
+    ("data.flip", Allowed::Flag),
+    ("data.dequantize", Allowed::Flag),
+    ("network.channels", Allowed::Integer(1, 8192)),
+    ("network.multipliers", Allowed::Integers(1, 16, 1, 64)),
+    ("network.blocks", Allowed::Integer(1, 32)),
+    ("network.attention", Allowed::Integers(0, 16, 1, SIDE)),
+    ("network.head_channels", Allowed::Integer(0, 8192)),
+    ("network.groups", Allowed::Integer(1, 1024)),
+    ("network.dropout", Allowed::HalfOpen(0.0, 1.0)),
+    ("network.class_conditional", Allowed::Flag),
+    ("schedule.kind", Allowed::OneOf(&["linear", "cosine", "betas"])),
+    ("schedule.steps", Allowed::Integer(1, 1_000_000)),
+    ("schedule.beta_start", Allowed::Open(0.0, 1.0)),
+    ("schedule.beta_end", Allowed::Open(0.0, 1.0)),
+    ("schedule.betas", Allowed::Numbers(0, usize::MAX, 0.0, 1.0)),
+    ("objective.prediction", Allowed::OneOf(&["noise", "data", "velocity"])),
+    ("objective.loss", Allowed::OneOf(&["mse", "l1", "huber"])),
+    ("objective.huber_delta", Allowed::Above(0.0)),
+    ("training.steps", Allowed::Integer(1, MOST)),
+    ("training.batch_size", Allowed::Integer(1, 65_536)),
+    ("training.accumulation", Allowed::Integer(1, 65_536)),
+    ("training.learning_rate", Allowed::Above(0.0)),
+    ("training.warmup", Allowed::Integer(0, MOST)),
+    ("training.decay", Allowed::OneOf(&["cosine", "constant"])),
+    ("training.betas", Allowed::Numbers(2, 2, 0.0, 1.0)),
+    ("training.eps", Allowed::Above(0.0)),
+    ("training.weight_decay", Allowed::AtLeast(0.0)),
+    ("training.clip_norm", Allowed::AtLeast(0.0)),
+    ("training.ema_decay", Allowed::HalfOpen(0.0, 1.0)),
+    ("training.label_dropout", Allowed::Closed(0.0, 1.0)),
+    ("training.time_sampling", Allowed::OneOf(&["uniform", "stratified"])),
+    ("training.precision", Allowed::OneOf(&["f32", "bf16"])),
+    ("training.device", Allowed::OneOf(&["auto", "cpu", "cuda"])),
+    ("training.threads", Allowed::Integer(0, 4096)),
+    ("training.seed", Allowed::Integer(0, MOST)),
+    ("training.max_bad_steps", Allowed::Integer(0, MOST)),
+    ("logging.every", Allowed::Integer(1, MOST)),
+    ("logging.held_out_every", Allowed::Integer(0, MOST)),
+    ("logging.held_out_images", Allowed::Integer(1, MOST)),
+    ("logging.tensorboard", Allowed::Flag),
+    ("checkpoints.every", Allowed::Integer(1, MOST)),
+    ("checkpoints.keep_last", Allowed::Integer(1, MOST)),
+    ("checkpoints.best_by", Allowed::OneOf(&["held_out_loss", "train_loss"])),
+    ("samples.every", Allowed::Integer(0, MOST)),
+    ("samples.rows", Allowed::Integer(1, 256)),
+    ("samples.columns", Allowed::Integer(1, 256)),
+    ("samples.steps", Allowed::Integer(1, 1_000_000)),
+    ("samples.eta", Allowed::Closed(0.0, 1.0)),
+    ("samples.seed", Allowed::Integer(0, MOST)),
+];
+
+/// Holds every value of `table` against the list.
+pub(super) fn check(table: &Table) -> Result<(), ConfigError> {
+    for (section, content) in table {
+        match content {
+            Value::Table(entries) if is_section(section) => {
+                for (name, value) in entries {
+                    check_value(&format!("{section}.{name}"), value)?;
+                }
+            }
+            Value::Table(entries) => {
+                let (name, value) = entries.iter().next().map_or_else(
+                    || (section.clone(), content),
+                    |(name, value)| (format!("{section}.{name}"), value),
+                );
+                return Err(unknown(&name, value));
+            }
+            value => return Err(unknown(section, value)),
+        }
+    }
+    Ok(())
+}
+
+fn check_value(name: &str, value: &Value) -> Result<(), ConfigError> {
+    let allowed = allowed(name).ok_or_else(|| unknown(name, value))?;
+    if allowed.accepts(value) {
+        return Ok(());
+    }
+    Err(ConfigError::OutOfRange { key: name.to_owned(), value: value.to_string(), allowed })
+}
+
+fn allowed(name: &str) -> Option<Allowed> {
+    KEYS.iter().find(|(key, _)| *key == name).map(|(_, allowed)| *allowed)
+}
+
+fn is_section(name: &str) -> bool {
+    KEYS.iter().any(|(key, _)| key.split('.').next() == Some(name))
+}
+
+/// Whether the configuration has a key of this name.
+pub(super) fn is_known(name: &str) -> bool {
+    allowed(name).is_some()
+}
+
+/// The error for a key that does not exist, with the one most like it.
+pub(super) fn unknown(name: &str, value: &Value) -> ConfigError {
+    let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
+    let likeness = |key: &str| {
+        strsim::jaro_winkler(key, name).max(strsim::jaro_winkler(&last(key), &last(name)))
+    };
+    let nearest = KEYS
+        .iter()
+        .map(|(key, _)| *key)
+        .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        .unwrap_or_default();
+    ConfigError::UnknownKey { key: name.to_owned(), value: value.to_string(), nearest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RunConfig;
+
+    fn keys_of(config: &RunConfig) -> Vec<String> {
+        let Value::Table(table) = Value::try_from(config).unwrap() else { panic!("a table") };
+        let mut keys = Vec::new();
+        for (section, entries) in &table {
+            keys.extend(entries.as_table().unwrap().keys().map(|name| format!("{section}.{name}")));
+        }
+        keys.sort();
+        keys
+    }
+
+    #[test]
+    fn the_list_names_every_field_and_nothing_else() {
+        let mut config = RunConfig::default();
+        config.data.pad = Some([32, 32]);
+        config.data.size = Some([64, 64]);
+        let mut listed: Vec<_> = KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
+        listed.sort();
+        assert_eq!(keys_of(&config), listed);
+    }
+
+    #[test]
+    fn the_defaults_are_allowed() {
+        let Value::Table(table) = Value::try_from(RunConfig::default()).unwrap() else {
+            panic!("a table")
+        };
+        check(&table).unwrap();
+    }
+}

@@ -1,0 +1,347 @@
+//! The tables of the configuration file, one struct each, with their defaults.
+
+use serde::{Deserialize, Serialize};
+
+/// `[data]`: which images, and how they become batches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DataConfig {
+    /// `"digits"` for the bundled set, else the path of a set.
+    pub source: String,
+    /// Which part of the set is trained on.
+    pub split: SplitChoice,
+    /// Height and width to which the pictures of a folder are cropped and resized.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub size: Option<[usize; 2]>,
+    /// Height and width to which images are padded with zeros.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pad: Option<[usize; 2]>,
+    /// Mirror each image left to right with probability 1/2.
+    pub flip: bool,
+    /// Add uniform noise within each level.
+    pub dequantize: bool,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        Self {
+            source: "digits".to_owned(),
+            split: SplitChoice::Train,
+            size: None,
+            pad: None,
+            flip: false,
+            dequantize: false,
+        }
+    }
+}
+
+/// Which part of a data set is trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SplitChoice {
+    /// The train images; the test images stay unseen.
+    Train,
+    /// Train and test images together.
+    All,
+}
+
+/// `[network]`: the U-Net. Its input size and number of classes come from the data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NetworkConfig {
+    /// Channels at full resolution, before the multipliers.
+    pub channels: usize,
+    /// Channels of each level as multiples of `channels`; each level halves height and width.
+    pub multipliers: Vec<usize>,
+    /// Residual blocks a level.
+    pub blocks: usize,
+    /// Image heights at which self-attention stands, such as 16.
+    pub attention: Vec<usize>,
+    /// Channels of an attention head; 0 for a single head.
+    pub head_channels: usize,
+    /// Groups of the group norms.
+    pub groups: usize,
+    /// Probability with which a residual block drops a value while training.
+    pub dropout: f64,
+    /// Tell the network each image's class.
+    pub class_conditional: bool,
+}
+
+impl Default for NetworkConfig {
+    fn default() -> Self {
+        Self {
+            channels: 32,
+            multipliers: vec![1, 2],
+            blocks: 2,
+            attention: vec![4],
+            head_channels: 8,
+            groups: 8,
+            dropout: 0.0,
+            class_conditional: true,
+        }
+    }
+}
+
+/// `[schedule]`: the forward process.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// How the betas are made.
+    pub kind: ScheduleKind,
+    /// How many there are (not with kind "betas").
+    pub steps: usize,
+    /// First beta of kind "linear".
+    pub beta_start: f64,
+    /// Last beta of kind "linear".
+    pub beta_end: f64,
+    /// The betas of kind "betas", one a step.
+    pub betas: Vec<f64>,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        Self {
+            kind: ScheduleKind::Cosine,
+            steps: 1000,
+            beta_start: 1e-4,
+            beta_end: 0.02,
+            betas: Vec::new(),
+        }
+    }
+}
+
+/// How the betas of a schedule are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScheduleKind {
+    /// In equal steps from `beta_start` to `beta_end`.
+    Linear,
+    /// From the squared cosine of Nichol and Dhariwal.
+    Cosine,
+    /// As listed.
+    Betas,
+}
+
+/// `[objective]`: what the network is asked for, and how its error is counted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ObjectiveConfig {
+    /// What the network returns.
+    pub prediction: PredictionKind,
+    /// The distance to what it should return.
+    pub loss: DistanceKind,
+    /// Error at which the Huber loss turns from square to line.
+    pub huber_delta: f64,
+}
+
+impl Default for ObjectiveConfig {
+    fn default() -> Self {
+        Self { prediction: PredictionKind::Noise, loss: DistanceKind::Mse, huber_delta: 1.0 }
+    }
+}
+
+/// What a network is trained to return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PredictionKind {
+    /// The noise `eps`.
+    Noise,
+    /// The data `x0`.
+    Data,
+    /// The velocity `alpha eps - sigma x0`.
+    Velocity,
+}
+
+/// A distance between prediction and target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DistanceKind {
+    /// The square.
+    Mse,
+    /// The absolute value.
+    L1,
+    /// The square near zero, a line beyond `huber_delta`.
+    Huber,
+}
+
+/// `[training]`: the optimizer and the loop.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Steps of the whole run.
+    pub steps: u64,
+    /// Images a step.
+    pub batch_size: usize,
+    /// Parts in which a step's batch is computed, one after the other, to save memory.
+    pub accumulation: usize,
+    /// The highest learning rate.
+    pub learning_rate: f64,
+    /// Steps over which the learning rate rises to it in a line.
+    pub warmup: u64,
+    /// How it falls afterwards.
+    pub decay: DecayKind,
+    /// Adam's decay rates of the first and second moment.
+    pub betas: [f64; 2],
+    /// What Adam adds to the denominator.
+    pub eps: f64,
+    /// Decoupled weight decay, as a share of the learning rate.
+    pub weight_decay: f64,
+    /// Norm to which gradients are cut; 0 leaves them.
+    pub clip_norm: f64,
+    /// Highest decay of the running mean of the weights.
+    pub ema_decay: f64,
+    /// Probability with which a label is replaced by the null class.
+    pub label_dropout: f64,
+    /// How the times of a batch are drawn.
+    pub time_sampling: TimeSampling,
+    /// Type the network computes in; weights are kept in f32 either way.
+    pub precision: Precision,
+    /// Where it computes.
+    pub device: DeviceChoice,
+    /// Threads of the CPU; 0 for as many as there are cores.
+    pub threads: usize,
+    /// Decides everything random.
+    pub seed: u64,
+    /// Non-finite steps in a row after which a run stops.
+    pub max_bad_steps: u64,
+}
+
+impl Default for TrainingConfig {
+    fn default() -> Self {
+        Self {
+            steps: 1500,
+            batch_size: 128,
+            accumulation: 1,
+            learning_rate: 2e-3,
+            warmup: 100,
+            decay: DecayKind::Cosine,
+            betas: [0.9, 0.999],
+            eps: 1e-8,
+            weight_decay: 0.0,
+            clip_norm: 1.0,
+            ema_decay: 0.995,
+            label_dropout: 0.1,
+            time_sampling: TimeSampling::Uniform,
+            precision: Precision::F32,
+            device: DeviceChoice::Auto,
+            threads: 0,
+            seed: 0,
+            max_bad_steps: 20,
+        }
+    }
+}
+
+/// How the learning rate falls after the warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecayKind {
+    /// Along half a cosine to zero at the last step.
+    Cosine,
+    /// It stays.
+    Constant,
+}
+
+/// How the times of a batch are drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TimeSampling {
+    /// Each on its own, uniform over the table.
+    Uniform,
+    /// One in each of as many equal parts of the table as there are images, which lowers the
+    /// variance of the loss and changes no mean.
+    Stratified,
+}
+
+/// Type the network computes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit brain floats, with weights in f32.
+    Bf16,
+}
+
+/// Where a run computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceChoice {
+    /// The first GPU where there is one, else the CPU.
+    Auto,
+    /// The CPU.
+    Cpu,
+    /// The first GPU.
+    Cuda,
+}
+
+/// `[logging]`: metrics.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LoggingConfig {
+    /// Steps between two lines of `metrics.jsonl`.
+    pub every: u64,
+    /// Steps between two measurements of the loss on images never trained on; 0 for none.
+    pub held_out_every: u64,
+    /// At most this many images are used for one.
+    pub held_out_images: usize,
+    /// Write TensorBoard event files.
+    pub tensorboard: bool,
+}
+
+impl Default for LoggingConfig {
+    fn default() -> Self {
+        Self { every: 10, held_out_every: 250, held_out_images: 1024, tensorboard: true }
+    }
+}
+
+/// `[checkpoints]`: when the state is saved, and what is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Steps between two checkpoints; the last step always has one.
+    pub every: u64,
+    /// How many of the newest are kept, besides the best.
+    pub keep_last: usize,
+    /// What tells the best one.
+    pub best_by: BestBy,
+}
+
+impl Default for CheckpointConfig {
+    fn default() -> Self {
+        Self { every: 250, keep_last: 2, best_by: BestBy::HeldOutLoss }
+    }
+}
+
+/// What tells the best checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BestBy {
+    /// The latest loss on held-out images; the train loss where there are none.
+    HeldOutLoss,
+    /// The running mean of the train loss.
+    TrainLoss,
+}
+
+/// `[samples]`: pictures drawn on the way with DDIM, from the averaged weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SampleConfig {
+    /// Steps between two pictures; 0 for none.
+    pub every: u64,
+    /// Rows of the grid; with classes, one row a class.
+    pub rows: usize,
+    /// Images in a row.
+    pub columns: usize,
+    /// Sampling steps.
+    pub steps: usize,
+    /// DDIM's share of noise.
+    pub eta: f64,
+    /// Decides the noise; the same in every picture of a run.
+    pub seed: u64,
+}
+
+impl Default for SampleConfig {
+    fn default() -> Self {
+        Self { every: 250, rows: 10, columns: 10, steps: 50, eta: 0.0, seed: 0 }
+    }
+}

@@ -1,0 +1,103 @@
+//! The images of a run: what is trained on, and what is held out.
+
+use std::sync::Arc;
+
+use tweedie_datasets::{BatchOptions, Dataset, OpenOptions, open};
+
+use crate::TrainError;
+use crate::config::{DataConfig, RunConfig, SplitChoice};
+
+/// The images of a run.
+#[derive(Clone, Debug)]
+pub struct RunData {
+    /// What is trained on.
+    pub train: Arc<Dataset>,
+    /// What is never trained on; `None` where everything is.
+    pub held_out: Option<Arc<Dataset>>,
+}
+
+impl RunData {
+    /// Opens the data set that the configuration names.
+    ///
+    /// # Errors
+    /// When there is no such set, it is damaged, or it has no labels where the network wants them.
+    pub fn open(config: &RunConfig) -> Result<Self, TrainError> {
+        let DataConfig { source, size, split, .. } = &config.data;
+        let splits = open(source, &OpenOptions { size: *size, ..OpenOptions::default() })?;
+        let data = match split {
+            SplitChoice::Train => {
+                let held_out = (!splits.test.is_empty()).then(|| Arc::new(splits.test));
+                Self { train: Arc::new(splits.train), held_out }
+            }
+            SplitChoice::All => Self { train: Arc::new(together(&splits.train, &splits.test)?), held_out: None },
+        };
+        if config.network.class_conditional && data.train.classes() == 0 {
+            return Err(TrainError::NoLabels { source_name: source.clone() });
+        }
+        Ok(data)
+    }
+
+    /// All images in one set: those trained on, then those held out.
+    ///
+    /// # Errors
+    /// Never for images that [`open`](Self::open) has read.
+    pub fn all(&self) -> Result<Dataset, TrainError> {
+        match &self.held_out {
+            Some(held_out) => together(&self.train, held_out),
+            None => Ok(Dataset::clone(&self.train)),
+        }
+    }
+}
+
+/// Train and test images in one set.
+fn together(train: &Dataset, test: &Dataset) -> Result<Dataset, TrainError> {
+    let images = [train.images(), test.images()].concat();
+    let set = Dataset::new(train.name(), images, train.shape(), train.levels())?;
+    Ok(match (train.labels(), test.labels()) {
+        (Some(a), Some(b)) => set.with_labels([a, b].concat(), train.class_names().to_vec())?,
+        _ => set,
+    })
+}
+
+/// How batches are made of the images of a run.
+pub(crate) fn batch_options(config: &RunConfig) -> BatchOptions {
+    let DataConfig { flip, dequantize, pad, .. } = config.data;
+    BatchOptions {
+        batch_size: config.training.batch_size,
+        seed: config.training.seed,
+        flip,
+        dequantize,
+        pad,
+        ..BatchOptions::default()
+    }
+}
+
+/// How held-out batches are made: padded alike, nothing random.
+pub(crate) fn held_out_options(config: &RunConfig, batch_size: usize) -> BatchOptions {
+    BatchOptions { batch_size, flip: false, dequantize: false, ..batch_options(config) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open_with(text: &str) -> Result<RunData, TrainError> {
+        RunData::open(&RunConfig::parse(text, &[]).unwrap())
+    }
+
+    #[test]
+    fn the_train_split_holds_out_and_all_does_not() {
+        let data = open_with("").unwrap();
+        assert_eq!((data.train.len(), data.held_out.unwrap().len()), (1617, 180));
+        let data = open_with("[data]\nsplit = \"all\"").unwrap();
+        assert_eq!((data.train.len(), data.held_out), (1797, None));
+        assert_eq!(data.train.labels().unwrap().len(), 1797);
+        assert_eq!(data.train.levels(), 17);
+    }
+
+    #[test]
+    fn a_set_that_is_not_there_is_named() {
+        let message = open_with("[data]\nsource = \"no/such/set\"").unwrap_err().to_string();
+        assert!(message.contains("no/such/set"), "{message}");
+    }
+}

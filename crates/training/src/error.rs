@@ -1,0 +1,241 @@
+//! What can go wrong with a configuration or a run.
+
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+use tweedie_checkpoints::CheckpointError;
+use tweedie_datasets::DatasetError;
+use tweedie_losses::LossError;
+use tweedie_samplers::SampleError;
+use tweedie_schedules::ScheduleError;
+use tweedie_score::NoiseError;
+
+use crate::config::Allowed;
+
+/// Why a configuration was refused.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file could not be read.
+    #[error("cannot read the configuration {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// Something is wrong in this file.
+    #[error("{}: {source}", path.display())]
+    InFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<ConfigError>,
+    },
+    /// The text is not TOML, or not of the right form.
+    #[error("{source}")]
+    Syntax {
+        /// Where it went wrong.
+        source: toml::de::Error,
+    },
+    /// The configuration has no TOML form.
+    #[error("the configuration cannot be written as TOML: {source}")]
+    Encode {
+        /// What the encoder said.
+        source: toml::ser::Error,
+    },
+    /// There is no such key.
+    #[error("unknown key {key} (= {value}); the nearest known one is {nearest}")]
+    UnknownKey {
+        /// The key, with its table.
+        key: String,
+        /// The value given for it.
+        value: String,
+        /// The known key most like it.
+        nearest: &'static str,
+    },
+    /// The value is not one that the key accepts.
+    #[error("{key} is {value}, expected {allowed}")]
+    OutOfRange {
+        /// The key, with its table.
+        key: String,
+        /// The value given for it.
+        value: String,
+        /// What the key accepts.
+        allowed: Allowed,
+    },
+    /// An override is not of the form `key=value`.
+    #[error("the override `{text}` is not of the form key=value, such as training.batch_size=64")]
+    MalformedOverride {
+        /// What was given.
+        text: String,
+    },
+    /// A batch cannot be computed in equal parts.
+    #[error(
+        "training.batch_size is {batch_size}, expected a multiple of training.accumulation, which is {accumulation}"
+    )]
+    UnevenAccumulation {
+        /// Images a step.
+        batch_size: usize,
+        /// Parts.
+        accumulation: usize,
+    },
+    /// The betas do not form a schedule.
+    #[error("[schedule]: {source}")]
+    Schedule {
+        /// What is wrong with them.
+        source: ScheduleError,
+    },
+    /// The distance of the loss is not defined.
+    #[error("[objective]: {source}")]
+    Loss {
+        /// What is wrong with it.
+        source: LossError,
+    },
+}
+
+/// Why a run could not start, go on or finish.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TrainError {
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The data could not be used.
+    #[error(transparent)]
+    Data(#[from] DatasetError),
+    /// A checkpoint could not be read or written.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The network could not be built or refused its input.
+    #[error(transparent)]
+    Network(#[from] tweedie_unet::UNetError),
+    /// libtorch refused an operation.
+    #[error(transparent)]
+    Torch(#[from] tweedie_torch_ext::Error),
+    /// libtorch refused an operation.
+    #[error(transparent)]
+    Tch(#[from] tch::TchError),
+    /// Samples could not be drawn.
+    #[error("drawing samples: {0}")]
+    Sample(#[from] SampleError),
+    /// Noise could not be drawn.
+    #[error(transparent)]
+    Noise(#[from] NoiseError),
+    /// The operating system refused an operation on a file or folder.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, as a verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A value could not be turned into JSON.
+    #[error("cannot write {} as JSON: {source}", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What the encoder said.
+        source: serde_json::Error,
+    },
+    /// A new run was asked for where one is already.
+    #[error(
+        "{} already holds a run: choose another folder, or continue it with `tweedie train --resume {}`",
+        path.display(), path.display()
+    )]
+    RunExists {
+        /// The run's folder.
+        path: PathBuf,
+    },
+    /// Another process trains in this run.
+    #[error("another process is training in {}", path.display())]
+    InUse {
+        /// The run's folder.
+        path: PathBuf,
+    },
+    /// The folder is not one that training made.
+    #[error("{} is not a run: it has no {missing}", path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+        /// What is not there.
+        missing: &'static str,
+    },
+    /// A run has no checkpoint, or not the one asked for.
+    #[error("{} has no checkpoint{}; see the folder checkpoints in it", run.display(), of_step(*step))]
+    NoCheckpoint {
+        /// The run's folder.
+        run: PathBuf,
+        /// The step asked for, if one was.
+        step: Option<u64>,
+    },
+    /// A class-conditional network was asked for on data without labels.
+    #[error(
+        "network.class_conditional is true, but the data set {source_name} has no labels; expected false, or a set with labels"
+    )]
+    NoLabels {
+        /// The data set.
+        source_name: String,
+    },
+    /// A GPU was asked for, and there is none to use.
+    #[error("training.device is \"cuda\", but {reason}")]
+    NoCuda {
+        /// What became of looking for one.
+        reason: String,
+    },
+    /// Too many steps in a row had a loss or gradient that is not finite.
+    #[error(
+        "stopped at step {step}: {in_a_row} steps in a row had a loss or gradient that is not finite \
+         (training.max_bad_steps is {allowed}); {}; a lower training.learning_rate usually helps",
+        last_checkpoint(*kept)
+    )]
+    TooManyBadSteps {
+        /// The step at which the run stopped.
+        step: u64,
+        /// Bad steps in a row.
+        in_a_row: u64,
+        /// The limit.
+        allowed: u64,
+        /// Step of the last good checkpoint, which is kept.
+        kept: Option<u64>,
+    },
+    /// The weights themselves are no longer finite, so that there is nothing worth saving.
+    #[error("the weights are not finite at step {step}; {}", last_checkpoint(*kept))]
+    WeightsNotFinite {
+        /// The step.
+        step: u64,
+        /// Step of the last good checkpoint, which is kept.
+        kept: Option<u64>,
+    },
+    /// A checkpoint does not belong to the network of the run's configuration.
+    #[error("the checkpoint {} has no weight `{name}`, or one of another shape", path.display())]
+    WrongCheckpoint {
+        /// The weight file.
+        path: PathBuf,
+        /// The weight.
+        name: String,
+    },
+}
+
+fn of_step(step: Option<u64>) -> String {
+    step.map_or_else(String::new, |step| format!(" of step {step}"))
+}
+
+fn last_checkpoint(kept: Option<u64>) -> String {
+    kept.map_or_else(
+        || "no checkpoint had been saved yet".to_owned(),
+        |step| format!("the checkpoint of step {step} is kept"),
+    )
+}
+
+impl TrainError {
+    /// For `map_err` on an operation of the file system.
+    pub(crate) fn io<'a>(
+        action: &'static str,
+        path: &'a Path,
+    ) -> impl FnOnce(std::io::Error) -> Self + use<'a> {
+        move |source| Self::Io { action, path: path.to_path_buf(), source }
+    }
+}

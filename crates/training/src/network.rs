@@ -1,0 +1,143 @@
+//! The network of a run: built from its configuration, its tensors written to and read from files.
+
+use std::borrow::Cow;
+
+use tch::{Device, Kind, Tensor};
+use tweedie_checkpoints::{Dtype, TensorFile, View};
+use tweedie_unet::{UNet, UNetConfig};
+
+use crate::config::{DeviceChoice, NetworkConfig, Precision};
+use crate::{RunConfig, TrainError};
+
+/// What the data decides about the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct ImageForm {
+    /// Channels, height and width of the network's input, after padding.
+    pub shape: [usize; 3],
+    /// Channels, height and width of the images themselves, before padding.
+    pub unpadded: [usize; 3],
+    /// Number of values a pixel can take in the data.
+    pub levels: u32,
+    /// Number of classes that the network is told, where it is told any.
+    pub classes: Option<usize>,
+}
+
+/// The device that the configuration asks for.
+pub(crate) fn device(choice: DeviceChoice) -> Result<Device, TrainError> {
+    match choice {
+        DeviceChoice::Cpu => Ok(Device::Cpu),
+        DeviceChoice::Auto => Ok(tweedie_torch_ext::default_device()),
+        DeviceChoice::Cuda => match tweedie_torch_ext::default_device() {
+            Device::Cpu => {
+                Err(TrainError::NoCuda { reason: tweedie_torch_ext::load_cuda().to_string() })
+            }
+            device => Ok(device),
+        },
+    }
+}
+
+/// How a device is called in reports.
+pub(crate) fn device_name(device: Device) -> String {
+    match device {
+        Device::Cpu => "CPU".to_owned(),
+        Device::Cuda(index) => format!("CUDA {index}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The layers of the network for images of this form.
+pub(crate) fn unet_config(
+    network: &NetworkConfig,
+    form: &ImageForm,
+) -> Result<UNetConfig, TrainError> {
+    let table = tweedie_unet::NetworkConfig {
+        channels: network.channels as i64,
+        multipliers: network.multipliers.iter().map(|m| *m as i64).collect(),
+        blocks: network.blocks,
+        attention_resolutions: network.attention.iter().map(|height| *height as i64).collect(),
+        head_channels: (network.head_channels > 0).then_some(network.head_channels as i64),
+        groups: network.groups as i64,
+        dropout: network.dropout,
+        classes: form.classes.map(|classes| classes as i64),
+        ..tweedie_unet::NetworkConfig::default()
+    };
+    Ok(table.unet(form.shape.map(|size| size as i64))?)
+}
+
+/// A network with initial weights drawn from the run's seed.
+pub(crate) fn build(
+    config: &RunConfig,
+    form: &ImageForm,
+    device: Device,
+) -> Result<UNet, TrainError> {
+    let drawn = UNet::new(&unet_config(&config.network, form)?, config.training.seed)?;
+    let mut unet = drawn.to_device(device)?;
+    unet.set_precision(match config.training.precision {
+        Precision::F32 => tweedie_unet::Precision::F32,
+        Precision::Bf16 => tweedie_unet::Precision::Bf16,
+    });
+    Ok(unet)
+}
+
+/// A tensor as the checkpoint writer wants it: bytes are copied out when their turn comes.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    tensor: Tensor,
+    dtype: Dtype,
+    shape: Vec<usize>,
+}
+
+impl Stored {
+    /// A tensor of 32-bit floats.
+    pub(crate) fn new(tensor: &Tensor) -> Self {
+        let shape = tensor.size().into_iter().map(|size| size as usize).collect();
+        Self { tensor: tensor.detach(), dtype: Dtype::F32, shape }
+    }
+
+    /// A count.
+    pub(crate) fn count(value: u64) -> Self {
+        Self { tensor: Tensor::from_slice(&[value as i64]), dtype: Dtype::I64, shape: vec![1] }
+    }
+}
+
+impl View for Stored {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = vec![0; self.data_len()];
+        let values = self.tensor.to_device(Device::Cpu).contiguous();
+        values.copy_data_u8(&mut bytes, values.numel());
+        Cow::Owned(bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.numel() * self.dtype.bitsize() / 8
+    }
+}
+
+/// Copies the tensors called `prefix` + name from `file` into `targets`, in place.
+pub(crate) fn read_into<'a>(
+    file: &TensorFile,
+    prefix: &str,
+    targets: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+) -> Result<(), TrainError> {
+    for (name, target) in targets {
+        let name = format!("{prefix}{name}");
+        let shape: Vec<usize> = target.size().iter().map(|size| *size as usize).collect();
+        let bytes = file.read_expecting(&name, Dtype::F32, &shape)?;
+        let saved = Tensor::f_from_data_size(&bytes, &target.size(), Kind::Float)?;
+        tch::no_grad(|| target.shallow_clone().f_copy_(&saved))?;
+    }
+    Ok(())
+}
+
+/// Whether every value of every tensor is finite.
+pub(crate) fn all_finite(tensors: &[&Tensor]) -> Result<bool, TrainError> {
+    Ok(tweedie_torch_ext::total_norm(tensors)?.is_finite())
+}

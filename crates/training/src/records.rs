@@ -1,0 +1,86 @@
+//! What a run writes down as it goes: metrics, TensorBoard events.
+
+use std::time::Instant;
+
+use crate::metrics::{Metrics, MetricsFile};
+use crate::picture::Picture;
+use crate::state::Progress;
+use crate::step::StepOutcome;
+use crate::tensorboard::EventWriter;
+use crate::{RunConfig, RunFolder, TrainError};
+
+/// The open files of a run's records.
+#[derive(Debug)]
+pub(crate) struct Records {
+    metrics: MetricsFile,
+    events: Option<EventWriter>,
+    /// When the last line was written, and at which step.
+    since: (Instant, u64),
+    batch_size: usize,
+}
+
+impl Records {
+    /// Opens the records for the steps after `step`; what stands there of later steps is dropped.
+    pub(crate) fn open(
+        folder: &RunFolder,
+        config: &RunConfig,
+        step: u64,
+    ) -> Result<Self, TrainError> {
+        let metrics = MetricsFile::open(&folder.metrics(), step)?;
+        let events = config.logging.tensorboard;
+        let events = events.then(|| EventWriter::open(&folder.tensorboard(), step)).transpose()?;
+        let since = (Instant::now(), step);
+        Ok(Self { metrics, events, since, batch_size: config.training.batch_size })
+    }
+
+    /// Writes down one step.
+    pub(crate) fn step(
+        &mut self,
+        step: u64,
+        outcome: &StepOutcome,
+        progress: &Progress,
+        held_out_loss: Option<f64>,
+    ) -> Result<(), TrainError> {
+        let (then, from) = std::mem::replace(&mut self.since, (Instant::now(), step));
+        let images = (step - from) as f64 * self.batch_size as f64;
+        let line = Metrics {
+            step,
+            loss: finite(outcome.loss),
+            smoothed_loss: progress.smoothed_loss,
+            learning_rate: outcome.learning_rate,
+            gradient_norm: finite(outcome.gradient_norm),
+            images_per_s: images / then.elapsed().as_secs_f64().max(f64::MIN_POSITIVE),
+            skipped: progress.skipped,
+            held_out_loss,
+        };
+        self.metrics.append(&line)?;
+        let Some(events) = &mut self.events else { return Ok(()) };
+        let mut scalars = vec![
+            ("train/loss", outcome.loss),
+            ("train/learning_rate", line.learning_rate),
+            ("train/gradient_norm", outcome.gradient_norm),
+            ("train/images_per_s", line.images_per_s),
+            ("train/skipped", line.skipped as f64),
+        ];
+        scalars.extend(line.smoothed_loss.map(|loss| ("train/smoothed_loss", loss)));
+        scalars.extend(held_out_loss.map(|loss| ("held_out/loss", loss)));
+        events.scalars(step, &scalars)
+    }
+
+    /// Writes down a picture.
+    pub(crate) fn picture(&mut self, step: u64, picture: Picture) -> Result<(), TrainError> {
+        match &mut self.events {
+            Some(events) => events.picture(step, "samples", picture.size, picture.png),
+            None => Ok(()),
+        }
+    }
+
+    /// Flushes to the disk.
+    pub(crate) fn sync(&self) -> Result<(), TrainError> {
+        self.metrics.sync()
+    }
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}

@@ -1,0 +1,134 @@
+//! The whole state of a run between two steps, and its way to the disk and back.
+
+use serde::{Deserialize, Serialize};
+use tch::Device;
+use tweedie_checkpoints::{CheckpointStore, StoredCheckpoint};
+use tweedie_torch_ext::lerp_;
+use tweedie_unet::UNet;
+
+use crate::network::{self, ImageForm, Stored};
+use crate::optimizer::Optimizer;
+use crate::{RunConfig, TrainError};
+
+/// File names of a checkpoint.
+pub(crate) const WEIGHTS: &str = "weights.safetensors";
+pub(crate) const EMA: &str = "ema.safetensors";
+pub(crate) const OPTIMIZER: &str = "optimizer.safetensors";
+
+/// Share of the last loss in the running mean.
+const SMOOTHING: f64 = 0.02;
+
+/// What a run keeps beside its tensors, in a checkpoint's `state.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Progress {
+    /// Form of the images that the network was built for.
+    pub images: ImageForm,
+    /// Steps that changed nothing because a loss or gradient was not finite.
+    pub skipped: u64,
+    /// Such steps in a row up to now.
+    pub bad_in_a_row: u64,
+    /// Loss of the last good step.
+    pub loss: Option<f64>,
+    /// Running mean of the loss of the good steps.
+    pub smoothed_loss: Option<f64>,
+    /// The latest loss on held-out images.
+    pub held_out_loss: Option<f64>,
+    /// Seconds of training, over all resumptions.
+    pub training_seconds: f64,
+}
+
+impl Progress {
+    pub(crate) fn new(images: ImageForm) -> Self {
+        Self {
+            images,
+            skipped: 0,
+            bad_in_a_row: 0,
+            loss: None,
+            smoothed_loss: None,
+            held_out_loss: None,
+            training_seconds: 0.0,
+        }
+    }
+
+    /// Takes in the loss of a good step.
+    pub(crate) fn good(&mut self, loss: f64) {
+        self.bad_in_a_row = 0;
+        self.loss = Some(loss);
+        self.smoothed_loss =
+            Some(self.smoothed_loss.map_or(loss, |mean| mean + SMOOTHING * (loss - mean)));
+    }
+
+    /// Counts a step that changed nothing.
+    pub(crate) fn bad(&mut self) {
+        self.bad_in_a_row += 1;
+        self.skipped += 1;
+    }
+}
+
+/// The state of a run between two steps.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) step: u64,
+    pub(crate) unet: UNet,
+    /// The network with averaged weights.
+    pub(crate) ema: UNet,
+    pub(crate) optimizer: Optimizer,
+    pub(crate) progress: Progress,
+}
+
+impl State {
+    /// The state before the first step.
+    pub(crate) fn initial(
+        config: &RunConfig,
+        images: ImageForm,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let unet = network::build(config, &images, device)?;
+        let ema = unet.to_device(device)?;
+        unet.set_trainable(true);
+        let optimizer = Optimizer::new(unet.parameters());
+        Ok(Self { step: 0, unet, ema, optimizer, progress: Progress::new(images) })
+    }
+
+    /// Replaces everything by what a checkpoint holds.
+    pub(crate) fn load(&mut self, checkpoint: &StoredCheckpoint) -> Result<(), TrainError> {
+        network::read_into(&checkpoint.tensors(WEIGHTS)?, "", self.unet.parameters().iter())?;
+        network::read_into(&checkpoint.tensors(EMA)?, "", self.ema.parameters().iter())?;
+        self.optimizer.load(self.unet.parameters(), &checkpoint.tensors(OPTIMIZER)?)?;
+        self.progress = checkpoint.progress()?;
+        self.step = checkpoint.state().step;
+        Ok(())
+    }
+
+    /// Writes a checkpoint of this step.
+    pub(crate) fn save(
+        &self,
+        store: &CheckpointStore,
+        score: Option<f64>,
+    ) -> Result<StoredCheckpoint, TrainError> {
+        let named = |unet: &UNet| -> Vec<(String, Stored)> {
+            unet.parameters().iter().map(|(n, t)| (n.to_owned(), Stored::new(t))).collect()
+        };
+        let mut staged = store.stage(self.step)?;
+        staged.write(WEIGHTS, named(&self.unet))?;
+        staged.write(EMA, named(&self.ema))?;
+        staged.write(OPTIMIZER, self.optimizer.stored(self.unet.parameters()))?;
+        Ok(staged.commit(score, &self.progress)?)
+    }
+
+    /// Moves the averaged weights towards the weights, after update number `updates` from 1.
+    ///
+    /// The decay rises as min(d, (1 + n)/(10 + n)), so that the start is forgotten quickly.
+    pub(crate) fn average(&self, highest_decay: f64) -> Result<(), TrainError> {
+        let n = self.optimizer.updates() as f64;
+        let decay = highest_decay.min((1.0 + n) / (10.0 + n));
+        let (targets, ends) = (self.ema.parameters().tensors(), self.unet.parameters().tensors());
+        Ok(lerp_(&targets, &ends, 1.0 - decay)?)
+    }
+
+    /// Whether all weights are finite.
+    pub(crate) fn is_finite(&self) -> Result<bool, TrainError> {
+        network::all_finite(&self.unet.parameters().tensors())
+    }
+}

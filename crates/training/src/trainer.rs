@@ -1,0 +1,168 @@
+//! The training loop.
+
+mod milestones;
+mod setup;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use setup::Setup;
+use tweedie_checkpoints::{CheckpointError, CheckpointStore};
+use tweedie_datasets::BatchStream;
+
+use crate::clock::Clock;
+use crate::data::batch_options;
+use crate::lock::RunLock;
+use crate::observer::Observer;
+use crate::records::Records;
+use crate::summary::Summary;
+use crate::{RunConfig, RunFolder, TrainError};
+
+/// How [`Trainer::run`] came to an end.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// All steps are done; `summary.json` is written.
+    Finished(Summary),
+    /// The run was asked to stop, and has saved its state.
+    Stopped {
+        /// Steps done.
+        step: u64,
+        /// Steps of the whole run.
+        total: u64,
+    },
+}
+
+/// A run that can be trained.
+#[derive(Debug)]
+pub struct Trainer {
+    config: RunConfig,
+    folder: RunFolder,
+    store: CheckpointStore,
+    setup: Setup,
+    /// Step of the newest checkpoint on the disk.
+    saved: Option<u64>,
+    /// Checkpoints that were passed over at resume.
+    damaged: Vec<(PathBuf, CheckpointError)>,
+    /// Held as long as this process trains in the folder.
+    _lock: RunLock,
+    /// Steps whose batch is spoiled, to see what a step that is not finite does.
+    #[cfg(test)]
+    poisoned: std::ops::Range<u64>,
+}
+
+impl Trainer {
+    /// Begins a new run in the folder `run`, which must not hold one yet.
+    ///
+    /// The configuration kept in the folder has the number of threads filled in, so that the run
+    /// goes on with as many wherever it is resumed.
+    ///
+    /// # Errors
+    /// When there is a run already, the data cannot be used, or the network cannot be built.
+    pub fn new(mut config: RunConfig, run: &Path) -> Result<Self, TrainError> {
+        if RunFolder::open(run).is_ok() {
+            return Err(TrainError::RunExists { path: run.to_path_buf() });
+        }
+        if config.training.threads == 0 {
+            config.training.threads =
+                std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        }
+        let setup = Setup::new(&config)?;
+        let folder = RunFolder::create(run, &config)?;
+        Self::assemble(config, folder, setup)
+    }
+
+    /// Takes a run up again at its newest whole checkpoint, or at its beginning where it has none.
+    /// What interrupted writes left behind is removed.
+    ///
+    /// # Errors
+    /// When `run` is not a run, another process trains in it, its data cannot be used, or its
+    /// checkpoint does not fit its network.
+    pub fn resume(run: &Path) -> Result<Self, TrainError> {
+        let (folder, config) = RunFolder::open(run)?;
+        let setup = Setup::new(&config)?;
+        let mut trainer = Self::assemble(config, folder, setup)?;
+        trainer.store.clean()?;
+        let found = trainer.store.latest()?;
+        trainer.damaged = found.damaged;
+        if let Some(checkpoint) = found.checkpoint {
+            trainer.setup.state.load(&checkpoint)?;
+            trainer.saved = Some(trainer.step());
+        }
+        trainer.store.remove_after(trainer.step())?;
+        Ok(trainer)
+    }
+
+    fn assemble(config: RunConfig, folder: RunFolder, setup: Setup) -> Result<Self, TrainError> {
+        Ok(Self {
+            _lock: RunLock::take(folder.root())?,
+            store: folder.checkpoints()?,
+            config,
+            folder,
+            setup,
+            saved: None,
+            damaged: Vec::new(),
+            #[cfg(test)]
+            poisoned: 0..0,
+        })
+    }
+
+    /// The configuration, as the run's folder keeps it.
+    #[must_use]
+    pub fn config(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// The run's folder.
+    #[must_use]
+    pub fn folder(&self) -> &RunFolder {
+        &self.folder
+    }
+
+    /// Steps done.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.setup.state.step
+    }
+
+    /// Trains until all steps are done or `stop` is set, which is looked at between steps.
+    ///
+    /// # Errors
+    /// When a file cannot be written, libtorch fails, or too many steps in a row are not finite; the
+    /// last good checkpoint is kept then.
+    pub fn run(
+        &mut self,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<Outcome, TrainError> {
+        let total = self.config.training.steps;
+        let mut clock = Clock::resume(self.setup.state.progress.training_seconds);
+        let mut records = Records::open(&self.folder, &self.config, self.step())?;
+        self.announce(observer);
+        let train = Arc::clone(&self.setup.data.train);
+        let batches = BatchStream::new(train, batch_options(&self.config), self.step())?;
+        for batch in batches.take(total.saturating_sub(self.step()) as usize) {
+            if stop.load(Ordering::Relaxed) {
+                self.save_if_new(&records, &clock, observer)?;
+                return Ok(Outcome::Stopped { step: self.step(), total });
+            }
+            #[cfg(test)]
+            let batch = self.spoil(batch);
+            let Setup { plan, state, .. } = &mut self.setup;
+            let outcome = plan.take(state, &batch, &self.config)?;
+            state.step += 1;
+            self.after_step(&outcome, &mut records, &mut clock, observer)?;
+        }
+        self.save_if_new(&records, &clock, observer)?;
+        self.finish(&clock, &mut records, observer)
+    }
+
+    #[cfg(test)]
+    fn spoil(&self, mut batch: tweedie_datasets::Batch) -> tweedie_datasets::Batch {
+        if self.poisoned.contains(&batch.step) {
+            batch.images[0] = f32::NAN;
+        }
+        batch
+    }
+}

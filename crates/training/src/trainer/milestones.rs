@@ -1,0 +1,222 @@
+//! What happens between steps: reports, measurements, pictures, checkpoints.
+
+use std::sync::Arc;
+
+use tweedie_datasets::BatchMaker;
+
+use super::{Outcome, Trainer};
+use crate::clock::Clock;
+use crate::config::BestBy;
+use crate::data::held_out_options;
+use crate::network::device_name;
+use crate::observer::{Event, Observer};
+use crate::records::Records;
+use crate::step::StepOutcome;
+use crate::summary::Summary;
+use crate::{TrainError, picture};
+
+impl Trainer {
+    /// Tells the observer where the run stands before the loop.
+    pub(super) fn announce(&self, observer: &mut dyn Observer) {
+        for (path, error) in &self.damaged {
+            observer.observe(&Event::Damaged { path, error });
+        }
+        observer.observe(&Event::Started {
+            step: self.step(),
+            total: self.config.training.steps,
+            parameters: self.parameters(),
+            device: &device_name(self.setup.device),
+            threads: self.config.training.threads,
+        });
+    }
+
+    /// Everything that may be due after a step.
+    pub(super) fn after_step(
+        &mut self,
+        outcome: &StepOutcome,
+        records: &mut Records,
+        clock: &mut Clock,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let step = self.step();
+        self.count(outcome, clock, observer);
+        let held_out = self.measure_if_due(observer)?;
+        let last = step == self.config.training.steps;
+        let logged = is_due(step, self.config.logging.every) || last || held_out.is_some();
+        if logged || !outcome.updated {
+            records.step(step, outcome, &self.setup.state.progress, held_out)?;
+        }
+        self.check_streak()?;
+        if is_due(step, self.config.samples.every) {
+            self.draw(records, observer)?;
+        }
+        if is_due(step, self.config.checkpoints.every) {
+            self.save(records, clock, observer)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the step into the running figures and reports it.
+    fn count(&mut self, outcome: &StepOutcome, clock: &mut Clock, observer: &mut dyn Observer) {
+        let StepOutcome { loss, gradient_norm, learning_rate, updated } = *outcome;
+        let (step, total) = (self.step(), self.config.training.steps);
+        let progress = &mut self.setup.state.progress;
+        if updated {
+            progress.good(loss);
+        } else {
+            progress.bad();
+            let (in_a_row, skipped) = (progress.bad_in_a_row, progress.skipped);
+            observer.observe(&Event::Skipped { step, loss, gradient_norm, in_a_row, skipped });
+        }
+        let smoothed_loss = progress.smoothed_loss.unwrap_or(f64::NAN);
+        let images_per_second = self.config.training.batch_size as f64 / clock.lap();
+        observer.observe(&Event::Step {
+            step,
+            total,
+            loss,
+            smoothed_loss,
+            images_per_second,
+            learning_rate,
+        });
+    }
+
+    /// Stops the run when too many steps in a row were not finite.
+    fn check_streak(&self) -> Result<(), TrainError> {
+        let in_a_row = self.setup.state.progress.bad_in_a_row;
+        let allowed = self.config.training.max_bad_steps;
+        if in_a_row <= allowed {
+            return Ok(());
+        }
+        let (step, kept) = (self.step(), self.saved);
+        Err(TrainError::TooManyBadSteps { step, in_a_row, allowed, kept })
+    }
+
+    /// The loss of the averaged weights on held-out images, always the same ones with the same
+    /// noise, where it is due.
+    fn measure_if_due(&mut self, observer: &mut dyn Observer) -> Result<Option<f64>, TrainError> {
+        let Some(images) = &self.setup.data.held_out else { return Ok(None) };
+        let step = self.step();
+        if !is_due(step, self.config.logging.held_out_every) {
+            return Ok(None);
+        }
+        let count = images.len().min(self.config.logging.held_out_images);
+        let batches = count.div_ceil(self.config.training.batch_size);
+        let options = held_out_options(&self.config, count.div_ceil(batches));
+        let mut maker = BatchMaker::new(Arc::clone(images), options)?;
+        let mut sum = 0.0;
+        for index in 0..batches as u64 {
+            sum += self.setup.plan.measure(&self.setup.state.ema, &maker.make(index))?;
+        }
+        let loss = sum / batches as f64;
+        self.setup.state.progress.held_out_loss = loss.is_finite().then_some(loss);
+        observer.observe(&Event::HeldOut { step, loss });
+        Ok(Some(loss))
+    }
+
+    /// Draws a picture of samples.
+    fn draw(&self, records: &mut Records, observer: &mut dyn Observer) -> Result<(), TrainError> {
+        let step = self.step();
+        let path = self.folder.samples(step);
+        let picture = picture::draw(
+            &self.setup.state.ema,
+            &self.setup.table,
+            self.config.prediction(),
+            &self.setup.state.progress.images,
+            &self.config.samples,
+            &path,
+        )?;
+        records.picture(step, picture)?;
+        observer.observe(&Event::Drawn { step, path: &path });
+        Ok(())
+    }
+
+    /// Writes a checkpoint, unless the weights are not finite, and removes old ones.
+    fn save(
+        &mut self,
+        records: &Records,
+        clock: &Clock,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let step = self.step();
+        if !self.setup.state.is_finite()? {
+            observer.observe(&Event::NotSaved { step });
+            return Ok(());
+        }
+        records.sync()?;
+        self.setup.state.progress.training_seconds = clock.seconds();
+        let stored = self.setup.state.save(&self.store, self.score())?;
+        self.saved = Some(step);
+        self.store.prune(self.config.checkpoints.keep_last)?;
+        observer.observe(&Event::Saved { step, path: stored.path() });
+        Ok(())
+    }
+
+    /// Saves the present step if that has not been done.
+    pub(super) fn save_if_new(
+        &mut self,
+        records: &Records,
+        clock: &Clock,
+        observer: &mut dyn Observer,
+    ) -> Result<(), TrainError> {
+        let step = self.step();
+        if self.saved == Some(step) {
+            return Ok(());
+        }
+        self.save(records, clock, observer)?;
+        if self.saved == Some(step) {
+            return Ok(());
+        }
+        Err(TrainError::WeightsNotFinite { step, kept: self.saved })
+    }
+
+    /// The figure by which the best checkpoint is told.
+    fn score(&self) -> Option<f64> {
+        let progress = &self.setup.state.progress;
+        let measured = self.setup.data.held_out.is_some() && self.config.logging.held_out_every > 0;
+        match self.config.checkpoints.best_by {
+            BestBy::HeldOutLoss if measured => progress.held_out_loss,
+            BestBy::HeldOutLoss | BestBy::TrainLoss => progress.smoothed_loss,
+        }
+    }
+
+    /// The last picture and the summary.
+    pub(super) fn finish(
+        &mut self,
+        clock: &Clock,
+        records: &mut Records,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, TrainError> {
+        let (step, training_seconds) = (self.step(), clock.seconds());
+        let every = self.config.samples.every;
+        if every > 0 && !self.folder.samples(step).exists() {
+            self.draw(records, observer)?;
+        }
+        let progress = &self.setup.state.progress;
+        let summary = Summary {
+            steps: step,
+            skipped: progress.skipped,
+            final_loss: progress.loss,
+            smoothed_loss: progress.smoothed_loss,
+            held_out_loss: progress.held_out_loss,
+            best_step: self.store.best()?.map(|(step, _)| step),
+            training_seconds,
+            parameters: self.parameters(),
+            precision: self.config.training.precision,
+            threads: self.config.training.threads,
+            device: device_name(self.setup.device),
+            libtorch: tweedie_torch_ext::libtorch_version().to_owned(),
+        };
+        summary.write(&self.folder.summary())?;
+        observer.observe(&Event::Finished { step, training_seconds });
+        Ok(Outcome::Finished(summary))
+    }
+
+    fn parameters(&self) -> u64 {
+        self.setup.state.unet.parameters().element_count() as u64
+    }
+}
+
+/// Whether something that happens every `every` steps is due; never where `every` is 0.
+fn is_due(step: u64, every: u64) -> bool {
+    every > 0 && step.is_multiple_of(every)
+}

@@ -1,0 +1,41 @@
+//! What a run needs before its first step.
+
+use tch::Device;
+use tweedie_schedules::DiscreteTable;
+
+use crate::data::RunData;
+use crate::network::{self, ImageForm};
+use crate::state::State;
+use crate::step::StepPlan;
+use crate::{RunConfig, TrainError};
+
+/// Data, schedule, network and the initial state.
+#[derive(Debug)]
+pub(super) struct Setup {
+    pub(super) data: RunData,
+    pub(super) table: DiscreteTable,
+    pub(super) plan: StepPlan,
+    pub(super) state: State,
+    pub(super) device: Device,
+}
+
+impl Setup {
+    pub(super) fn new(config: &RunConfig) -> Result<Self, TrainError> {
+        // The device first: CUDA has to be loaded before the first tensor is made.
+        let device = network::device(config.training.device)?;
+        tweedie_torch_ext::set_threads(config.training.threads)?;
+        let data = RunData::open(config)?;
+        let images = image_form(config, &data);
+        let table = config.table()?;
+        let plan = StepPlan::new(config, &table, images.classes, device)?;
+        let state = State::initial(config, images, device)?;
+        Ok(Self { data, table, plan, state, device })
+    }
+}
+
+fn image_form(config: &RunConfig, data: &RunData) -> ImageForm {
+    let [channels, height, width] = data.train.shape();
+    let [height, width] = config.data.pad.unwrap_or([height, width]);
+    let classes = config.network.class_conditional.then(|| data.train.classes());
+    ImageForm { shape: [channels, height, width], levels: data.train.levels(), classes }
+}
