@@ -57,8 +57,8 @@ impl Variant {
     /// The size of the unpacked folder, in bytes, rounded up: what to ask of the disk beforehand.
     pub(crate) fn unpacked_bytes(self) -> u64 {
         match self {
-            Self::Cpu => 560 << 20,
-            Self::Cuda => 4800 << 20,
+            Self::Cpu => 520 << 20,
+            Self::Cuda => 3800 << 20,
         }
     }
 
