@@ -2,15 +2,16 @@
 //! training saves first), and its exit code becomes ours.
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpgrp, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use std::io::{self, IsTerminal, Read};
-use std::os::unix::process::ExitStatusExt;
+use std::io::{self, Read};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// What a shell adds to the number of the signal that ended a program.
 const SIGNAL_BASE: i32 = 128;
@@ -86,6 +87,24 @@ fn watched<T>(
     Ok((ended, watch.stopped.load(Ordering::SeqCst)))
 }
 
+/// Whether a terminal sends Ctrl-C to us, and so to every program that we start.
+fn in_foreground() -> bool {
+    let stdin = io::stdin();
+    rustix::termios::tcgetpgrp(&stdin).is_ok_and(|group| group == getpgrp())
+}
+
+/// Makes sure that `command` gets each signal once, for one that saves on the first and gives up on
+/// the second. In the foreground of a terminal that is so; elsewhere it gets a group of its own, so
+/// that what is sent to our whole group reaches it through us alone.
+pub(crate) fn signal_once(command: &mut Command) {
+    if !in_foreground() {
+        command.process_group(0);
+    }
+}
+
+/// Signals closer together than this are one request (some senders name a process and its group).
+const ONE_REQUEST: Duration = Duration::from_millis(500);
+
 /// Notices SIGINT and SIGTERM in place of dying of them, and passes them on.
 #[derive(Debug, Default)]
 struct SignalWatch {
@@ -101,17 +120,24 @@ impl SignalWatch {
         if STARTED.set(()).is_ok() {
             let mut signals =
                 Signals::new([SIGINT, SIGTERM]).context("cannot watch for signals")?;
-            thread::spawn(move || signals.forever().for_each(|signal| watch.notice(signal)));
+            thread::spawn(move || {
+                let mut last: Option<Instant> = None;
+                for signal in signals.forever() {
+                    if last.is_none_or(|last| last.elapsed() > ONE_REQUEST) {
+                        last = Some(Instant::now());
+                        watch.notice(signal);
+                    }
+                }
+            });
         }
         Ok(watch)
     }
 
     fn notice(&self, signal: i32) {
         self.stopped.store(true, Ordering::SeqCst);
-        // A terminal sends Ctrl-C to the whole group; only what came to us alone is passed on.
         if signal == SIGTERM {
             self.pass_on(Signal::TERM);
-        } else if !io::stdin().is_terminal() {
+        } else if !in_foreground() {
             self.pass_on(Signal::INT);
         }
     }

@@ -31,7 +31,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     let plan = Plan::new(args)?;
     let tweedie = Tweedie::build()?;
     eprintln!("{}", plan.announcement);
-    let trained = process::run(tweedie.command().arg("train").args(&plan.arguments))?;
+    let mut training = tweedie.command();
+    training.arg("train").args(&plan.arguments);
+    process::signal_once(&mut training);
+    let trained = process::run(&mut training)?;
     if !trained.is_success() {
         return Ok(trained.exit_code());
     }

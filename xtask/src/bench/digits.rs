@@ -83,6 +83,7 @@ fn train(tweedie: &Tweedie, run: &Path, seed: u64) -> Result<f64> {
         command.arg(workspace::root().join(RECIPE)).arg("--out").arg(run);
         command.arg("--set").arg(format!("training.seed={seed}"));
     }
+    process::signal_once(&mut command);
     if !process::run(&mut command)?.is_success() {
         bail!("the training with seed {seed} did not finish; the same command takes it up again");
     }
@@ -105,15 +106,9 @@ fn training_seconds(run: &Path) -> Result<Option<f64>> {
 
 fn evaluate(tweedie: &Tweedie, run: &Path, eta: &str) -> Result<[f64; FIGURES.len()]> {
     let mut command = tweedie.command();
-    command.arg("evaluate").arg(run).args([
-        "--json",
-        "--sampler",
-        "ddim",
-        "--steps",
-        "50",
-        "--eta",
-        eta,
-    ]);
+    // Against the whole set, as the reference figures are.
+    command.arg("evaluate").arg(run).args(["--json", "--reference", "all"]);
+    command.args(["--sampler", "ddim", "--steps", "50", "--eta", eta]);
     let (outcome, output) = process::capture(&mut command)?;
     if !outcome.is_success() {
         bail!("the evaluation of {} failed", run.display());
