@@ -1,6 +1,6 @@
 //! The few libtorch calls that `tch` does not wrap, as safe typed functions over [`tch::Tensor`].
 //!
-//! This is the only crate of the workspace with `unsafe` in it. A thin C++ shim over ATen (`cpp/`)
+//! This is the only crate of the workspace with `unsafe` in it. A thin C++ shim over `ATen` (`cpp/`)
 //! is compiled by the build script; every C++ exception comes back as [`Error::Libtorch`], never as
 //! undefined behaviour. What is here:
 //! - [`linear_combination`], the one operation that samplers need, and memory formats;
