@@ -29,6 +29,11 @@ impl Outcome {
         self.code == 0 && !self.interrupted
     }
 
+    /// Whether somebody asked to stop, by Ctrl-C or otherwise.
+    pub(crate) fn is_interrupted(self) -> bool {
+        self.interrupted
+    }
+
     /// The exit code to end with in its turn.
     pub(crate) fn exit_code(self) -> ExitCode {
         ExitCode::from(self.number())

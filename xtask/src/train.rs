@@ -36,6 +36,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     process::signal_once(&mut training);
     let trained = process::run(&mut training)?;
     if !trained.is_success() {
+        if trained.is_interrupted() {
+            eprintln!("or: cargo xtask train -- --resume {}", plan.run.display());
+        }
         return Ok(trained.exit_code());
     }
     Ok(show(&tweedie, &plan.run)?.exit_code())

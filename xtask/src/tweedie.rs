@@ -19,7 +19,11 @@ impl Tweedie {
         let environment = Environment::set_up()?;
         let mut build = workspace::cargo(Some(&environment));
         build.args(["build", "--release", "--package", "tweedie-cli"]);
-        if !process::run(&mut build)?.is_success() {
+        let built = process::run(&mut build)?;
+        if built.is_interrupted() {
+            bail!("interrupted");
+        }
+        if !built.is_success() {
             bail!("tweedie could not be built; the compiler's message stands above");
         }
         Ok(Self { program: workspace::target_folder()?.join("release/tweedie") })
