@@ -2,7 +2,7 @@
 //!
 //! A network is shown `x_t = alpha x_0 + sigma eps` ([`noised`]) and asked for some linear form of
 //! `x_0` and `eps` ([`target`], chosen by `Prediction`); the [`Distance`] says how an error is
-//! counted, and [`Objective`] puts the two together. Everything up to the last line, the one
+//! counted, and `Objective` (feature `tch`) puts the two together. Everything up to the last line, the one
 //! differentiable reduction, is arithmetic on `f64` coefficients (Ho et al. 2020, eq. 14).
 //!
 //! Feature `tch` adds the reduction on libtorch tensors.

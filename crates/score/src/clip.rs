@@ -5,7 +5,7 @@ use tweedie_schedules::Prediction;
 
 /// A score function whose estimate of the data is held within the data's own range.
 ///
-/// Whatever the network predicts, this predicts data. // Ho et al. 2020, sec. 4 (clipped samples)
+/// Whatever the network predicts, this predicts data. The code published with DDPM clips so.
 #[derive(Clone, Copy, Debug)]
 pub struct ClipData<F> {
     /// The score function to clip.

@@ -8,7 +8,7 @@ use rand_distr::StandardNormal;
 
 /// The generator of stream `stream` of a seed. Streams of one seed never overlap.
 ///
-/// ChaCha with 8 rounds: its output is fixed by its definition, on every machine and in every release.
+/// `ChaCha` with 8 rounds: its output is fixed by its definition, on every machine and in every release.
 #[must_use]
 pub fn stream_rng(seed: u64, stream: u64) -> ChaCha8Rng {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
