@@ -28,7 +28,7 @@ struct Tool {
 const TOOLS: [Tool; 2] = [
     Tool {
         name: "mdbook",
-        version: "0.5.4",
+        version: "0.5.3",
         options: &["--no-default-features", "--features", "search"],
     },
     Tool { name: "mdbook-katex", version: "0.10.0", options: &[] },
