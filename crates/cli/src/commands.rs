@@ -1,0 +1,7 @@
+//! One file for each command.
+
+pub(crate) mod completions;
+pub(crate) mod data;
+pub(crate) mod evaluate;
+pub(crate) mod sample;
+pub(crate) mod train;

@@ -1,0 +1,214 @@
+//! `tweedie evaluate`: how good are the images of a run, and are they new?
+
+use crate::device::Computation;
+use crate::generate::{self, Request};
+use crate::output::Images as Drawn;
+use crate::registry::Method;
+use crate::run::{Run, Weights};
+use crate::{print, progress};
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+use ndarray::Array2;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+use tweedie_datasets::Dataset;
+use tweedie_evaluation::{Images, Inputs, Report, evaluate, pixels_of_levels, pixels_of_scaled};
+use tweedie_training::RunData;
+
+/// Measure the quality of a run's images, and whether it memorizes
+///
+/// Draws images with the classes of the data set's own images, and compares them with the real ones:
+/// Frechet distance on raw pixels, class agreement of the nearest real neighbours, distance to the
+/// nearest training image. Beside each figure stands what real images reach.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// The run folder, or one of its checkpoints
+    run: PathBuf,
+    /// Number of images to draw [default: as many as in the reference, at most 10000]
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    count: Option<u32>,
+    /// The real images to compare with
+    #[arg(long, value_enum, default_value = "train")]
+    reference: Reference,
+    /// Where the data set lies now [default: where it lay when the run was trained]
+    #[arg(long, value_name = "PATH")]
+    data: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Seed of the noise and of the halvings
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Images a network call: speed and memory only
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
+    batch_size: u32,
+    #[command(flatten)]
+    method: Method,
+    #[command(flatten)]
+    weights: Weights,
+    #[command(flatten)]
+    computation: Computation,
+}
+
+/// Real images to compare with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Reference {
+    /// Those trained on
+    Train,
+    /// Those trained on and those held out
+    All,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tweedie evaluate runs/digits
+  tweedie evaluate runs/digits --reference all --steps 20 --eta 1 --json";
+
+/// More images than these change the figures less than their own noise.
+const MOST_SAMPLES: usize = 10_000;
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let run = Run::open(&options.run, &options.weights, &options.computation)?;
+    let data = real_images(&run, options)?;
+    let reference = match options.reference {
+        Reference::Train => Dataset::clone(&data.train),
+        Reference::All => data.all()?,
+    };
+    let asked = asked_classes(&run, &reference, options.count);
+    let started = Instant::now();
+    let samples = draw(&run, options, &asked)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let report = judge(&samples, &asked, &reference, &data, options.seed)?;
+    if options.json {
+        print::line(&json(&report, options, run.step(), seconds)?)?;
+    } else {
+        print::line(&table(&report))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The data set the run was trained on, without the padding of training.
+fn real_images(run: &Run, options: &Options) -> Result<RunData> {
+    let mut config = run.config().clone();
+    if let Some(source) = &options.data {
+        config.data.source.clone_from(source);
+    }
+    RunData::open(&config).with_context(|| {
+        format!("the run's data set {} (--data says where it lies now)", config.data.source)
+    })
+}
+
+/// The class of each image to draw: those of the reference, evenly spread, so that the shares agree.
+fn asked_classes(run: &Run, reference: &Dataset, count: Option<u32>) -> Vec<Option<usize>> {
+    let count = count.map_or(reference.len().min(MOST_SAMPLES), |count| count as usize);
+    let labels = reference.labels().filter(|_| run.class_count() > 0);
+    let class = |k: usize| labels.map(|labels| labels[k * labels.len() / count] as usize);
+    if count <= reference.len() {
+        (0..count).map(class).collect()
+    } else {
+        let at = |k: usize| labels.map(|labels| labels[k % labels.len()] as usize);
+        (0..count).map(at).collect()
+    }
+}
+
+/// Draws the images: pixels in `[-1, 1]`, without padding.
+fn draw(run: &Run, options: &Options, classes: &[Option<usize>]) -> Result<Vec<f32>> {
+    let request = Request {
+        classes,
+        batch_size: options.batch_size as usize,
+        seed: options.seed,
+        method: &options.method,
+    };
+    let bar = progress::calls(request.calls(run)?);
+    let images = run.without_padding(&generate::images(run, &request, &bar)?);
+    bar.finish_and_clear();
+    Drawn { images: &images, classes }.values()
+}
+
+fn judge(
+    samples: &[f32],
+    asked: &[Option<usize>],
+    reference: &Dataset,
+    data: &RunData,
+    seed: u64,
+) -> Result<Report> {
+    let item = reference.item_len();
+    let pixels = |set: &Dataset| pixels_of_levels(set.images(), item, set.levels());
+    let train = pixels(&data.train)?;
+    let held_out = match &data.held_out {
+        Some(images) => pixels(images)?,
+        None => Array2::zeros((0, item)),
+    };
+    let (drawn, real) = (pixels_of_scaled(samples, item)?, pixels(reference)?);
+    let classes: Option<Vec<u32>> = asked.iter().map(|class| class.map(|c| c as u32)).collect();
+    let inputs = Inputs {
+        samples: Images { pixels: drawn.view(), classes: classes.as_deref() },
+        reference: Images { pixels: real.view(), classes: reference.labels() },
+        train: Some(train.view()),
+        held_out: held_out.view(),
+        seed,
+    };
+    let bar = progress::bar(0, "{bar:32} {pos}/{len} {msg}");
+    let report = evaluate(&inputs, &mut |at| {
+        bar.set_length(at.total as u64);
+        bar.set_position(at.done as u64);
+        bar.set_message(at.stage);
+    })?;
+    bar.finish_and_clear();
+    Ok(report)
+}
+
+/// The report as JSON, with what it was measured on.
+fn json(report: &Report, options: &Options, step: u64, seconds: f64) -> Result<String> {
+    let mut value = serde_json::to_value(report)?;
+    let about = [
+        ("run", serde_json::to_value(&options.run)?),
+        ("step", step.into()),
+        ("sampler", options.method.describe().into()),
+        ("seed", options.seed.into()),
+        ("reference_images", format!("{:?}", options.reference).to_lowercase().into()),
+        ("sampling_seconds", seconds.into()),
+    ];
+    if let Some(object) = value.as_object_mut() {
+        object.extend(about.map(|(key, value)| (key.to_owned(), value)));
+    }
+    Ok(serde_json::to_string_pretty(&value)?)
+}
+
+/// The report for a person: each figure beside what real images reach.
+fn table(report: &Report) -> String {
+    let share = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
+    let [low, high] = report.frechet_distance_halves_range;
+    let rows = [
+        ("".to_owned(), "generated".to_owned(), "real".to_owned()),
+        (
+            "class agreement (3 nearest real images)".to_owned(),
+            share(report.class_agreement),
+            format!("{} leave one out", share(report.class_agreement_real)),
+        ),
+        (
+            "Frechet distance of pixels".to_owned(),
+            format!("{:.4}", report.frechet_distance),
+            format!("{low:.4} to {high:.4} between random halves"),
+        ),
+        (
+            "distance to the nearest real image".to_owned(),
+            format!("{:.3}", report.nearest_real_distance),
+            format!("{:.3} leave one out", report.nearest_real_distance_real),
+        ),
+        (
+            "distance to the nearest training image".to_owned(),
+            format!("{:.3}", report.nearest_train_distance),
+            format!("{} held-out images", share(report.nearest_train_distance_held_out)),
+        ),
+    ];
+    let heading = format!(
+        "{} images against {} real ones (trained on {}, held out {})\n",
+        report.samples, report.reference, report.train, report.held_out
+    );
+    let line =
+        |(name, got, real): &(String, String, String)| format!("\n{name:<40} {got:>10}   {real}");
+    heading + &rows.iter().map(line).collect::<String>()
+}

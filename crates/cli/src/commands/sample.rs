@@ -1,0 +1,110 @@
+//! `tweedie sample`: draws images from a run.
+
+use crate::device::Computation;
+use crate::generate::{self, Request};
+use crate::output::{Format, Images};
+use crate::registry::Method;
+use crate::run::{Run, Weights};
+use crate::{print, progress};
+use anyhow::{Result, bail};
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tch::Tensor;
+
+/// Draw images from a run
+///
+/// Image k of a seed starts from the same noise whatever the count and the batch size.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// The run folder, or one of its checkpoints
+    run: PathBuf,
+    /// Where to write: .png (one grid), .npy, .safetensors, or a folder (one PNG an image)
+    #[arg(long, short, value_name = "PATH", default_value = "samples.png")]
+    out: PathBuf,
+    /// Number of images
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 64, value_parser = count)]
+    count: usize,
+    /// Classes to draw, taken in turn: 3, or 0,1,2 [default: all in turn]
+    #[arg(long = "class", value_name = "CLASS", value_delimiter = ',')]
+    classes: Vec<usize>,
+    /// Seed of the noise
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Images a network call: speed and memory only
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count)]
+    batch_size: usize,
+    /// Images a row of the grid [default: as square as it goes]
+    #[arg(long, value_name = "N", value_parser = count)]
+    columns: Option<usize>,
+    /// Write the way from noise to image as a strip: one row an image, .png only
+    #[arg(long)]
+    every_step: bool,
+    #[command(flatten)]
+    method: Method,
+    #[command(flatten)]
+    weights: Weights,
+    #[command(flatten)]
+    computation: Computation,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tweedie sample runs/digits
+  tweedie sample runs/digits --class 3 --steps 20 --eta 1 --out threes.png
+  tweedie sample runs/digits --sampler ddpm --count 8 --every-step --out strip.png
+  tweedie sample runs/digits --count 1000 --out samples.npy";
+
+/// Columns of a denoising strip: more would be too small to see.
+const STRIP_COLUMNS: usize = 12;
+
+fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("0 is not allowed, expected 1 or more".into()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(format!("{error}, expected a whole number of 1 or more")),
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let format = Format::of(&options.out)?;
+    if options.every_step && format != Format::Grid {
+        bail!("--every-step writes a picture, but --out {} is none", options.out.display());
+    }
+    let run = Run::open(&options.run, &options.weights, &options.computation)?;
+    let classes = run.classes_in_turn(&options.classes, options.count)?;
+    let request = Request {
+        classes: &classes,
+        batch_size: options.batch_size,
+        seed: options.seed,
+        method: &options.method,
+    };
+    let bar = progress::calls(request.calls(&run)?);
+    let written = if options.every_step {
+        let states = generate::every_step(&run, &request, &bar)?;
+        write_strip(&run, &states, options)?
+    } else {
+        let images = run.without_padding(&generate::images(&run, &request, &bar)?);
+        Images { images: &images, classes: &classes }.write(&options.out, options.columns)?
+    };
+    bar.finish_and_clear();
+    print::line(&written)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One row an image, from noise at the left to the image at the right.
+fn write_strip(run: &Run, states: &[Tensor], options: &Options) -> Result<String> {
+    let columns = STRIP_COLUMNS.min(states.len());
+    let last = states.len() - 1;
+    let chosen: Vec<usize> = (0..columns).map(|k| k * last / (columns - 1).max(1)).collect();
+    let count = states[0].size()[0];
+    let rows: Vec<Tensor> = (0..count)
+        .flat_map(|image| chosen.iter().map(move |step| states[*step].get(image)))
+        .collect();
+    let images = run.without_padding(&Tensor::stack(&rows, 0));
+    let classes = vec![None; rows.len()];
+    Images { images: &images, classes: &classes }.write(&options.out, Some(columns))?;
+    let path = options.out.display();
+    Ok(format!("{count} images, {columns} of {} states each: {path}", states.len()))
+}

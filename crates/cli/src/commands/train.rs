@@ -1,0 +1,91 @@
+//! `tweedie train`: starts a run, or takes one up again.
+
+use crate::{print, progress::TrainingProgress};
+use anyhow::{Context, Result};
+use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tweedie_training::{Outcome, RunConfig, Trainer};
+
+/// Train a model, or go on with a run
+///
+/// Ctrl-C finishes the step, saves and says how to resume; a run that was killed resumes too, and
+/// ends with the same weights, bit for bit, as one that was never interrupted.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// Configuration of a new run, a TOML file
+    #[arg(required_unless_present = "resume", conflicts_with = "resume")]
+    config: Option<PathBuf>,
+    /// Folder of the new run [default: runs/ and the name of the configuration]
+    #[arg(long, short, value_name = "RUN", conflicts_with = "resume")]
+    out: Option<PathBuf>,
+    /// Go on with the run in this folder from its last checkpoint
+    #[arg(long, value_name = "RUN")]
+    resume: Option<PathBuf>,
+    /// Change one value of the configuration; may be given more than once
+    #[arg(long = "set", value_name = "KEY=VALUE", conflicts_with = "resume")]
+    overrides: Vec<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tweedie train configs/digits.toml --out runs/digits
+  tweedie train configs/digits.toml --out runs/short --set training.steps=200
+  tweedie train --resume runs/digits";
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    let stop = Stop::on_signals()?;
+    let (folder, mut trainer) = open(options)?;
+    let outcome = trainer.run(&mut TrainingProgress::new(), &stop.asked)?;
+    if let Outcome::Stopped { step, total } = outcome {
+        print::line(&format!("stopped after step {step} of {total}; it is saved"))?;
+        print::line(&format!("go on with: tweedie train --resume {}", folder.display()))?;
+        return Ok(stop.exit_code());
+    }
+    print::line(&format!("done: {}", folder.display()))?;
+    print::line(&format!("next: tweedie sample {}", folder.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(options: &Options) -> Result<(PathBuf, Trainer)> {
+    if let Some(folder) = &options.resume {
+        return Ok((folder.clone(), Trainer::resume(folder)?));
+    }
+    let path = options.config.as_deref().context("a configuration is required")?;
+    let config = RunConfig::load(path, &options.overrides)?;
+    let folder = options.out.clone().unwrap_or_else(|| default_folder(path));
+    let trainer = Trainer::new(config, &folder)?;
+    Ok((folder, trainer))
+}
+
+fn default_folder(config: &Path) -> PathBuf {
+    Path::new("runs").join(config.file_stem().unwrap_or("run".as_ref()))
+}
+
+/// A request to stop, made by the first SIGINT or SIGTERM; the second ends the process at once.
+struct Stop {
+    asked: Arc<AtomicBool>,
+    signal: Arc<AtomicUsize>,
+}
+
+impl Stop {
+    fn on_signals() -> Result<Self> {
+        let stop = Self { asked: Arc::default(), signal: Arc::default() };
+        for signal in [SIGINT, SIGTERM] {
+            let status = 128 + signal;
+            signal_hook::flag::register_conditional_shutdown(signal, status, stop.asked.clone())?;
+            signal_hook::flag::register_usize(signal, stop.signal.clone(), signal as usize)?;
+            signal_hook::flag::register(signal, stop.asked.clone())?;
+        }
+        Ok(stop)
+    }
+
+    /// What a shell expects of a process that a signal ended: 128 and the signal's number.
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::from(128 + self.signal.load(Ordering::Relaxed) as u8)
+    }
+}

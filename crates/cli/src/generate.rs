@@ -1,0 +1,76 @@
+//! Drawing images from a run: batches of a size of one's own, noise that belongs to the image.
+
+use crate::registry::Method;
+use crate::run::Run;
+use anyhow::Result;
+use indicatif::ProgressBar;
+use tch::{Kind, Tensor};
+use tweedie_samplers::sample_observed;
+use tweedie_score::{ClipData, Conditioned, NoiseSource, PerSample, ScoreFn};
+
+/// What to draw.
+pub(crate) struct Request<'a> {
+    /// One class an image; `None` is the null class.
+    pub(crate) classes: &'a [Option<usize>],
+    /// Images a network call.
+    pub(crate) batch_size: usize,
+    /// Image `k` of a seed gets the same noise whatever the batch size and count.
+    pub(crate) seed: u64,
+    /// Sampler and steps.
+    pub(crate) method: &'a Method,
+}
+
+impl Request<'_> {
+    /// Network calls the request takes in all: the length of its progress bar.
+    pub(crate) fn calls(&self, run: &Run) -> Result<u64> {
+        let per_batch = self.method.solver()?.evaluations(&self.method.grid(run.table())?)?;
+        Ok((per_batch * self.classes.len().div_ceil(self.batch_size)) as u64)
+    }
+}
+
+/// Draws `[n, c, h, w]` in the units of the data, `[-1, 1]`, on the CPU.
+pub(crate) fn images(run: &Run, request: &Request<'_>, bar: &ProgressBar) -> Result<Tensor> {
+    let parts = batches(run, request, &mut |_, _| bar.inc(1))?;
+    Ok(Tensor::cat(&parts, 0))
+}
+
+/// Draws images and keeps the state after every step: `[steps + 1]` of `[n, c, h, w]`, noise first.
+pub(crate) fn every_step(
+    run: &Run,
+    request: &Request<'_>,
+    bar: &ProgressBar,
+) -> Result<Vec<Tensor>> {
+    let steps = request.method.grid(run.table())?.len();
+    let mut kept: Vec<Vec<Tensor>> = (0..=steps).map(|_| Vec::new()).collect();
+    batches(run, request, &mut |step, state| {
+        kept[step].push(state.to_device(tch::Device::Cpu));
+        bar.inc(u64::from(step > 0));
+    })?;
+    Ok(kept.iter().map(|states| Tensor::cat(states, 0)).collect())
+}
+
+/// Runs the sampler batch by batch, showing each state as `(steps taken, state)`.
+fn batches(
+    run: &Run,
+    request: &Request<'_>,
+    observe: &mut dyn FnMut(usize, &Tensor),
+) -> Result<Vec<Tensor>> {
+    let (solver, grid) = (request.method.solver()?, request.method.grid(run.table())?);
+    let mut parts = Vec::new();
+    for (index, classes) in request.classes.chunks(request.batch_size).enumerate() {
+        let first = index * request.batch_size;
+        let mut noise = PerSample::new(request.seed, first, classes.len());
+        let [c, h, w] = run.shape().map(|side| side as i64);
+        let like = Tensor::zeros([classes.len() as i64, c, h, w], (Kind::Float, run.device()));
+        // Pure noise at the level where the grid starts (sigma is 1 but for rounding).
+        let x = noise.normal_like(&like)? * grid.start().level.sigma;
+        observe(0, &x);
+        let score = Conditioned { network: run.network(), conditions: classes.to_vec() };
+        let clipped = ClipData { inner: &score, low: -1.0, high: 1.0 };
+        let score: &dyn ScoreFn<Tensor> = if request.method.no_clip { &score } else { &clipped };
+        let mut after = |step: usize, state: &Tensor| observe(step + 1, state);
+        let x = sample_observed(&*solver, score, &grid, x, &mut noise, &mut after)?;
+        parts.push(x.to_device(tch::Device::Cpu));
+    }
+    Ok(parts)
+}

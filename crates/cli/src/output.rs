@@ -1,0 +1,138 @@
+//! Writing images in the form that the file's ending asks for.
+
+use anyhow::{Context, Result, bail};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use tch::Tensor;
+use tweedie_checkpoints::{OwnedTensor, write_atomically, write_safetensors};
+use tweedie_datasets::{GridLayout, grid, save_png, to_picture};
+
+/// The forms images can be written in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One PNG with all images in a grid.
+    Grid,
+    /// A folder with one PNG an image.
+    Folder,
+    /// A NumPy array, f32 `[n, c, h, w]` in `[-1, 1]`.
+    Numpy,
+    /// A safetensors file with `images` (as the array) and `classes`.
+    Safetensors,
+}
+
+impl Format {
+    /// The form that belongs to a path.
+    pub(crate) fn of(path: &Path) -> Result<Self> {
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        match ending.as_deref() {
+            Some("png") => Ok(Self::Grid),
+            Some("npy") => Ok(Self::Numpy),
+            Some("safetensors") => Ok(Self::Safetensors),
+            None => Ok(Self::Folder),
+            Some(_) if path.is_dir() => Ok(Self::Folder),
+            Some(other) => bail!(
+                "--out {} ends in .{other}, expected .png (a grid), .npy, .safetensors, \
+                 or no ending (a folder of PNGs)",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// Images `[n, c, h, w]` in `[-1, 1]` with their classes.
+pub(crate) struct Images<'a> {
+    pub(crate) images: &'a Tensor,
+    pub(crate) classes: &'a [Option<usize>],
+}
+
+impl Images<'_> {
+    fn shape(&self) -> Result<[usize; 4]> {
+        let size: Vec<usize> = self.images.size().iter().map(|side| *side as usize).collect();
+        <[usize; 4]>::try_from(size).ok().context("images have four axes")
+    }
+
+    /// All values, image after image.
+    pub(crate) fn values(&self) -> Result<Vec<f32>> {
+        Ok(Vec::try_from(self.images.contiguous().flatten(0, -1))?)
+    }
+
+    /// Eight-bit pixels and the shape `[c, h, w]` of one image.
+    fn pixels(&self) -> Result<(Vec<u8>, [usize; 3])> {
+        let [_, c, h, w] = self.shape()?;
+        Ok((to_picture(&self.values()?), [c, h, w]))
+    }
+
+    fn write_grid(&self, path: &Path, columns: Option<usize>) -> Result<()> {
+        let (pixels, shape) = self.pixels()?;
+        let fitting = GridLayout::fitting(self.classes.len(), shape[1], shape[2]);
+        let layout = GridLayout { columns: columns.unwrap_or(fitting.columns), ..fitting };
+        Ok(save_png(&grid(&pixels, shape, layout)?, path)?)
+    }
+
+    /// Writes in the form of the path's ending; returns what was written, in words.
+    pub(crate) fn write(&self, path: &Path, columns: Option<usize>) -> Result<String> {
+        let count = self.classes.len();
+        match Format::of(path)? {
+            Format::Grid => {
+                self.write_grid(path, columns)?;
+                Ok(format!("{count} images in a grid: {}", path.display()))
+            }
+            Format::Folder => {
+                let names = self.write_folder(path)?;
+                Ok(format!("{} images in {}", names.len(), path.display()))
+            }
+            Format::Numpy => {
+                write_atomically(path, &self.numpy()?)?;
+                Ok(format!("{count} images as an array: {}", path.display()))
+            }
+            Format::Safetensors => {
+                self.write_safetensors(path)?;
+                Ok(format!("{count} images as tensors: {}", path.display()))
+            }
+        }
+    }
+
+    fn write_folder(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        std::fs::create_dir_all(folder)
+            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+        let (pixels, shape) = self.pixels()?;
+        let images = pixels.chunks_exact(shape.iter().product());
+        let plain = GridLayout { columns: 1, scale: 1, padding: 0 };
+        let name = |index: usize, class: &Option<usize>| match class {
+            Some(class) => folder.join(format!("{index:05}-class-{class}.png")),
+            None => folder.join(format!("{index:05}.png")),
+        };
+        let mut names = Vec::new();
+        for (index, (class, image)) in self.classes.iter().zip(images).enumerate() {
+            let path = name(index, class);
+            save_png(&grid(image, shape, plain)?, &path)?;
+            names.push(path);
+        }
+        Ok(names)
+    }
+
+    fn numpy(&self) -> Result<Vec<u8>> {
+        use npyz::WriterBuilder;
+        let shape = self.shape()?.map(|side| side as u64);
+        let mut bytes = Vec::new();
+        let mut writer = npyz::WriteOptions::new()
+            .default_dtype()
+            .shape(&shape)
+            .writer(&mut bytes)
+            .begin_nd()?;
+        writer.extend(self.values()?)?;
+        writer.finish()?;
+        Ok(bytes)
+    }
+
+    fn write_safetensors(&self, path: &Path) -> Result<()> {
+        let images = OwnedTensor::from_f32(&self.shape()?, &self.values()?)?;
+        let class = |class: &Option<usize>| class.map_or(-1, |class| class as i64);
+        let classes: Vec<i64> = self.classes.iter().map(class).collect();
+        let classes = OwnedTensor::from_i64(&[classes.len()], &classes)?;
+        let about = [("range".to_owned(), "-1 to 1; class -1 is the null class".to_owned())];
+        let tensors = [("images", images), ("classes", classes)];
+        write_safetensors(path, tensors, &BTreeMap::from(about))?;
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! A run as the commands use it: opened by name, with what its images look like.
+
+use crate::device::Computation;
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+use std::path::Path;
+use tch::{Device, Tensor};
+use tweedie_schedules::DiscreteTable;
+use tweedie_training::{Choice, RunConfig, TrainedModel};
+use tweedie_unet::{Precision, ScoreNetwork};
+
+/// Which weights to use, and how to compute with them.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Weights")]
+pub(crate) struct Weights {
+    /// The averaged weights, or those the optimizer left
+    #[arg(long, value_enum, default_value = "ema")]
+    weights: WeightsName,
+    /// The checkpoint of a run: latest, best, or the number of its step
+    #[arg(long, value_name = "WHICH", default_value = "latest", value_parser = checkpoint)]
+    checkpoint: Choice,
+    /// What the network computes in
+    #[arg(long, value_enum, default_value = "f32")]
+    precision: PrecisionName,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WeightsName {
+    Ema,
+    Raw,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum PrecisionName {
+    F32,
+    Bf16,
+}
+
+fn checkpoint(text: &str) -> Result<Choice, String> {
+    match text {
+        "latest" => Ok(Choice::Latest),
+        "best" => Ok(Choice::Best),
+        step => match step.parse() {
+            Ok(step) => Ok(Choice::Step(step)),
+            Err(_) => Err("expected latest, best, or the number of a step".into()),
+        },
+    }
+}
+
+/// A trained model and the device it runs on.
+pub(crate) struct Run {
+    model: TrainedModel,
+}
+
+impl Run {
+    /// Opens a run's folder or one of its checkpoints, and says on standard error what was opened.
+    pub(crate) fn open(path: &Path, weights: &Weights, computation: &Computation) -> Result<Self> {
+        let device = computation.start()?;
+        let mut model = match weights.weights {
+            WeightsName::Ema => TrainedModel::load(path, weights.checkpoint, device)?,
+            WeightsName::Raw => TrainedModel::load_raw(path, weights.checkpoint, device)?,
+        };
+        model.unet = model.unet.for_inference(match weights.precision {
+            PrecisionName::F32 => Precision::F32,
+            PrecisionName::Bf16 => Precision::Bf16,
+        })?;
+        eprintln!("run: {}, {:?} weights of step {}", path.display(), weights.weights, model.step);
+        Ok(Self { model })
+    }
+
+    pub(crate) fn config(&self) -> &RunConfig {
+        &self.model.config
+    }
+
+    /// Steps the network was trained for.
+    pub(crate) fn step(&self) -> u64 {
+        self.model.step
+    }
+
+    pub(crate) fn network(&self) -> ScoreNetwork<'_> {
+        self.model.score()
+    }
+
+    pub(crate) fn device(&self) -> Device {
+        self.model.unet.device()
+    }
+
+    /// The noise levels the network was trained on.
+    pub(crate) fn table(&self) -> &DiscreteTable {
+        &self.model.table
+    }
+
+    /// Channels, height and width of what the network takes and returns.
+    pub(crate) fn shape(&self) -> [usize; 3] {
+        self.model.images.shape
+    }
+
+    /// Number of classes the network knows; 0 for none.
+    pub(crate) fn class_count(&self) -> usize {
+        self.model.images.classes.unwrap_or(0)
+    }
+
+    /// One class an image, the asked ones taken in turn; all of the network's when none are asked.
+    pub(crate) fn classes_in_turn(
+        &self,
+        asked: &[usize],
+        count: usize,
+    ) -> Result<Vec<Option<usize>>> {
+        let classes = self.class_count();
+        if classes == 0 && !asked.is_empty() {
+            bail!("--class: this model was trained without classes");
+        }
+        if let Some(class) = asked.iter().find(|class| **class >= classes) {
+            bail!("--class is {class}, expected 0 to {}", classes - 1);
+        }
+        let all: Vec<usize> =
+            if asked.is_empty() { (0..classes).collect() } else { asked.to_vec() };
+        let class = |image: usize| (!all.is_empty()).then(|| all[image % all.len()]);
+        Ok((0..count).map(class).collect())
+    }
+
+    /// Images `[n, c, h, w]` without the border that training added.
+    pub(crate) fn without_padding(&self, images: &Tensor) -> Tensor {
+        let [_, height, width] = self.model.images.unpadded;
+        let size = images.size();
+        let cut = |images: &Tensor, axis: usize, inner: usize| {
+            let inner = inner as i64;
+            images.narrow(axis as i64, (size[axis] - inner) / 2, inner)
+        };
+        cut(&cut(images, 2, height), 3, width)
+    }
+}

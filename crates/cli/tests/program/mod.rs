@@ -1,0 +1,71 @@
+//! Running the binary and reading what it says.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A configuration that trains in a second or two.
+pub(crate) const TINY: &str = r#"
+[network]
+channels = 8
+multipliers = [1, 2]
+blocks = 1
+attention = [4]
+groups = 4
+class_conditional = true
+
+[schedule]
+kind = "cosine"
+steps = 100
+
+[training]
+steps = 12
+batch_size = 16
+learning_rate = 1e-3
+warmup = 2
+threads = 2
+
+[checkpoints]
+every = 4
+keep_last = 2
+
+[samples]
+every = 0
+"#;
+
+/// A finished run of the binary.
+pub(crate) struct Program(Output);
+
+impl Program {
+    pub(crate) fn command() -> Command {
+        Command::new(env!("CARGO_BIN_EXE_tweedie"))
+    }
+
+    pub(crate) fn run(arguments: &[&str]) -> Self {
+        Self(Self::command().args(arguments).output().unwrap())
+    }
+
+    /// `tweedie train` on a configuration written into `folder`.
+    pub(crate) fn train(folder: &Path, config: &str, out: &Path, more: &[&str]) -> Self {
+        let path = folder.join("config.toml");
+        std::fs::write(&path, config).unwrap();
+        let mut arguments = vec!["train", path.to_str().unwrap(), "--out", out.to_str().unwrap()];
+        arguments.extend(more);
+        Self::run(&arguments)
+    }
+
+    /// Standard output of a run that ended well.
+    #[track_caller]
+    pub(crate) fn expect_success(&self) -> String {
+        assert!(self.0.status.success(), "{}", String::from_utf8_lossy(&self.0.stderr));
+        String::from_utf8(self.0.stdout.clone()).unwrap()
+    }
+
+    /// The message of a run that was refused: exit code 2, nothing on standard output, no panic.
+    #[track_caller]
+    pub(crate) fn expect_refusal(&self) -> String {
+        let message = String::from_utf8_lossy(&self.0.stderr).into_owned();
+        assert_eq!(self.0.status.code(), Some(2), "{message}");
+        assert!(self.0.stdout.is_empty() && !message.contains("panicked"), "{message}");
+        message
+    }
+}
