@@ -57,7 +57,8 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v) {
   const bool recorded = at::GradMode::is_enabled() &&
       (q.requires_grad() || k.requires_grad() || v.requires_grad());
-  if (!q.device().is_cpu()) return recorded ? plain(q, k, v) : at::scaled_dot_product_attention(q, k, v);
+  if (!q.device().is_cpu())
+    return recorded ? plain(q, k, v) : at::scaled_dot_product_attention(q, k, v);
   if (q.scalar_type() == at::kBFloat16) return plain(q, k, v);
   if (recorded) return FusedAttention::apply(q, k, v);
   return std::get<0>(at::_scaled_dot_product_flash_attention_for_cpu(q, k, v));

@@ -40,7 +40,8 @@ struct Moments {
 
 Tensor plain(const Norm& norm) {
   Tensor x = norm.x;
-  if (norm.shift.defined()) x = at::add(x, norm.shift.to(x.scalar_type()).unsqueeze(-1).unsqueeze(-1));
+  if (norm.shift.defined())
+    x = at::add(x, norm.shift.to(x.scalar_type()).unsqueeze(-1).unsqueeze(-1));
   const auto kind = x.scalar_type();
   const Tensor y =
       at::group_norm(x, norm.groups, norm.weight.to(kind), norm.bias.to(kind), norm.eps);
@@ -131,8 +132,10 @@ void moments(const Norm& norm, const Plan& plan, int64_t sample, int64_t group, 
   tweedie::column_sums(block, x, sums.data());
   for (int64_t c = 0; c < block.width; c += width) {
     double total = 0.0;
-    for (int64_t j = c; j < c + width; ++j)
-      total += sums[j] + (shift == nullptr ? 0.0 : plan.rows * static_cast<double>(shift[first + j]));
+    for (int64_t j = c; j < c + width; ++j) {
+      const double added = shift == nullptr ? 0.0 : shift[first + j];
+      total += sums[j] + plan.rows * added;
+    }
     mean[c / width] = static_cast<float>(total / count);
     for (int64_t j = c; j < c + width; ++j)
       center[j] = mean[c / width] - (shift == nullptr ? 0.0f : shift[first + j]);
@@ -217,7 +220,8 @@ Gradients backward(const Norm& norm, const Moments& moments, const Tensor& dy_an
   const Plan plan(norm);
   const Tensor dy =
       dy_any.to(norm.x.scalar_type()).contiguous(at::MemoryFormat::ChannelsLast);
-  const auto options = norm.x.options().dtype(at::kFloat).memory_format(at::MemoryFormat::Contiguous);
+  const auto options =
+      norm.x.options().dtype(at::kFloat).memory_format(at::MemoryFormat::Contiguous);
   const auto per_channel = [&] { return at::empty({plan.samples, plan.channels}, options); };
   Gradients out{at::empty_like(norm.x), per_channel(), per_channel(), per_channel()};
   const char* from = static_cast<const char*>(dy.const_data_ptr());
@@ -303,7 +307,8 @@ extern "C" char* tweedie_group_norm(
     const at::Tensor* x, const at::Tensor* weight, const at::Tensor* bias, const at::Tensor* shift,
     int64_t groups, double eps, int silu, at::Tensor** out) {
   return tweedie::guarded([&] {
-    const Norm norm{*x, *weight, *bias, shift == nullptr ? Tensor() : *shift, groups, eps, silu != 0};
+    const Tensor added = shift == nullptr ? Tensor() : *shift;
+    const Norm norm{*x, *weight, *bias, added, groups, eps, silu != 0};
     *out = new Tensor(group_norm(norm));
   });
 }

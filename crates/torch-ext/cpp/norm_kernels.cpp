@@ -1,14 +1,9 @@
-// Vectorized by the compiler, once for each instruction set; the loader picks at run time.
+// Vectorized by the compiler once for each instruction set, chosen at run time.
 #include "norm_kernels.hpp"
 
 #include <algorithm>
 #include <cstring>
 
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__)
-#define CLONES __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
-#else
-#define CLONES
-#endif
 #define INLINE __attribute__((always_inline)) inline
 
 namespace tweedie {
@@ -43,8 +38,10 @@ INLINE void store(bf16& to, float value) {
 }
 
 // exp by 2^n times a polynomial on [-ln2/2, ln2/2] (Cephes' expf), within 2 units in the last place.
+// Held between exp(-60) and exp(60): beyond, quotients would be subnormal, which is slow.
 INLINE float exponential(float x) {
-  x = std::min(std::max(x, -87.3f), 88.0f);
+  x = x > -60.0f ? x : -60.0f;
+  x = x < 60.0f ? x : 60.0f;
   const float shifted = x * 1.44269504f + 12582912.0f;
   const float n = shifted - 12582912.0f;
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -61,7 +58,8 @@ INLINE float exponential(float x) {
 INLINE float sigmoid(float x) { return 1.0f / (1.0f + exponential(-x)); }
 
 template <typename T>
-INLINE void sums_of(const Block& b, const T* __restrict x, const float* __restrict center, double* __restrict sums) {
+INLINE void sums_of(const Block& b, const T* __restrict x, const float* __restrict center,
+                    double* __restrict sums) {
   for (int64_t row = 0; row < b.rows; row += kRows) {
     const int64_t rows = std::min(kRows, b.rows - row);
     for (int64_t c = 0; c < b.width; c += kLanes) {
@@ -93,8 +91,9 @@ INLINE void sums_of(const Block& b, const T* __restrict x, const float* __restri
 }
 
 template <typename T>
-INLINE void normalize_of(const Block& b, const T* __restrict x, const float* __restrict center, const float* __restrict scale,
-                         const float* __restrict offset, T* __restrict y) {
+INLINE void normalize_of(const Block& b, const T* __restrict x, const float* __restrict center,
+                         const float* __restrict scale, const float* __restrict offset,
+                         T* __restrict y) {
   for (int64_t r = 0; r < b.rows; ++r) {
     const T* from = x + r * b.stride;
     T* to = y + r * b.stride;
@@ -110,60 +109,79 @@ INLINE void normalize_of(const Block& b, const T* __restrict x, const float* __r
   }
 }
 
+// The gradient before the activation of some rows: dx = dy act'(u).
 template <typename T>
-INLINE void backward_lanes(const Block& b, const T* __restrict x, const T* __restrict dy, const float* __restrict center,
-                           const float* __restrict scale, const float* __restrict offset, T* __restrict dx, int64_t rows,
-                           int64_t lanes, float* __restrict sum_du, float* __restrict sum_du_x, float* __restrict sum_x) {
+INLINE void before_activation(const Block& b, int64_t rows, const T* __restrict x,
+                              const T* __restrict dy, const float* __restrict center,
+                              const float* __restrict scale, const float* __restrict offset,
+                              T* __restrict dx) {
   for (int64_t r = 0; r < rows; ++r) {
-    for (int64_t j = 0; j < lanes; ++j) {
-      const float d = load(x[r * b.stride + j]) - center[j];
-      float du = load(dy[r * b.stride + j]);
-      if (b.silu) {
-        const float u = d * scale[j] + offset[j];
+    const T* from = x + r * b.stride;
+    const T* outer = dy + r * b.stride;
+    T* to = dx + r * b.stride;
+    if (b.silu) {
+      for (int64_t c = 0; c < b.width; ++c) {
+        const float u = (load(from[c]) - center[c]) * scale[c] + offset[c];
         const float s = sigmoid(u);
-        du *= s * (1.0f + u * (1.0f - s));
+        store(to[c], load(outer[c]) * (s * (1.0f + u * (1.0f - s))));
       }
-      store(dx[r * b.stride + j], du);
-      sum_du[j] += du;
-      sum_du_x[j] += du * d;
+    } else {
+      for (int64_t c = 0; c < b.width; ++c) to[c] = outer[c];
+    }
+  }
+}
+
+// Sums over some rows of du, du * d and d, d being the centred input; `width` is at most kLanes.
+template <typename T>
+INLINE void gradient_lanes(const Block& b, int64_t rows, int64_t width, const T* __restrict x,
+                           const T* __restrict du, const float* __restrict center,
+                           float* __restrict sum_du, float* __restrict sum_du_x,
+                           float* __restrict sum_x) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t j = 0; j < width; ++j) {
+      const float d = load(x[r * b.stride + j]) - center[j];
+      const float g = load(du[r * b.stride + j]);
+      sum_du[j] += g;
+      sum_du_x[j] += g * d;
       sum_x[j] += d;
     }
   }
 }
 
 template <typename T>
-INLINE void backward_sums_of(const Block& b, const T* __restrict x, const T* __restrict dy, const float* __restrict center,
-                             const float* __restrict scale, const float* __restrict offset, T* __restrict dx, double* __restrict sum_du,
-                             double* __restrict sum_du_x, double* __restrict sum_x) {
+INLINE void backward_sums_of(const Block& b, const T* __restrict x, const T* __restrict dy,
+                             const float* __restrict center, const float* __restrict scale,
+                             const float* __restrict offset, T* __restrict dx,
+                             double* __restrict sum_du, double* __restrict sum_du_x,
+                             double* __restrict sum_x) {
   for (int64_t row = 0; row < b.rows; row += kRows) {
     const int64_t rows = std::min(kRows, b.rows - row);
+    const int64_t start = row * b.stride;
+    before_activation(b, rows, x + start, dy + start, center, scale, offset, dx + start);
     for (int64_t c = 0; c < b.width; c += kLanes) {
       const int64_t lanes = std::min(kLanes, b.width - c);
-      const int64_t at = row * b.stride + c;
-      float du[kLanes] = {}, du_x[kLanes] = {}, xs[kLanes] = {};
-      float mid[kLanes] = {}, by[kLanes] = {}, off[kLanes] = {};
-      for (int64_t j = 0; j < lanes; ++j) {
-        mid[j] = center[c + j];
-        by[j] = scale[c + j];
-        off[j] = offset[c + j];
-      }
+      const T* from = x + start + c;
+      const T* du = dx + start + c;
+      float g[kLanes] = {}, gd[kLanes] = {}, d[kLanes] = {}, mid[kLanes] = {};
+      for (int64_t j = 0; j < lanes; ++j) mid[j] = center[c + j];
       if (lanes == kLanes) {
-        backward_lanes(b, x + at, dy + at, mid, by, off, dx + at, rows, kLanes, du, du_x, xs);
+        gradient_lanes(b, rows, kLanes, from, du, mid, g, gd, d);
       } else {
-        backward_lanes(b, x + at, dy + at, mid, by, off, dx + at, rows, lanes, du, du_x, xs);
+        gradient_lanes(b, rows, lanes, from, du, mid, g, gd, d);
       }
       for (int64_t j = 0; j < lanes; ++j) {
-        sum_du[c + j] += du[j];
-        sum_du_x[c + j] += du_x[j];
-        sum_x[c + j] += xs[j];
+        sum_du[c + j] += g[j];
+        sum_du_x[c + j] += gd[j];
+        sum_x[c + j] += d[j];
       }
     }
   }
 }
 
 template <typename T>
-INLINE void backward_apply_of(const Block& b, const T* __restrict x, const float* __restrict center, const float* __restrict p,
-                              const float* __restrict q, const float* __restrict k, T* __restrict dx) {
+INLINE void backward_apply_of(const Block& b, const T* __restrict x, const float* __restrict center,
+                              const float* __restrict p, const float* __restrict q,
+                              const float* __restrict k, T* __restrict dx) {
   for (int64_t r = 0; r < b.rows; ++r) {
     const T* from = x + r * b.stride;
     T* to = dx + r * b.stride;
@@ -172,11 +190,7 @@ INLINE void backward_apply_of(const Block& b, const T* __restrict x, const float
   }
 }
 
-}  // namespace
-
-// A function that is cloned cannot be a template, hence one switch in each.
-
-CLONES void column_sums(const Block& b, const void* x, double* sums) {
+INLINE void column_sums_any(const Block& b, const void* x, double* sums) {
   if (b.element == Element::kFloat) {
     sums_of(b, static_cast<const float*>(x), nullptr, sums);
   } else {
@@ -184,7 +198,7 @@ CLONES void column_sums(const Block& b, const void* x, double* sums) {
   }
 }
 
-CLONES void column_squares(const Block& b, const void* x, const float* center, double* sums) {
+INLINE void column_squares_any(const Block& b, const void* x, const float* center, double* sums) {
   if (b.element == Element::kFloat) {
     sums_of(b, static_cast<const float*>(x), center, sums);
   } else {
@@ -192,7 +206,7 @@ CLONES void column_squares(const Block& b, const void* x, const float* center, d
   }
 }
 
-CLONES void normalize(const Block& b, const void* x, const float* center, const float* scale,
+INLINE void normalize_any(const Block& b, const void* x, const float* center, const float* scale,
                       const float* offset, void* y) {
   if (b.element == Element::kFloat) {
     normalize_of(b, static_cast<const float*>(x), center, scale, offset, static_cast<float*>(y));
@@ -201,7 +215,7 @@ CLONES void normalize(const Block& b, const void* x, const float* center, const 
   }
 }
 
-CLONES void backward_sums(const Block& b, const void* x, const void* dy, const float* center,
+INLINE void backward_sums_any(const Block& b, const void* x, const void* dy, const float* center,
                           const float* scale, const float* offset, void* dx, double* sum_du,
                           double* sum_du_x, double* sum_x) {
   if (b.element == Element::kFloat) {
@@ -213,7 +227,7 @@ CLONES void backward_sums(const Block& b, const void* x, const void* dy, const f
   }
 }
 
-CLONES void backward_apply(const Block& b, const void* x, const float* center, const float* p,
+INLINE void backward_apply_any(const Block& b, const void* x, const float* center, const float* p,
                            const float* q, const float* k, void* dx) {
   if (b.element == Element::kFloat) {
     backward_apply_of(b, static_cast<const float*>(x), center, p, q, k, static_cast<float*>(dx));
@@ -221,5 +235,59 @@ CLONES void backward_apply(const Block& b, const void* x, const float* center, c
     backward_apply_of(b, static_cast<const bf16*>(x), center, p, q, k, static_cast<bf16*>(dx));
   }
 }
+
+// Which instructions this processor has: 0 the baseline, 1 AVX2 with FMA, 2 AVX-512.
+int instruction_level() {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"))
+    return 2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
+#endif
+  return 0;
+}
+
+const int kLevel = instruction_level();
+
+}  // namespace
+
+#if defined(__x86_64__)
+#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX512                                                                      \
+  __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512")))
+#else
+#define AVX2
+#define AVX512
+#endif
+
+// The body is inlined into one function for each instruction set.
+#define DISPATCHED(name, parameters, ...)                                \
+  namespace {                                                            \
+  AVX512 void name##_avx512 parameters { name##_any(__VA_ARGS__); }      \
+  AVX2 void name##_avx2 parameters { name##_any(__VA_ARGS__); }          \
+  void name##_baseline parameters { name##_any(__VA_ARGS__); }           \
+  }                                                                      \
+  void name parameters {                                                 \
+    if (kLevel == 2) return name##_avx512(__VA_ARGS__);                  \
+    if (kLevel == 1) return name##_avx2(__VA_ARGS__);                    \
+    name##_baseline(__VA_ARGS__);                                        \
+  }
+
+DISPATCHED(column_sums, (const Block& b, const void* x, double* sums),
+           b, x, sums)
+DISPATCHED(column_squares, (const Block& b, const void* x, const float* center, double* sums),
+           b, x, center, sums)
+DISPATCHED(normalize,
+           (const Block& b, const void* x, const float* center, const float* scale,
+            const float* offset, void* y),
+           b, x, center, scale, offset, y)
+DISPATCHED(backward_sums,
+           (const Block& b, const void* x, const void* dy, const float* center, const float* scale,
+            const float* offset, void* dx, double* sum_du, double* sum_du_x, double* sum_x),
+           b, x, dy, center, scale, offset, dx, sum_du, sum_du_x, sum_x)
+DISPATCHED(backward_apply,
+           (const Block& b, const void* x, const float* center, const float* p, const float* q,
+            const float* k, void* dx),
+           b, x, center, p, q, k, dx)
 
 }  // namespace tweedie

@@ -23,6 +23,19 @@ List with_gradient(const List& of, const List& grads) {
   return out;
 }
 
+// The fused kernel walks raw memory, so a parameter and what goes with it must lie alike.
+void check_alike(const List& a, const List& b, const char* what) {
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    TORCH_CHECK(a[i].sizes() == b[i].sizes(), "parameter ", i, " has shape ", a[i].sizes(),
+                ", its ", what, " ", b[i].sizes());
+    TORCH_CHECK(a[i].is_non_overlapping_and_dense(), "parameter ", i, " has gaps in memory");
+    for (int64_t d = 0; d < a[i].dim(); ++d)
+      TORCH_CHECK(a[i].size(d) == 1 || a[i].stride(d) == b[i].stride(d), "parameter ", i,
+                  " lies in memory with strides ", a[i].strides(), ", its ", what, " with ",
+                  b[i].strides(), "; make it with zeros_like and copy into it");
+  }
+}
+
 }  // namespace
 
 // `hyper`: learning rate, beta1, beta2, weight decay, eps. `step` counts from 1.
@@ -37,6 +50,9 @@ extern "C" char* tweedie_adamw(
     const List params = with_gradient(tweedie::gather(parameters, count), all);
     const List exp_avg = with_gradient(tweedie::gather(first, count), all);
     const List exp_avg_sq = with_gradient(tweedie::gather(second, count), all);
+    check_alike(params, grads, "gradient");
+    check_alike(params, exp_avg, "first moment");
+    check_alike(params, exp_avg_sq, "second moment");
     const auto options = at::TensorOptions().dtype(at::kFloat).device(params[0].device());
     const List steps(params.size(), at::full({}, step, options));
     at::_fused_adamw_(

@@ -49,7 +49,8 @@ pub struct AdamWState<'a, T> {
 /// with its moments.
 ///
 /// # Errors
-/// If the lists differ in length, or libtorch refuses (shapes, devices or kinds differ).
+/// If the lists differ in length, or shapes, devices, kinds or the order in memory differ: moments
+/// are best made with `zeros_like`, and saved ones copied into those.
 pub fn adamw_step<P: Borrow<Tensor>, G: Borrow<Tensor>, M: Borrow<Tensor>>(
     parameters: &[P],
     gradients: &[G],
@@ -200,6 +201,21 @@ mod tests {
         adamw_step(&parameters, &grads, state, &AdamW::default()).unwrap();
         assert_eq!(values(&parameters[0]), [1.0]);
         assert!(values(&parameters[1])[0] < 1.0);
+    }
+
+    #[test]
+    fn moments_that_lie_otherwise_in_memory_are_refused() {
+        let make = || Tensor::ones([2, 3, 2, 2], (Kind::Float, tch::Device::Cpu));
+        let parameter = [crate::to_format(&make(), crate::MemoryFormat::ChannelsLast)];
+        let like = [parameter[0].zeros_like()];
+        let other = [make()];
+        let step = |moments: &[Tensor; 1]| {
+            let state = AdamWState { exp_avg: moments, exp_avg_sq: &like, step: 1 };
+            adamw_step(&parameter, &[parameter[0].ones_like()], state, &AdamW::default())
+        };
+        let error = step(&other).unwrap_err().to_string();
+        assert!(error.contains("its first moment with"), "{error}");
+        step(&like).unwrap();
     }
 
     #[test]

@@ -254,3 +254,6 @@ impl Layers {
         self.conv_out.forward(&normed)
     }
 }
+
+#[cfg(test)]
+mod tests;
