@@ -46,7 +46,7 @@ pub(crate) struct Method {
     #[arg(long, value_name = "N")]
     pub(crate) steps: Option<usize>,
     /// Share of the ancestral noise that DDIM adds, from 0 (none) to 1 [default: 0]
-    #[arg(long, value_name = "ETA")]
+    #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     pub(crate) eta: Option<f64>,
     /// Variance of ancestral sampling [default: fixed-small]
     #[arg(long, value_enum)]

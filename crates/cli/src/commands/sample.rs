@@ -27,7 +27,12 @@ pub(crate) struct Options {
     #[arg(long, short = 'n', value_name = "N", default_value_t = 64, value_parser = count)]
     count: usize,
     /// Classes to draw, taken in turn: 3, or 0,1,2 [default: all in turn]
-    #[arg(long = "class", value_name = "CLASS", value_delimiter = ',')]
+    #[arg(
+        long = "class",
+        value_name = "CLASS",
+        value_delimiter = ',',
+        allow_negative_numbers = true
+    )]
     classes: Vec<usize>,
     /// Seed of the noise
     #[arg(long, default_value_t = 0)]

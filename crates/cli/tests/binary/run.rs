@@ -1,8 +1,6 @@
 //! A run from training to judgement, through the binary.
 
-mod program;
-
-use program::{Program, TINY};
+use crate::program::{Program, TINY};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -80,6 +78,7 @@ fn bad_requests_are_refused_and_write_nothing() {
         (&["--class", "-1"], "--class"),
         (&["--count", "0"], "1 or more"),
         (&["--eta", "1.5"], "[0, 1]"),
+        (&["--eta", "-0.5"], "[0, 1]"),
         (&["--eta", "nan"], "[0, 1]"),
         (&["--sampler", "ddpm", "--eta", "0.5"], "--eta"),
         (&["--checkpoint", "999"], "999"),

@@ -1,8 +1,6 @@
-//! The binary from outside: what a person types, and what comes back.
+//! Help, version, refusals, data sets.
 
-mod program;
-
-use program::{Program, TINY};
+use crate::program::{Program, TINY};
 
 #[test]
 fn every_command_explains_itself() {

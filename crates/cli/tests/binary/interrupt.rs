@@ -1,8 +1,6 @@
 //! Stopping a run by a signal and taking it up again.
 
-mod program;
-
-use program::{Program, TINY};
+use crate::program::{Program, TINY};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;

@@ -1,0 +1,6 @@
+//! The binary from outside: what a person types, and what comes back.
+
+mod interrupt;
+mod program;
+mod run;
+mod usage;
