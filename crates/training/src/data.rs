@@ -29,7 +29,9 @@ impl RunData {
                 let held_out = (!splits.test.is_empty()).then(|| Arc::new(splits.test));
                 Self { train: Arc::new(splits.train), held_out }
             }
-            SplitChoice::All => Self { train: Arc::new(together(&splits.train, &splits.test)?), held_out: None },
+            SplitChoice::All => {
+                Self { train: Arc::new(together(&splits.train, &splits.test)?), held_out: None }
+            }
         };
         if config.network.class_conditional && data.train.classes() == 0 {
             return Err(TrainError::NoLabels { source_name: source.clone() });

@@ -2,6 +2,8 @@
 
 mod milestones;
 mod setup;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -34,8 +34,9 @@ impl Setup {
 }
 
 fn image_form(config: &RunConfig, data: &RunData) -> ImageForm {
-    let [channels, height, width] = data.train.shape();
+    let unpadded = data.train.shape();
+    let [channels, height, width] = unpadded;
     let [height, width] = config.data.pad.unwrap_or([height, width]);
     let classes = config.network.class_conditional.then(|| data.train.classes());
-    ImageForm { shape: [channels, height, width], levels: data.train.levels(), classes }
+    ImageForm { shape: [channels, height, width], unpadded, levels: data.train.levels(), classes }
 }
