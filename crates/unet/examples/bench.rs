@@ -1,7 +1,7 @@
 //! What the U-Net costs on this machine: forward pass, training step, DDIM sampling.
 //!
-//! Prints one JSON object a line: {"what", "net", "mode", "batch", "median_s", "images_per_s",
-//! "peak_rss_mib"}. The nets: "cifar" is the published google/ddpm-cifar10-32 configuration (35.7M
+//! Prints one JSON object a line: `what`, `net`, `mode`, `batch`, `median_s`, `images_per_s`,
+//! `peak_rss_mib`. The nets: "cifar" is the published google/ddpm-cifar10-32 configuration (35.7M
 //! parameters, 32x32x3), "fashion" a small one for 32x32x1 (channels 32, 64, 64; attention at
 //! 16x16). Weights are random: speed does not depend on them. Peak memory is the process's, so ask
 //! for one net and one mode when it matters.
@@ -120,7 +120,7 @@ fn report(what: &str, net: &str, mode: &str, batch: i64, seconds: f64) {
     println!("{line}");
 }
 
-/// alpha_bar of DDPM's linear betas after step t.
+/// `alpha_bar` of DDPM's linear betas after step t.
 fn alpha_bar(t: usize) -> f64 {
     (0..=t).map(|i| 1.0 - (1e-4 + (0.02 - 1e-4) * i as f64 / 999.0)).product()
 }

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use crate::UNetError;
 use crate::config::{ClassEmbedding, UNetConfig};
 
-/// The batch size, if x is [n, in_channels, height, width] of a size that can be halved.
+/// The batch size, if x is [n, c, height, width] of a size that can be halved.
 pub(crate) fn check_images(x: &Tensor, config: &UNetConfig) -> Result<i64, UNetError> {
     let got = x.size();
     let channels = config.in_channels;

@@ -1,7 +1,7 @@
 //! Convolutions, linear layers and norms: the leaves of the network.
 //!
 //! Parameters are cast to the kind of the input where they differ, which is differentiable.
-//! Initial values are PyTorch's: uniform with bound 1/sqrt(fan in), norms one and zero.
+//! Initial values are `PyTorch`'s: uniform with bound 1/sqrt(fan in), norms one and zero.
 
 use tch::{Kind, Tensor};
 use tweedie_torch_ext::{Activation, GroupNorm, group_norm};

@@ -16,6 +16,7 @@ pub struct Parameters {
 
 impl Parameters {
     /// Names and tensors, ordered by name.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Tensor)> {
         self.by_name.iter().map(|(name, tensor)| (name.as_str(), tensor))
     }

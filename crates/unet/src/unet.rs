@@ -73,7 +73,7 @@ fn placed(tensor: &Tensor, device: Device, kind: Kind) -> Tensor {
 impl UNet {
     /// A network with initial values drawn from `seed`, in f32 on the CPU.
     ///
-    /// Values are PyTorch's (uniform with bound 1/sqrt(fan in), norms one and zero, class rows
+    /// Values are `PyTorch`'s (uniform with bound 1/sqrt(fan in), norms one and zero, class rows
     /// standard normal), except that the last layer of every residual branch and of the network
     /// starts at zero, as in the published DDPM code. They are a pure function of the seed.
     ///
