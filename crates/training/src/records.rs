@@ -1,4 +1,4 @@
-//! What a run writes down as it goes: metrics, TensorBoard events.
+//! What a run writes down as it goes: metrics, `TensorBoard` events.
 
 use std::time::Instant;
 

@@ -74,7 +74,7 @@ impl RunFolder {
         self.root.join("summary.json")
     }
 
-    /// The folder of TensorBoard's event files.
+    /// The folder of `TensorBoard`'s event files.
     #[must_use]
     pub fn tensorboard(&self) -> PathBuf {
         self.root.join("tensorboard")

@@ -1,4 +1,4 @@
-//! TensorBoard event files: scalars and pictures.
+//! `TensorBoard` event files: scalars and pictures.
 //!
 //! A file is a sequence of records, each a length, a checksum of the length, a protocol buffer and
 //! a checksum of it; checksums are CRC-32C, rotated and shifted by a constant. The messages are the
@@ -6,7 +6,7 @@
 //!
 //! A resumed run first drops the records after its checkpoint from the files that are there, then
 //! opens a new file that begins with a session start at the next step, which also makes a running
-//! TensorBoard forget what it has already read beyond that step.
+//! `TensorBoard` forget what it has already read beyond that step.
 
 mod messages;
 mod records;
@@ -112,7 +112,7 @@ mod tests {
         // The torn record of a killed process.
         let path = std::fs::read_dir(folder.path()).unwrap().next().unwrap().unwrap().path();
         let mut bytes = std::fs::read(&path).unwrap();
-        bytes.extend_from_slice(&bytes[..20].to_vec());
+        bytes.extend_from_within(..20);
         std::fs::write(&path, bytes).unwrap();
 
         let mut writer = EventWriter::open(folder.path(), 3).unwrap();

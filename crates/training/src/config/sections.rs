@@ -284,7 +284,7 @@ pub struct LoggingConfig {
     pub held_out_every: u64,
     /// At most this many images are used for one.
     pub held_out_images: usize,
-    /// Write TensorBoard event files.
+    /// Write `TensorBoard` event files.
     pub tensorboard: bool,
 }
 
