@@ -28,20 +28,12 @@ impl DiffusersFolder {
         let folder = [path.to_path_buf(), path.join("unet")]
             .into_iter()
             .find(|folder| folder.join(CONFIG).is_file() && folder.join(WEIGHTS).is_file())
-            .ok_or_else(|| CheckpointError::NotDiffusers {
-                path: path.to_path_buf(),
-            })?;
+            .ok_or_else(|| CheckpointError::NotDiffusers { path: path.to_path_buf() })?;
         let config_path = folder.join(CONFIG);
         let text = fs::read(&config_path).map_err(CheckpointError::io("read", &config_path))?;
-        let config = serde_json::from_slice(&text).map_err(|source| CheckpointError::Json {
-            path: config_path.clone(),
-            source,
-        })?;
-        Ok(Self {
-            config_path,
-            config,
-            weights: TensorFile::open(&folder.join(WEIGHTS))?,
-        })
+        let config = serde_json::from_slice(&text)
+            .map_err(|source| CheckpointError::Json { path: config_path.clone(), source })?;
+        Ok(Self { config_path, config, weights: TensorFile::open(&folder.join(WEIGHTS))? })
     }
 
     /// The file that holds the configuration, for messages.
@@ -53,9 +45,7 @@ impl DiffusersFolder {
     /// The class that the configuration was written for, such as `UNet2DModel`.
     #[must_use]
     pub fn class_name(&self) -> Option<&str> {
-        self.config
-            .get("_class_name")
-            .and_then(serde_json::Value::as_str)
+        self.config.get("_class_name").and_then(serde_json::Value::as_str)
     }
 
     /// The configuration in the form asked for.
@@ -63,10 +53,8 @@ impl DiffusersFolder {
     /// # Errors
     /// When the file does not have that form.
     pub fn config<T: DeserializeOwned>(&self) -> Result<T, CheckpointError> {
-        serde_json::from_value(self.config.clone()).map_err(|source| CheckpointError::Json {
-            path: self.config_path.clone(),
-            source,
-        })
+        serde_json::from_value(self.config.clone())
+            .map_err(|source| CheckpointError::Json { path: self.config_path.clone(), source })
     }
 
     /// The weights.
@@ -86,12 +74,8 @@ mod tests {
         let config = r#"{"_class_name": "UNet2DModel", "in_channels": 3}"#;
         fs::write(folder.join(CONFIG), config).unwrap();
         let bias = OwnedTensor::from_f32(&[1], &[2.0]).unwrap();
-        write_safetensors(
-            &folder.join(WEIGHTS),
-            [("conv_in.bias", bias)],
-            &Default::default(),
-        )
-        .unwrap();
+        write_safetensors(&folder.join(WEIGHTS), [("conv_in.bias", bias)], &Default::default())
+            .unwrap();
     }
 
     #[track_caller]
@@ -118,13 +102,8 @@ mod tests {
     #[test]
     fn another_folder_is_refused_by_name() {
         let folder = tempfile::tempdir().unwrap();
-        let message = DiffusersFolder::open(folder.path())
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains(folder.path().to_str().unwrap()),
-            "{message}"
-        );
+        let message = DiffusersFolder::open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains(folder.path().to_str().unwrap()), "{message}");
         assert!(message.contains("config.json"), "{message}");
     }
 }

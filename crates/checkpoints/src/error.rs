@@ -6,11 +6,13 @@ use safetensors::{Dtype, SafeTensorError};
 use thiserror::Error;
 
 /// Why a weight file or a checkpoint could not be read or written.
+///
+/// No message repeats its source: whoever prints an error prints the whole chain.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum CheckpointError {
     /// The operating system refused an operation on a file or folder.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried, as a verb: "read", "write", "rename".
         action: &'static str,
@@ -56,7 +58,7 @@ pub enum CheckpointError {
         limit: u64,
     },
     /// The header is no valid JSON, or its ranges overlap, leave gaps or disagree with the shapes.
-    #[error("{} has an invalid safetensors header: {source}", path.display())]
+    #[error("{} has an invalid safetensors header", path.display())]
     Header {
         /// The file.
         path: PathBuf,
@@ -64,7 +66,7 @@ pub enum CheckpointError {
         source: serde_json::Error,
     },
     /// The tensors handed over for writing do not form a valid file.
-    #[error("cannot describe the tensors of {}: {source}", path.display())]
+    #[error("cannot describe the tensors of {}", path.display())]
     Describe {
         /// The file that was to be written.
         path: PathBuf,
@@ -120,7 +122,7 @@ pub enum CheckpointError {
         actual: Vec<usize>,
     },
     /// A JSON file could not be understood.
-    #[error("{} is not valid: {source}", path.display())]
+    #[error("{} is not valid", path.display())]
     Json {
         /// The file.
         path: PathBuf,
@@ -128,7 +130,7 @@ pub enum CheckpointError {
         source: serde_json::Error,
     },
     /// A value could not be turned into JSON.
-    #[error("cannot write {} as JSON: {source}", path.display())]
+    #[error("cannot write {} as JSON", path.display())]
     Encode {
         /// The file that was to be written.
         path: PathBuf,
@@ -165,6 +167,21 @@ pub enum CheckpointError {
         /// The file asked for.
         name: String,
     },
+    /// There are checkpoints, but every one of them is damaged.
+    #[error(
+        "none of the {count} checkpoints in {} is whole; nothing was changed, the newest is {}",
+        path.display(), newest.display()
+    )]
+    NoneWhole {
+        /// The folder of the checkpoints.
+        path: PathBuf,
+        /// How many there are.
+        count: usize,
+        /// The newest.
+        newest: PathBuf,
+        /// What is wrong with the newest.
+        source: Box<CheckpointError>,
+    },
     /// The folder does not look like one that diffusers saved.
     #[error(
         "{} is not a diffusers model folder: expected config.json with diffusion_pytorch_model.safetensors in it or in its subfolder unet",
@@ -177,15 +194,45 @@ pub enum CheckpointError {
 }
 
 impl CheckpointError {
+    /// Whether a file is missing or not as it was written. What could not be read for another
+    /// reason (no permission, another version's layout) may well be whole.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Truncated { .. }
+            | Self::TrailingBytes { .. }
+            | Self::HeaderTooLarge { .. }
+            | Self::Header { .. }
+            | Self::Json { .. }
+            | Self::Altered { .. } => true,
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
+    /// The same error about a file of `partial` under the name that it was to have in `target`.
+    pub(crate) fn in_target(mut self, partial: &Path, target: &Path) -> Self {
+        if let Self::Io { path, .. } | Self::Describe { path, .. } | Self::Encode { path, .. } =
+            &mut self
+            && let Ok(inside) = path.strip_prefix(partial)
+        {
+            *path = target.join(inside);
+        }
+        self
+    }
+
     /// For `map_err` on an operation of the file system.
     pub(crate) fn io<'a>(
         action: &'static str,
         path: &'a Path,
     ) -> impl FnOnce(std::io::Error) -> Self + use<'a> {
-        move |source| Self::Io {
-            action,
-            path: path.to_path_buf(),
-            source,
-        }
+        move |source| Self::Io { action, path: path.to_path_buf(), source }
     }
+}
+
+/// An error's message and those of its sources, as they are printed.
+#[cfg(test)]
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let rest = error.source().map_or_else(String::new, |source| format!(": {}", chain(source)));
+    format!("{error}{rest}")
 }

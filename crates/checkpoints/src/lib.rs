@@ -36,7 +36,7 @@ mod tensor_file;
 mod tensor_writer;
 
 pub use diffusers::DiffusersFolder;
-pub use durable::write_atomically;
+pub use durable::{remove_partials, write_atomically};
 pub use error::CheckpointError;
 pub use safetensors::{Dtype, View};
 pub use staged::StagedCheckpoint;

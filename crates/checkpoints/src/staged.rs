@@ -30,14 +30,8 @@ impl StagedCheckpoint {
         if partial.exists() {
             fs::remove_dir_all(&partial).map_err(CheckpointError::io("remove", &partial))?;
         }
-        fs::create_dir_all(&partial).map_err(CheckpointError::io("create", &partial))?;
-        Ok(Self {
-            partial,
-            target,
-            step,
-            files: BTreeMap::new(),
-            committed: false,
-        })
+        fs::create_dir_all(&partial).map_err(CheckpointError::io("create", &target))?;
+        Ok(Self { partial, target, step, files: BTreeMap::new(), committed: false })
     }
 
     /// Writes `tensors` to the file `name` of the checkpoint.
@@ -53,7 +47,8 @@ impl StagedCheckpoint {
         S: Into<String>,
         V: View,
     {
-        let record = write_safetensors(&self.partial.join(name), tensors, &BTreeMap::new())?;
+        let record = write_safetensors(&self.partial.join(name), tensors, &BTreeMap::new())
+            .map_err(|error| error.in_target(&self.partial, &self.target))?;
         self.files.insert(name.to_owned(), record);
         Ok(())
     }
@@ -70,11 +65,8 @@ impl StagedCheckpoint {
         score: Option<f64>,
         progress: &impl Serialize,
     ) -> Result<StoredCheckpoint, CheckpointError> {
-        let path = self.partial.join(STATE_FILE);
-        let encode = |source| CheckpointError::Encode {
-            path: path.clone(),
-            source,
-        };
+        let path = self.target.join(STATE_FILE);
+        let encode = |source| CheckpointError::Encode { path: path.clone(), source };
         let state = CheckpointState {
             format: FORMAT_VERSION,
             step: self.step,
@@ -83,15 +75,15 @@ impl StagedCheckpoint {
             progress: serde_json::to_value(progress).map_err(encode)?,
         };
         let text = serde_json::to_vec_pretty(&state).map_err(encode)?;
-        write_atomically(&path, &text)?;
-        sync_folder(&self.partial)?;
+        write_atomically(&self.partial.join(STATE_FILE), &text)
+            .and_then(|()| sync_folder(&self.partial))
+            .map_err(|error| error.in_target(&self.partial, &self.target))?;
         self.publish()?;
         self.committed = true;
         Ok(StoredCheckpoint::new(self.target.clone(), state))
     }
 
-    /// Renames the folder. A checkpoint of the same step, which can only stem from a damaged one
-    /// that was passed over at resume, makes way first.
+    /// Renames the folder. A checkpoint of the same step makes way first.
     fn publish(&self) -> Result<(), CheckpointError> {
         if self.target.exists() {
             set_aside(&self.target)?;
@@ -115,5 +107,5 @@ impl Drop for StagedCheckpoint {
 pub(crate) fn set_aside(folder: &Path) -> Result<(), CheckpointError> {
     let doomed = partial_name(&folder.with_extension("removed"));
     fs::rename(folder, &doomed).map_err(CheckpointError::io("rename", folder))?;
-    fs::remove_dir_all(&doomed).map_err(CheckpointError::io("remove", &doomed))
+    fs::remove_dir_all(&doomed).map_err(CheckpointError::io("remove", folder))
 }

@@ -52,27 +52,18 @@ impl CheckpointState {
         }
         let path = folder.join(STATE_FILE);
         let bytes = std::fs::read(&path).map_err(CheckpointError::io("read", &path))?;
-        let invalid = |source| CheckpointError::Json {
-            path: path.clone(),
-            source,
-        };
+        let invalid = |source| CheckpointError::Json { path: path.clone(), source };
         let Version { format } = serde_json::from_slice(&bytes).map_err(invalid)?;
         if format != FORMAT_VERSION {
             let supported = FORMAT_VERSION;
-            return Err(CheckpointError::UnknownFormat {
-                path,
-                found: format,
-                supported,
-            });
+            return Err(CheckpointError::UnknownFormat { path, found: format, supported });
         }
         serde_json::from_slice(&bytes).map_err(invalid)
     }
 
     /// Compares every listed file with its size and sum.
     pub(crate) fn verify(&self, folder: &Path) -> Result<(), CheckpointError> {
-        self.files
-            .iter()
-            .try_for_each(|(name, record)| record.verify(&folder.join(name)))
+        self.files.iter().try_for_each(|(name, record)| record.verify(&folder.join(name)))
     }
 }
 
@@ -80,18 +71,10 @@ impl FileRecord {
     /// Compares a file with this record.
     fn verify(&self, path: &Path) -> Result<(), CheckpointError> {
         let altered = |property, expected: String, actual| {
-            Err(CheckpointError::Altered {
-                path: path.to_path_buf(),
-                property,
-                expected,
-                actual,
-            })
+            Err(CheckpointError::Altered { path: path.to_path_buf(), property, expected, actual })
         };
         let mut file = File::open(path).map_err(CheckpointError::io("open", path))?;
-        let length = file
-            .metadata()
-            .map_err(CheckpointError::io("read", path))?
-            .len();
+        let length = file.metadata().map_err(CheckpointError::io("read", path))?.len();
         if length != self.bytes {
             return altered("size", self.bytes.to_string(), length.to_string());
         }

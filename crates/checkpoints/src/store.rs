@@ -1,4 +1,4 @@
-//! The checkpoints of one run: list, find the latest whole one, remove the old.
+//! The checkpoints of one run: list, find the latest whole one, set aside the damaged, remove the old.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 
-use crate::durable::remove_partials;
+use crate::durable::{entries, sync_folder};
 use crate::staged::set_aside;
 use crate::state::STATE_FILE;
 use crate::{CheckpointError, CheckpointState, StagedCheckpoint, TensorFile};
 
 /// Start of a checkpoint's folder name; the step follows in seven or more digits.
 const STEP_PREFIX: &str = "step-";
+
+/// End of the name of a damaged checkpoint that was set aside.
+const DAMAGED_SUFFIX: &str = ".damaged";
 
 /// The folder that holds the checkpoints of a run.
 #[derive(Clone, Debug)]
@@ -30,7 +33,7 @@ pub struct StoredCheckpoint {
 /// What [`CheckpointStore::latest`] found.
 #[derive(Debug)]
 pub struct Found {
-    /// The newest checkpoint that is whole, if there is one.
+    /// The newest checkpoint that is whole; `None` where there are no checkpoints.
     pub checkpoint: Option<StoredCheckpoint>,
     /// Newer ones that are damaged, newest first, with what is wrong.
     pub damaged: Vec<(PathBuf, CheckpointError)>,
@@ -43,24 +46,19 @@ impl CheckpointStore {
     /// When the folder cannot be made.
     pub fn create(root: &Path) -> Result<Self, CheckpointError> {
         fs::create_dir_all(root).map_err(CheckpointError::io("create", root))?;
-        Ok(Self {
-            root: root.to_path_buf(),
-        })
+        Ok(Self { root: root.to_path_buf() })
+    }
+
+    /// The store at `root`, for reading: nothing is made, and without the folder it is empty.
+    #[must_use]
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
     }
 
     /// The store's folder.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
-    }
-
-    /// Removes what interrupted writes left behind, and says how many leftovers there were. Only
-    /// the process that trains in this run may call it.
-    ///
-    /// # Errors
-    /// When the folder cannot be listed or a leftover not removed.
-    pub fn clean(&self) -> Result<usize, CheckpointError> {
-        remove_partials(&self.root)
     }
 
     /// Begins the checkpoint of `step`.
@@ -76,15 +74,9 @@ impl CheckpointStore {
     /// # Errors
     /// When the folder cannot be listed.
     pub fn list(&self) -> Result<Vec<(u64, PathBuf)>, CheckpointError> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(&self.root).map_err(CheckpointError::io("list", &self.root))? {
-            let path = entry
-                .map_err(CheckpointError::io("list", &self.root))?
-                .path();
-            if let Some(step) = step_of(&path) {
-                found.push((step, path));
-            }
-        }
+        let paths = entries(&self.root)?.into_iter();
+        let mut found: Vec<_> =
+            paths.filter_map(|path| step_of(&path).map(|step| (step, path))).collect();
         found.sort_unstable();
         Ok(found)
     }
@@ -99,26 +91,32 @@ impl CheckpointStore {
 
     /// The newest checkpoint whose files all have the recorded sizes and sums.
     ///
+    /// A damaged checkpoint is passed over and reported in [`Found::damaged`].
+    ///
     /// # Errors
-    /// When the folder cannot be listed. A damaged checkpoint is no error here, it is passed over
-    /// and reported in [`Found::damaged`].
+    /// When the folder cannot be listed, a checkpoint cannot be read for another reason than damage
+    /// (it may be whole, so none before it is taken), or there are checkpoints and all are damaged.
     pub fn latest(&self) -> Result<Found, CheckpointError> {
         let mut damaged = Vec::new();
         for (_, path) in self.list()?.into_iter().rev() {
             match StoredCheckpoint::open(&path) {
                 Ok(checkpoint) => {
-                    return Ok(Found {
-                        checkpoint: Some(checkpoint),
-                        damaged,
-                    });
+                    return Ok(Found { checkpoint: Some(checkpoint), damaged });
                 }
-                Err(error) => damaged.push((path, error)),
+                Err(error) if error.is_damage() => damaged.push((path, error)),
+                Err(error) => return Err(error),
             }
         }
-        Ok(Found {
-            checkpoint: None,
-            damaged,
-        })
+        let count = damaged.len();
+        match damaged.into_iter().next() {
+            Some((newest, source)) => Err(CheckpointError::NoneWhole {
+                path: self.root.clone(),
+                count,
+                newest,
+                source: source.into(),
+            }),
+            None => Ok(Found { checkpoint: None, damaged: Vec::new() }),
+        }
     }
 
     /// The checkpoint with the lowest score, the earlier one on a tie; `None` where none has a
@@ -129,9 +127,7 @@ impl CheckpointStore {
     pub fn best(&self) -> Result<Option<(u64, f64)>, CheckpointError> {
         let mut best: Option<(u64, f64)> = None;
         for (step, path) in self.list()? {
-            let score = CheckpointState::read(&path)
-                .ok()
-                .and_then(|state| state.score);
+            let score = CheckpointState::read(&path).ok().and_then(|state| state.score);
             if let Some(score) = score.filter(|score| !score.is_nan())
                 && best.is_none_or(|(_, lowest)| score < lowest)
             {
@@ -151,26 +147,29 @@ impl CheckpointStore {
         let all = self.list()?;
         let old = all.len().saturating_sub(keep_last.max(1));
         let mut removed = Vec::new();
-        for (step, path) in all
-            .into_iter()
-            .take(old)
-            .filter(|(step, _)| Some(*step) != best)
-        {
+        for (step, path) in all.into_iter().take(old).filter(|(step, _)| Some(*step) != best) {
             set_aside(&path)?;
             removed.push(step);
         }
         Ok(removed)
     }
 
-    /// Removes every checkpoint after `step`: damaged ones that a resumed run has passed over.
+    /// Renames the folder of a damaged checkpoint to `step-N.damaged` and returns the new name: it
+    /// no longer counts as a checkpoint, and what is left of it is kept.
     ///
     /// # Errors
-    /// When the folder cannot be listed or a checkpoint not removed.
-    pub fn remove_after(&self, step: u64) -> Result<(), CheckpointError> {
-        self.list()?
-            .into_iter()
-            .filter(|(found, _)| *found > step)
-            .try_for_each(|(_, path)| set_aside(&path))
+    /// When the folder cannot be renamed.
+    pub fn keep_damaged(&self, checkpoint: &Path) -> Result<PathBuf, CheckpointError> {
+        let name = checkpoint.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        let again = (2..).map(|count| format!("-{count}"));
+        let kept = std::iter::once(String::new())
+            .chain(again)
+            .map(|count| self.root.join(format!("{name}{DAMAGED_SUFFIX}{count}")))
+            .find(|path| !path.exists())
+            .unwrap_or_default();
+        fs::rename(checkpoint, &kept).map_err(CheckpointError::io("rename", checkpoint))?;
+        sync_folder(&self.root)?;
+        Ok(kept)
     }
 }
 
@@ -207,12 +206,8 @@ impl StoredCheckpoint {
     /// When the content does not have the form asked for.
     pub fn progress<T: DeserializeOwned>(&self) -> Result<T, CheckpointError> {
         let path = || self.path.join(STATE_FILE);
-        serde_json::from_value(self.state.progress.clone()).map_err(|source| {
-            CheckpointError::Json {
-                path: path(),
-                source,
-            }
-        })
+        serde_json::from_value(self.state.progress.clone())
+            .map_err(|source| CheckpointError::Json { path: path(), source })
     }
 
     /// Opens one of the checkpoint's weight files.
@@ -222,10 +217,7 @@ impl StoredCheckpoint {
     pub fn tensors(&self, name: &str) -> Result<TensorFile, CheckpointError> {
         if !self.state.files.contains_key(name) {
             let path = self.path.clone();
-            return Err(CheckpointError::MissingFile {
-                path,
-                name: name.to_owned(),
-            });
+            return Err(CheckpointError::MissingFile { path, name: name.to_owned() });
         }
         TensorFile::open(&self.path.join(name))
     }
@@ -233,25 +225,20 @@ impl StoredCheckpoint {
 
 /// The step in a checkpoint folder's name; `None` for anything else.
 fn step_of(path: &Path) -> Option<u64> {
-    path.file_name()
-        .and_then(OsStr::to_str)?
-        .strip_prefix(STEP_PREFIX)?
-        .parse()
-        .ok()
+    path.file_name().and_then(OsStr::to_str)?.strip_prefix(STEP_PREFIX)?.parse().ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::OwnedTensor;
+    use crate::error::chain;
+    use crate::{OwnedTensor, remove_partials};
 
     fn save(store: &CheckpointStore, step: u64, score: Option<f64>) {
         let mut staged = store.stage(step).unwrap();
         let value = OwnedTensor::from_f32(&[1], &[step as f32]).unwrap();
         staged.write("weights.safetensors", [("w", value)]).unwrap();
-        staged
-            .commit(score, &serde_json::json!({ "skipped": step }))
-            .unwrap();
+        staged.commit(score, &serde_json::json!({ "skipped": step })).unwrap();
     }
 
     fn store() -> (tempfile::TempDir, CheckpointStore) {
@@ -261,12 +248,7 @@ mod tests {
     }
 
     fn steps(store: &CheckpointStore) -> Vec<u64> {
-        store
-            .list()
-            .unwrap()
-            .into_iter()
-            .map(|(step, _)| step)
-            .collect()
+        store.list().unwrap().into_iter().map(|(step, _)| step).collect()
     }
 
     #[test]
@@ -296,8 +278,83 @@ mod tests {
         assert_eq!(found.checkpoint.unwrap().state().step, 1);
         assert_eq!(found.damaged.len(), 1);
         assert!(found.damaged[0].1.to_string().contains("sha256"));
-        store.remove_after(1).unwrap();
+        let kept = store.keep_damaged(&found.damaged[0].0).unwrap();
+        assert!(kept.ends_with("step-0000002.damaged"));
+        assert!(kept.join("weights.safetensors").is_file());
         assert_eq!(steps(&store), [1]);
+        // A second one of the same step does not replace the first.
+        save(&store, 2, None);
+        let kept = store.keep_damaged(store.open(2).unwrap().path()).unwrap();
+        assert!(kept.ends_with("step-0000002.damaged-2"));
+    }
+
+    /// All names below a folder.
+    fn names(store: &CheckpointStore) -> Vec<PathBuf> {
+        let inside = |folder: &Path| {
+            let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            paths.collect::<Vec<_>>()
+        };
+        let mut names: Vec<_> = inside(store.root()).iter().flat_map(|path| inside(path)).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn checkpoints_that_are_all_damaged_are_an_error_and_stay() {
+        let (_folder, store) = store();
+        for step in [1, 2, 3] {
+            save(&store, step, None);
+        }
+        let file = |step: u64, name: &str| store.root().join(format!("step-{step:07}/{name}"));
+        fs::write(file(1, "state.json"), "{").unwrap();
+        fs::write(file(2, "weights.safetensors"), "short").unwrap();
+        fs::remove_file(file(3, "weights.safetensors")).unwrap();
+        let before = names(&store);
+        let error = store.latest().unwrap_err();
+        assert!(matches!(error, CheckpointError::NoneWhole { count: 3, .. }), "{error}");
+        let message = chain(&error);
+        assert!(message.contains("step-0000003/weights.safetensors"), "{message}");
+        assert_eq!(names(&store), before);
+    }
+
+    #[test]
+    fn a_checkpoint_that_may_be_whole_is_not_passed_over() {
+        let (_folder, store) = store();
+        save(&store, 1, None);
+        save(&store, 2, None);
+        let path = store.root().join("step-0000002/state.json");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, text.replace("\"format\": 1", "\"format\": 9")).unwrap();
+        let error = store.latest().unwrap_err();
+        assert!(matches!(error, CheckpointError::UnknownFormat { found: 9, .. }), "{error}");
+        // Reading fails otherwise than by damage: a folder stands where the file was.
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let error = store.latest().unwrap_err();
+        assert!(matches!(error, CheckpointError::Io { .. }), "{error}");
+    }
+
+    #[test]
+    fn reading_makes_no_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = CheckpointStore::at(&folder.path().join("checkpoints"));
+        assert!(store.latest().unwrap().checkpoint.is_none());
+        assert!(store.best().unwrap().is_none());
+        assert!(!store.root().exists());
+    }
+
+    #[test]
+    fn errors_of_writing_name_the_checkpoint_and_not_its_temporary_folder() {
+        let (_folder, store) = store();
+        let mut staged = store.stage(4).unwrap();
+        fs::remove_dir_all(store.root()).unwrap();
+        let value = OwnedTensor::from_f32(&[1], &[0.0]).unwrap();
+        let error = staged.write("weights.safetensors", [("w", value)]).unwrap_err();
+        let path = store.root().join("step-0000004/weights.safetensors");
+        assert_eq!(error.to_string(), format!("cannot create {}", path.display()));
+        let error = staged.commit(None, &()).unwrap_err();
+        let path = store.root().join("step-0000004/state.json");
+        assert_eq!(error.to_string(), format!("cannot create {}", path.display()));
     }
 
     #[test]
@@ -317,7 +374,7 @@ mod tests {
         let (_folder, store) = store();
         save(&store, 1, None);
         std::mem::forget(store.stage(2).unwrap());
-        assert_eq!(store.clean().unwrap(), 1);
+        assert_eq!(remove_partials(store.root()).unwrap(), 1);
         assert_eq!(fs::read_dir(store.root()).unwrap().count(), 1);
     }
 
@@ -347,14 +404,9 @@ mod tests {
         let (_folder, store) = store();
         save(&store, 1, None);
         let path = store.root().join("step-0000001/state.json");
-        let text = fs::read_to_string(&path)
-            .unwrap()
-            .replace("\"format\": 1", "\"format\": 9");
+        let text = fs::read_to_string(&path).unwrap().replace("\"format\": 1", "\"format\": 9");
         fs::write(&path, text).unwrap();
         let message = store.open(1).unwrap_err().to_string();
-        assert!(
-            message.contains("format 9") && message.contains("format 1"),
-            "{message}"
-        );
+        assert!(message.contains("format 9") && message.contains("format 1"), "{message}");
     }
 }

@@ -41,36 +41,15 @@ impl TensorFile {
     /// When the file cannot be read or one of those checks fails; the error names the file.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let mut file = File::open(path).map_err(CheckpointError::io("open", path))?;
-        let length = file
-            .metadata()
-            .map_err(CheckpointError::io("read", path))?
-            .len();
+        let length = file.metadata().map_err(CheckpointError::io("read", path))?.len();
         let header = read_header(path, &mut file, length)?;
         let data_start = 8 + header.len() as u64;
-        let parsed: Metadata =
-            serde_json::from_slice(&header).map_err(|source| CheckpointError::Header {
-                path: path.to_path_buf(),
-                source,
-            })?;
+        let parsed: Metadata = serde_json::from_slice(&header)
+            .map_err(|source| CheckpointError::Header { path: path.to_path_buf(), source })?;
         check_length(path, data_start + parsed.data_len() as u64, length)?;
-        let tensors = parsed
-            .tensors()
-            .into_iter()
-            .map(|(n, info)| (n, info.clone()))
-            .collect();
-        let metadata = parsed
-            .metadata()
-            .clone()
-            .unwrap_or_default()
-            .into_iter()
-            .collect();
-        Ok(Self {
-            path: path.to_path_buf(),
-            file: Mutex::new(file),
-            tensors,
-            metadata,
-            data_start,
-        })
+        let tensors = parsed.tensors().into_iter().map(|(n, info)| (n, info.clone())).collect();
+        let metadata = parsed.metadata().clone().unwrap_or_default().into_iter().collect();
+        Ok(Self { path: path.to_path_buf(), file: Mutex::new(file), tensors, metadata, data_start })
     }
 
     /// The file's path, as it was given.
@@ -114,10 +93,7 @@ impl TensorFile {
     /// When the file holds no tensor of this name.
     pub fn describe(&self, name: &str) -> Result<TensorDescription, CheckpointError> {
         let info = self.info(name)?;
-        Ok(TensorDescription {
-            dtype: info.dtype,
-            shape: info.shape.clone(),
-        })
+        Ok(TensorDescription { dtype: info.dtype, shape: info.shape.clone() })
     }
 
     /// The tensor's bytes: little endian, row-major.
@@ -164,12 +140,7 @@ impl TensorFile {
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
         self.check_dtype(name, self.info(name)?, Dtype::F32)?;
         let bytes = self.read(name)?;
-        Ok(bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|chunk| f32::from_le_bytes(*chunk))
-            .collect())
+        Ok(bytes.as_chunks().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
     }
 
     /// The values of a tensor of type I64, row-major.
@@ -179,21 +150,14 @@ impl TensorFile {
     pub fn read_i64(&self, name: &str) -> Result<Vec<i64>, CheckpointError> {
         self.check_dtype(name, self.info(name)?, Dtype::I64)?;
         let bytes = self.read(name)?;
-        Ok(bytes
-            .as_chunks()
-            .0
-            .iter()
-            .map(|chunk| i64::from_le_bytes(*chunk))
-            .collect())
+        Ok(bytes.as_chunks().0.iter().map(|chunk| i64::from_le_bytes(*chunk)).collect())
     }
 
     fn info(&self, name: &str) -> Result<&TensorInfo, CheckpointError> {
-        self.tensors
-            .get(name)
-            .ok_or_else(|| CheckpointError::MissingTensor {
-                path: self.path.clone(),
-                name: name.to_owned(),
-            })
+        self.tensors.get(name).ok_or_else(|| CheckpointError::MissingTensor {
+            path: self.path.clone(),
+            name: name.to_owned(),
+        })
     }
 
     fn check_dtype(
@@ -218,22 +182,15 @@ impl TensorFile {
 fn read_header(path: &Path, file: &mut File, length: u64) -> Result<Vec<u8>, CheckpointError> {
     check_reaches(path, 8, length)?;
     let mut claimed = [0; 8];
-    file.read_exact(&mut claimed)
-        .map_err(CheckpointError::io("read", path))?;
+    file.read_exact(&mut claimed).map_err(CheckpointError::io("read", path))?;
     let claimed = u64::from_le_bytes(claimed);
     if claimed > HEADER_LIMIT {
         let path = path.to_path_buf();
-        return Err(CheckpointError::HeaderTooLarge {
-            path,
-            claimed,
-            limit: HEADER_LIMIT,
-        });
+        return Err(CheckpointError::HeaderTooLarge { path, claimed, limit: HEADER_LIMIT });
     }
     check_reaches(path, 8 + claimed, length)?;
     let mut header = Vec::new();
-    file.take(claimed)
-        .read_to_end(&mut header)
-        .map_err(CheckpointError::io("read", path))?;
+    file.take(claimed).read_to_end(&mut header).map_err(CheckpointError::io("read", path))?;
     Ok(header)
 }
 
@@ -241,11 +198,7 @@ fn check_reaches(path: &Path, expected: u64, actual: u64) -> Result<(), Checkpoi
     if actual >= expected {
         return Ok(());
     }
-    Err(CheckpointError::Truncated {
-        path: path.to_path_buf(),
-        expected,
-        actual,
-    })
+    Err(CheckpointError::Truncated { path: path.to_path_buf(), expected, actual })
 }
 
 fn check_length(path: &Path, expected: u64, actual: u64) -> Result<(), CheckpointError> {
@@ -253,11 +206,7 @@ fn check_length(path: &Path, expected: u64, actual: u64) -> Result<(), Checkpoin
     if actual == expected {
         return Ok(());
     }
-    Err(CheckpointError::TrailingBytes {
-        path: path.to_path_buf(),
-        expected,
-        actual,
-    })
+    Err(CheckpointError::TrailingBytes { path: path.to_path_buf(), expected, actual })
 }
 
 #[cfg(test)]
@@ -265,20 +214,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::error::chain;
     use crate::{OwnedTensor, write_safetensors};
 
     fn example(folder: &Path) -> PathBuf {
         let path = folder.join("weights.safetensors");
         let tensors = [
-            (
-                "w",
-                OwnedTensor::from_f32(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap(),
-            ),
+            ("w", OwnedTensor::from_f32(&[2, 3], &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap()),
             ("step", OwnedTensor::from_i64(&[1], &[-3]).unwrap()),
         ];
-        let metadata = [("format".to_owned(), "pt".to_owned())]
-            .into_iter()
-            .collect();
+        let metadata = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
         write_safetensors(&path, tensors, &metadata).unwrap();
         path
     }
@@ -295,12 +240,9 @@ mod tests {
 
     #[track_caller]
     fn check_refused(path: &Path, says: &str) {
-        let message = TensorFile::open(path).unwrap_err().to_string();
+        let message = chain(&TensorFile::open(path).unwrap_err());
         assert!(message.contains(says), "{message}");
-        assert!(
-            message.contains(path.to_str().unwrap()),
-            "does not name the file: {message}"
-        );
+        assert!(message.contains(path.to_str().unwrap()), "does not name the file: {message}");
     }
 
     #[test]
@@ -347,10 +289,7 @@ mod tests {
     fn absurd_shapes_and_ranges_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let huge = r#"{"a":{"dtype":"F32","shape":[9223372036854775807,4],"data_offsets":[0,8]}}"#;
-        check_refused(
-            &with_header(folder.path(), huge, 8),
-            "invalid safetensors header",
-        );
+        check_refused(&with_header(folder.path(), huge, 8), "invalid safetensors header");
         let far = r#"{"a":{"dtype":"U8","shape":[576460752303423488],"data_offsets":[0,576460752303423488]}}"#;
         check_refused(&with_header(folder.path(), far, 8), "truncated");
     }
@@ -359,19 +298,13 @@ mod tests {
     fn overlapping_ranges_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let overlap = r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#;
-        check_refused(
-            &with_header(folder.path(), overlap, 6),
-            "invalid offset for tensor `b`",
-        );
+        check_refused(&with_header(folder.path(), overlap, 6), "invalid offset for tensor `b`");
     }
 
     #[test]
     fn text_that_is_no_header_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        check_refused(
-            &with_header(folder.path(), "not json", 0),
-            "invalid safetensors header",
-        );
+        check_refused(&with_header(folder.path(), "not json", 0), "invalid safetensors header");
     }
 
     #[test]
@@ -383,14 +316,8 @@ mod tests {
             message.contains("`step`") && message.contains("is I64, expected F32"),
             "{message}"
         );
-        let message = file
-            .read_expecting("w", Dtype::F32, &[3, 2])
-            .unwrap_err()
-            .to_string();
-        assert!(
-            message.contains("has shape [2, 3], expected [3, 2]"),
-            "{message}"
-        );
+        let message = file.read_expecting("w", Dtype::F32, &[3, 2]).unwrap_err().to_string();
+        assert!(message.contains("has shape [2, 3], expected [3, 2]"), "{message}");
         let message = file.read("v").unwrap_err().to_string();
         assert!(message.contains("holds no tensor `v`"), "{message}");
     }

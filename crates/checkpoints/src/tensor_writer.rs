@@ -38,11 +38,7 @@ impl OwnedTensor {
                 actual: bytes.len() as u64,
             });
         }
-        Ok(Self {
-            dtype,
-            shape: shape.to_vec(),
-            bytes,
-        })
+        Ok(Self { dtype, shape: shape.to_vec(), bytes })
     }
 
     /// A tensor of `f32` values in row-major order.
@@ -50,11 +46,7 @@ impl OwnedTensor {
     /// # Errors
     /// When the number of values is not the product of the shape.
     pub fn from_f32(shape: &[usize], values: &[f32]) -> Result<Self, CheckpointError> {
-        Self::new(
-            Dtype::F32,
-            shape,
-            values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        )
+        Self::new(Dtype::F32, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 
     /// A tensor of `i64` values in row-major order.
@@ -62,11 +54,7 @@ impl OwnedTensor {
     /// # Errors
     /// When the number of values is not the product of the shape.
     pub fn from_i64(shape: &[usize], values: &[i64]) -> Result<Self, CheckpointError> {
-        Self::new(
-            Dtype::I64,
-            shape,
-            values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        )
+        Self::new(Dtype::I64, shape, values.iter().flat_map(|v| v.to_le_bytes()).collect())
     }
 }
 
@@ -91,9 +79,7 @@ impl View for OwnedTensor {
 /// Bytes that a tensor of this type and shape takes; `None` where the product overflows or ends
 /// inside a byte.
 fn byte_count(dtype: Dtype, shape: &[usize]) -> Option<u64> {
-    let elements = shape
-        .iter()
-        .try_fold(1_u64, |n, &d| n.checked_mul(d as u64))?;
+    let elements = shape.iter().try_fold(1_u64, |n, &d| n.checked_mul(d as u64))?;
     let bits = elements.checked_mul(dtype.bitsize() as u64)?;
     (bits % 8 == 0).then_some(bits / 8)
 }
@@ -148,20 +134,11 @@ fn header_bytes<V: View>(
         infos.push((name.clone(), info));
         offset = end;
     }
-    Metadata::new(None, infos.clone()).map_err(|source| CheckpointError::Describe {
-        path: path.to_path_buf(),
-        source,
-    })?;
-    let tensors = infos
-        .iter()
-        .map(|(name, info)| (name.as_str(), info))
-        .collect();
-    let mut header = serde_json::to_vec(&Header { metadata, tensors }).map_err(|source| {
-        CheckpointError::Encode {
-            path: path.to_path_buf(),
-            source,
-        }
-    })?;
+    Metadata::new(None, infos.clone())
+        .map_err(|source| CheckpointError::Describe { path: path.to_path_buf(), source })?;
+    let tensors = infos.iter().map(|(name, info)| (name.as_str(), info)).collect();
+    let mut header = serde_json::to_vec(&Header { metadata, tensors })
+        .map_err(|source| CheckpointError::Encode { path: path.to_path_buf(), source })?;
     header.resize(header.len().next_multiple_of(8), b' ');
     Ok(header)
 }
@@ -172,14 +149,9 @@ fn write_body<V: View>(
     header: &[u8],
     tensors: &[(String, V)],
 ) -> Result<FileRecord, CheckpointError> {
-    let mut out = Hashing {
-        inner: BufWriter::new(file),
-        sum: Sha256::new(),
-        bytes: 0,
-    };
+    let mut out = Hashing { inner: BufWriter::new(file), sum: Sha256::new(), bytes: 0 };
     let failed = || CheckpointError::io("write", path);
-    out.write_all(&(header.len() as u64).to_le_bytes())
-        .map_err(failed())?;
+    out.write_all(&(header.len() as u64).to_le_bytes()).map_err(failed())?;
     out.write_all(header).map_err(failed())?;
     for (name, tensor) in tensors {
         let data = tensor.data();
@@ -195,10 +167,7 @@ fn write_body<V: View>(
         out.write_all(&data).map_err(failed())?;
     }
     out.flush().map_err(failed())?;
-    Ok(FileRecord {
-        bytes: out.bytes,
-        sha256: hex(&out.sum.finalize()),
-    })
+    Ok(FileRecord { bytes: out.bytes, sha256: hex(&out.sum.finalize()) })
 }
 
 /// Passes bytes on and sums them on the way.
@@ -224,12 +193,10 @@ impl<W: Write> Write for Hashing<W> {
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
@@ -247,10 +214,8 @@ mod tests {
     #[test]
     fn the_same_tensors_give_the_same_bytes_in_any_order() {
         let folder = tempfile::tempdir().unwrap();
-        let metadata: BTreeMap<_, _> = ["x", "y", "z"]
-            .map(|k| (k.to_owned(), "1".to_owned()))
-            .into_iter()
-            .collect();
+        let metadata: BTreeMap<_, _> =
+            ["x", "y", "z"].map(|k| (k.to_owned(), "1".to_owned())).into_iter().collect();
         let mut reversed = tensors();
         reversed.reverse();
         let (one, two) = (folder.path().join("one"), folder.path().join("two"));
@@ -275,10 +240,7 @@ mod tests {
     #[test]
     fn bytes_that_do_not_fit_the_shape_are_refused() {
         let error = OwnedTensor::new(Dtype::F32, &[3], vec![0; 8]).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "tensor `` of shape [3] and type F32 takes 12 bytes, got 8"
-        );
+        assert_eq!(error.to_string(), "tensor `` of shape [3] and type F32 takes 12 bytes, got 8");
         OwnedTensor::new(Dtype::F32, &[usize::MAX, 2], vec![]).unwrap_err();
     }
 
