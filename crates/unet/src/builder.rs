@@ -1,7 +1,7 @@
 //! One walk over the architecture that asks for every parameter by name, shape and initial values.
 //!
-//! The walk either draws initial values from a seed or takes them from given weights; in the latter
-//! case it collects everything that is missing or misshapen before it reports.
+//! The walk draws initial values from a seed, or takes them from given weights, or only counts. With
+//! given weights it collects everything that is missing or misshapen before it reports.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +29,7 @@ pub(crate) enum Initial {
 enum Source {
     Seed(Box<ChaCha8Rng>),
     Weights { given: BTreeMap<String, Tensor>, mismatch: WeightMismatch },
+    Count(u64),
 }
 
 /// What the walk gathers.
@@ -48,6 +49,11 @@ impl Gathering {
     pub(crate) fn from_weights(given: impl IntoIterator<Item = (String, Tensor)>) -> Self {
         let given = given.into_iter().map(|(name, tensor)| (present_name(&name), tensor)).collect();
         Self::new(Source::Weights { given, mismatch: WeightMismatch::default() })
+    }
+
+    /// No values, only their number.
+    pub(crate) fn counting() -> Self {
+        Self::new(Source::Count(0))
     }
 
     fn new(source: Source) -> Self {
@@ -72,9 +78,23 @@ impl Gathering {
         Ok(self.parameters)
     }
 
+    /// How many values a counting walk was asked for, or what was wrong with the configuration.
+    pub(crate) fn count(self) -> Result<u64, UNetError> {
+        match (self.error, self.source) {
+            (Some(error), _) => Err(error),
+            (None, Source::Count(count)) => Ok(count),
+            (None, _) => Ok(self.parameters.element_count() as u64),
+        }
+    }
+
     fn value(&mut self, name: &str, shape: &[i64], initial: Initial) -> Tensor {
         match &mut self.source {
             Source::Seed(rng) => draw(rng, shape, initial),
+            Source::Count(count) => {
+                let values = shape.iter().fold(1u64, |n, side| n.saturating_mul(*side as u64));
+                *count = count.saturating_add(values);
+                Tensor::from(0.0)
+            }
             Source::Weights { given, mismatch } => match given.remove(name) {
                 Some(tensor) if tensor.size() == shape => tensor,
                 Some(tensor) => {

@@ -171,6 +171,15 @@ mod tests {
         let unet = UNet::new(&network.unet([1, 8, 8]).unwrap(), 0).unwrap();
         // 1,003,009 with the ten classes of the reference run, and the null class.
         assert_eq!(unet.parameters().element_count(), 1_003_009 + 128);
+        assert_eq!(UNet::count_parameters(unet.config()).unwrap(), 1_003_009 + 128);
+    }
+
+    #[test]
+    fn a_network_that_no_memory_holds_is_counted() {
+        let network =
+            NetworkConfig { channels: 8192, multipliers: vec![64, 64], ..NetworkConfig::default() };
+        let count = UNet::count_parameters(&network.unet([1, 8, 8]).unwrap()).unwrap();
+        assert!(count > 1 << 40, "{count}");
     }
 
     #[track_caller]

@@ -84,6 +84,17 @@ impl UNet {
         drawn.copied(Precision::F32, Device::Cpu, Kind::Float)
     }
 
+    /// The number of values in all parameters of such a network, found without making it.
+    ///
+    /// # Errors
+    /// As for [`UNet::new`].
+    pub fn count_parameters(config: &UNetConfig) -> Result<u64, UNetError> {
+        config.check()?;
+        let mut gathering = Gathering::counting();
+        Layers::new(gathering.root(), config);
+        gathering.count()
+    }
+
     /// A network with given weights, in f32 on the CPU; the older names of attention layers are
     /// understood. The tensors are copied.
     ///
@@ -200,10 +211,10 @@ impl UNet {
         self.copied(precision, self.device, precision.kind())
     }
 
-    /// The network's output for x [n, c, h, w] at times [n] or one time for all ([] or [1]).
+    /// The network's output for x `[n, c, h, w]` at times `[n]` or one time for all (`[]` or `[1]`).
     ///
-    /// `class_labels` are [n] where the network has a table of classes (or embeds labels like
-    /// times), vectors [n, width] where `class_embed_type` is identity, and absent otherwise. With
+    /// `class_labels` are `[n]` where the network has a table of classes (or embeds labels like
+    /// times), vectors `[n, width]` where `class_embed_type` is identity, and absent otherwise. With
     /// `train` dropout acts, drawing from libtorch's generator. The output has the kind of x and
     /// lies contiguous. Times are taken as they are, as in diffusers: 0 to 999 for DDPM.
     ///
