@@ -3,11 +3,14 @@
 use std::path::PathBuf;
 
 /// What went wrong while reading, preparing or fetching a data set.
+///
+/// A message leaves out its source, which follows in the chain. The decoder's and encoder's errors are
+/// no sources but part of the message: their own messages repeat their sources.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DatasetError {
     /// A file or folder could not be read.
-    #[error("cannot read {}: {source}", path.display())]
+    #[error("cannot read {}", path.display())]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -15,7 +18,7 @@ pub enum DatasetError {
         source: std::io::Error,
     },
     /// A file or folder could not be written.
-    #[error("cannot write {}: {source}", path.display())]
+    #[error("cannot write {}", path.display())]
     Write {
         /// The file or folder.
         path: PathBuf,
@@ -165,12 +168,12 @@ pub enum DatasetError {
         expected: Vec<String>,
     },
     /// A file could not be decoded as an image.
-    #[error("{} is not a readable image: {source}", path.display())]
+    #[error("{} is not a readable image: {reason}", path.display())]
     Image {
         /// The file.
         path: PathBuf,
         /// What the decoder said.
-        source: image::ImageError,
+        reason: image::ImageError,
     },
     /// Not all images have one size.
     #[error(
@@ -254,7 +257,7 @@ pub enum DatasetError {
         name: String,
     },
     /// The system gave no thread to make batches on.
-    #[error("cannot start the thread that makes batches: {source}")]
+    #[error("cannot start the thread that makes batches")]
     Thread {
         /// What the system said.
         source: std::io::Error,
@@ -291,12 +294,12 @@ pub enum DatasetError {
         scale: usize,
     },
     /// A picture could not be encoded.
-    #[error("cannot encode {}: {source}", path.display())]
+    #[error("cannot encode {}: {reason}", path.display())]
     Encode {
         /// The file.
         path: PathBuf,
         /// What the encoder said.
-        source: image::ImageError,
+        reason: image::ImageError,
     },
     /// A server answered, but not with the file.
     #[error("{url} answered with status {status}, expected the file")]
@@ -308,8 +311,7 @@ pub enum DatasetError {
     },
     /// No answer, or a connection that kept breaking off.
     #[error(
-        "downloading {url} stopped after {received} bytes: {source}; run the same command again \
-         to resume"
+        "downloading {url} stopped after {received} bytes (run the same command again to resume)"
     )]
     Download {
         /// The address.
@@ -348,7 +350,7 @@ pub enum DatasetError {
         expected: String,
     },
     /// An archive could not be unpacked.
-    #[error("cannot unpack {}: {source}", path.display())]
+    #[error("cannot unpack {}", path.display())]
     Unpack {
         /// The archive.
         path: PathBuf,

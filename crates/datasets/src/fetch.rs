@@ -6,7 +6,9 @@ mod sources;
 mod tests;
 
 use std::{
+    error::Error,
     fs::File,
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -104,14 +106,32 @@ fn fetch_file(
     std::fs::rename(&part, &path).map_err(|source| DatasetError::Write { path, source })
 }
 
+/// What stands at the end of an error's chain: the messages before it name temporary files.
+fn first_cause(error: io::Error) -> io::Error {
+    let mut cause = error.get_ref().map(|inner| inner as &dyn Error);
+    while let Some(next) = cause.and_then(Error::source) {
+        cause = Some(next);
+    }
+    let Some(cause) = cause else { return error };
+    let code = cause.downcast_ref().and_then(io::Error::raw_os_error);
+    code.map_or_else(
+        || io::Error::new(error.kind(), cause.to_string()),
+        io::Error::from_raw_os_error,
+    )
+}
+
 /// Unpacks `folder` out of a gzipped tar archive beside it, whole or not at all; removes the archive.
 fn unpack(archive: &Path, folder: &str) -> Result<PathBuf, DatasetError> {
     let failed = |source| DatasetError::Unpack { path: archive.to_path_buf(), source };
     let beside = archive.parent().unwrap_or(Path::new("."));
-    let temporary =
-        tempfile::Builder::new().prefix(".unpacking-").tempdir_in(beside).map_err(failed)?;
+    // The error of the temporary folder names that folder, its kind alone does not.
+    let temporary = tempfile::Builder::new()
+        .prefix(".unpacking-")
+        .tempdir_in(beside)
+        .map_err(|error| failed(error.kind().into()))?;
     let tar = GzDecoder::new(File::open(archive).map_err(failed)?);
-    tar::Archive::new(tar).unpack(temporary.path()).map_err(failed)?;
+    let unpacked = tar::Archive::new(tar).unpack(temporary.path());
+    unpacked.map_err(|error| failed(first_cause(error)))?;
     let target = beside.join(folder);
     std::fs::rename(temporary.path().join(folder), &target).map_err(failed)?;
     std::fs::remove_file(archive).map_err(failed)?;

@@ -105,7 +105,7 @@ fn load(path: &Path, size: Option<[usize; 2]>) -> Result<DynamicImage, DatasetEr
         .with_guessed_format()
         .map_err(read)?
         .decode()
-        .map_err(|source| DatasetError::Image { path: path.to_path_buf(), source })?;
+        .map_err(|reason| DatasetError::Image { path: path.to_path_buf(), reason })?;
     let image = match image.color().has_color() {
         true => DynamicImage::ImageRgb8(image.into_rgb8()),
         false => DynamicImage::ImageLuma8(image.into_luma8()),

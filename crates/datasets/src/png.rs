@@ -1,12 +1,12 @@
 //! Pictures on disk, whole or not at all.
 
 use std::{
+    fs::File,
     io::{Cursor, Write},
     path::Path,
 };
 
 use image::{ImageFormat, RgbImage};
-use tempfile::NamedTempFile;
 
 use crate::error::DatasetError;
 
@@ -19,26 +19,16 @@ pub fn save_png(picture: &RgbImage, path: &Path) -> Result<(), DatasetError> {
     let failed = |source| DatasetError::Write { path: path.to_path_buf(), source };
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
-    let mut file = NamedTempFile::new_in(folder).map_err(failed)?;
+    // Made here rather than by `NamedTempFile`, whose errors name the temporary file; and with the
+    // permissions of an ordinary file rather than for its owner alone.
+    let made = tempfile::Builder::new().make_in(folder, |temporary| File::create_new(temporary));
+    let mut file = made.map_err(failed)?;
     let mut bytes = Cursor::new(Vec::new());
     picture
         .write_to(&mut bytes, ImageFormat::Png)
-        .map_err(|source| DatasetError::Encode { path: path.to_path_buf(), source })?;
-    file.write_all(bytes.get_ref()).map_err(failed)?;
-    readable_by_all(&file).map_err(failed)?;
+        .map_err(|reason| DatasetError::Encode { path: path.to_path_buf(), reason })?;
+    file.as_file_mut().write_all(bytes.get_ref()).map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
-}
-
-/// A temporary file is its owner's alone; a picture is an ordinary file.
-fn readable_by_all(file: &NamedTempFile) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        file.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
     Ok(())
 }
 
@@ -66,6 +56,16 @@ mod tests {
         std::fs::write(folder.path().join("file"), "").unwrap();
         let path = folder.path().join("file/picture.png");
         let error = save_png(&RgbImage::new(1, 1), &path).unwrap_err().to_string();
-        assert!(error.starts_with(&format!("cannot write {}: ", path.display())), "{error}");
+        assert_eq!(error, format!("cannot write {}", path.display()));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_temporary_file_that_cannot_be_made_is_not_named() {
+        let path = Path::new("/proc/picture.png");
+        let error = save_png(&RgbImage::new(1, 1), path).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap();
+        assert_eq!(error.to_string(), "cannot write /proc/picture.png");
+        assert!(source.source().is_none() && !source.to_string().contains("/proc"), "{source}");
     }
 }
