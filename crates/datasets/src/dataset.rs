@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{error::DatasetError, padding::pad_into};
+use crate::error::DatasetError;
 
 /// Images `[n, channels, height, width]` as unsigned bytes, with labels or without.
 ///
@@ -180,31 +180,6 @@ impl Dataset {
         })
     }
 
-    /// The same images in the middle of larger ones of level 0, `pad = [height, width]`; an odd row or
-    /// column goes below or to the right. This is the padding that batches apply.
-    ///
-    /// # Errors
-    /// When `pad` is smaller than the images.
-    pub fn padded(&self, pad: [usize; 2]) -> Result<Self, DatasetError> {
-        let [channels, height, width] = self.shape;
-        if pad[0] < height || pad[1] < width {
-            return Err(DatasetError::PadTooSmall { pad, size: [height, width] });
-        }
-        let item = channels * pad[0] * pad[1];
-        let mut images = vec![0; self.len() * item];
-        for (index, target) in images.chunks_exact_mut(item).enumerate() {
-            pad_into(self.image(index), [height, width], pad, target);
-        }
-        Ok(Self {
-            name: self.name.clone(),
-            images,
-            shape: [channels, pad[0], pad[1]],
-            labels: self.labels.clone(),
-            class_names: self.class_names.clone(),
-            levels: self.levels,
-        })
-    }
-
     /// The same set under another name.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
@@ -242,15 +217,6 @@ mod tests {
         assert_eq!(set.labels(), Some(&[1, 1, 1][..]));
         let error = three_images().select(&[0, 3]).unwrap_err().to_string();
         assert_eq!(error, "image 3 is out of range, expected 0 to 2 in three");
-    }
-
-    #[test]
-    fn padding_keeps_everything_but_the_shape() {
-        let set = three_images();
-        let padded = set.padded([3, 2]).unwrap();
-        assert_eq!((padded.shape(), padded.labels()), ([1, 3, 2], set.labels()));
-        assert_eq!(padded.image(1), [4, 5, 6, 7, 0, 0]);
-        assert!(set.padded([1, 2]).is_err());
     }
 
     #[test]
