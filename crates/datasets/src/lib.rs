@@ -45,7 +45,10 @@ pub use idx::read_idx;
 pub use info::Info;
 pub use open::{OpenOptions, open};
 pub use png::save_png;
-pub use scaling::{dequantize, level_of_interval, nearest_level, picture_byte, scale, to_picture};
+pub use scaling::{
+    dequantize, level_of_interval, nearest_level, picture_byte, scale, to_picture,
+    to_picture_dequantized,
+};
 pub use shuffle::epoch_order;
 pub use splits::Splits;
 pub use stream::BatchStream;

@@ -55,6 +55,13 @@ pub fn to_picture(values: &[f32]) -> Vec<u8> {
     values.iter().map(|&value| nearest_level(value, 256)).collect()
 }
 
+/// The grey value, 0 to 255, that shows the level of each dequantized number in a picture: for what a
+/// network draws that was trained on [`dequantize`]d images of so many levels.
+#[must_use]
+pub fn to_picture_dequantized(values: &[f32], levels: u32) -> Vec<u8> {
+    values.iter().map(|&value| picture_byte(level_of_interval(value, levels), levels)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -82,6 +89,19 @@ mod tests {
         assert_eq!(picture_byte(16, 17), 255);
         assert_eq!(picture_byte(8, 17), 128);
         assert_eq!(picture_byte(200, 256), 200);
+        let beyond = [-3.0, 7.0, f32::NAN];
+        assert_eq!(to_picture_dequantized(&beyond, 17), [0, 255, 0]);
+    }
+
+    #[test]
+    fn a_dequantized_picture_shows_levels_from_black_to_white() {
+        for levels in [2, 17, 256] {
+            for level in [0, 1, levels / 2, levels - 1].map(|level| level as u8) {
+                let values = [0.01, 0.5, 0.99].map(|uniform| dequantize(level, levels, uniform));
+                let bytes = to_picture_dequantized(&values, levels);
+                assert_eq!(bytes, [picture_byte(level, levels); 3], "{level} of {levels}");
+            }
+        }
     }
 
     proptest! {

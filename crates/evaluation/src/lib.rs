@@ -9,8 +9,8 @@
 //! - [`nearest`]: is a sample new, or a copy of a training image? Beside it, how near held-out images
 //!   come.
 //!
-//! [`evaluate`] computes them all. Images are rows of pixels in `[0, 1]`, made by [`pixels_of_levels`] or
-//! [`pixels_of_scaled`].
+//! [`evaluate`] computes them all. Images are rows of pixels in `[0, 1]`, made by [`pixels_of_levels`],
+//! [`pixels_of_scaled`] or [`pixels_of_dequantized`].
 
 mod agreement;
 mod error;
@@ -23,5 +23,5 @@ pub use agreement::{Agreement, VOTERS, agreement, vote, votes_as_asked};
 pub use error::EvaluationError;
 pub use frechet::{Moments, frechet_between_halves, frechet_distance};
 pub use neighbours::{Neighbours, nearest, nearest_others};
-pub use pixels::{pixels_of_levels, pixels_of_scaled};
+pub use pixels::{pixels_of_dequantized, pixels_of_levels, pixels_of_scaled};
 pub use report::{EvaluationProgress, Images, Inputs, Report, evaluate};
