@@ -2,6 +2,7 @@
 #include "shim.hpp"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/core/ivalue.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu.h>
 #include <ATen/ops/_scaled_dot_product_flash_attention_for_cpu_backward.h>
 #include <ATen/ops/matmul.h>
@@ -24,8 +25,26 @@ Tensor plain(const Tensor& q, const Tensor& k, const Tensor& v) {
   return at::matmul(at::softmax(scores, -1), v);
 }
 
-// The CPU's fused kernel, whose own gradient cannot be differentiated: when that is asked for, the
-// gradient is formed from plain products instead.
+// The gradient formed from plain products, which can be differentiated: the fused kernels' cannot.
+variable_list plain_backward(const variable_list& saved, const Tensor& dy) {
+  variable_list inputs;
+  for (std::size_t i = 0; i < 3; ++i)
+    if (saved[i].requires_grad()) inputs.push_back(saved[i]);
+  const auto grads = torch::autograd::grad({plain(saved[0], saved[1], saved[2])}, inputs, {dy},
+                                           /*retain_graph=*/true, /*create_graph=*/true,
+                                           /*allow_unused=*/true);
+  variable_list out(3);
+  for (std::size_t i = 0, next = 0; i < 3; ++i)
+    if (saved[i].requires_grad()) out[i] = grads[next++];
+  return out;
+}
+
+// The CPU's kernel takes the elements of a row to be neighbours, and rows not to overlap.
+Tensor with_dense_rows(const Tensor& t) {
+  return t.stride(-1) != 1 || t.stride(-2) < t.size(-1) ? t.contiguous() : t;
+}
+
+// The CPU's fused kernel.
 struct FusedAttention : torch::autograd::Function<FusedAttention> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& q,
                         const Tensor& k, const Tensor& v) {
@@ -36,21 +55,34 @@ struct FusedAttention : torch::autograd::Function<FusedAttention> {
 
   static variable_list backward(torch::autograd::AutogradContext* context, variable_list dys) {
     const auto saved = context->get_saved_variables();
-    if (at::GradMode::is_enabled()) {
-      variable_list inputs;
-      for (std::size_t i = 0; i < 3; ++i)
-        if (saved[i].requires_grad()) inputs.push_back(saved[i]);
-      const auto grads = torch::autograd::grad({plain(saved[0], saved[1], saved[2])}, inputs,
-                                               {dys[0]}, /*retain_graph=*/true,
-                                               /*create_graph=*/true, /*allow_unused=*/true);
-      variable_list out(3);
-      for (std::size_t i = 0, next = 0; i < 3; ++i)
-        if (saved[i].requires_grad()) out[i] = grads[next++];
-      return out;
-    }
+    if (at::GradMode::is_enabled()) return plain_backward(saved, dys[0]);
     auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-        dys[0], saved[0], saved[1], saved[2], saved[3], saved[4], 0.0, false);
+        with_dense_rows(dys[0]), saved[0], saved[1], saved[2], saved[3], saved[4], 0.0, false);
     return {dq, dk, dv};
+  }
+};
+
+// The fused kernel that libtorch chooses, recorded apart from the caller's graph, so that a second
+// derivative does not meet it.
+struct ChosenAttention : torch::autograd::Function<ChosenAttention> {
+  static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& q,
+                        const Tensor& k, const Tensor& v) {
+    at::AutoGradMode record(true);
+    variable_list leaves;
+    for (const Tensor& t : {q, k, v}) leaves.push_back(t.detach().requires_grad_());
+    const Tensor out = at::scaled_dot_product_attention(leaves[0], leaves[1], leaves[2]);
+    context->saved_data["leaves"] = leaves;
+    context->saved_data["out"] = out;
+    context->save_for_backward({q, k, v});
+    return out.detach();
+  }
+
+  static variable_list backward(torch::autograd::AutogradContext* context, variable_list dys) {
+    if (at::GradMode::is_enabled())
+      return plain_backward(context->get_saved_variables(), dys[0]);
+    return torch::autograd::grad({context->saved_data["out"].toTensor()},
+                                 context->saved_data["leaves"].toTensorVector(), {dys[0]},
+                                 /*retain_graph=*/true);
   }
 };
 
@@ -58,10 +90,11 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v) {
   const bool recorded = at::GradMode::is_enabled() &&
       (q.requires_grad() || k.requires_grad() || v.requires_grad());
   if (!q.device().is_cpu())
-    return recorded ? plain(q, k, v) : at::scaled_dot_product_attention(q, k, v);
-  if (q.scalar_type() == at::kBFloat16) return plain(q, k, v);
-  if (recorded) return FusedAttention::apply(q, k, v);
-  return std::get<0>(at::_scaled_dot_product_flash_attention_for_cpu(q, k, v));
+    return recorded ? ChosenAttention::apply(q, k, v) : at::scaled_dot_product_attention(q, k, v);
+  if (q.scalar_type() == at::kBFloat16 || q.numel() == 0 || k.numel() == 0) return plain(q, k, v);
+  const Tensor rows[] = {with_dense_rows(q), with_dense_rows(k), with_dense_rows(v)};
+  if (recorded) return FusedAttention::apply(rows[0], rows[1], rows[2]);
+  return std::get<0>(at::_scaled_dot_product_flash_attention_for_cpu(rows[0], rows[1], rows[2]));
 }
 
 }  // namespace
