@@ -32,9 +32,10 @@ INLINE float load(float value) { return value; }
 INLINE float load(bf16 value) { return float_of(static_cast<uint32_t>(value.bits) << 16); }
 INLINE void store(float& to, float value) { to = value; }
 INLINE void store(bf16& to, float value) {
-  // Round to nearest, ties to even.
+  // Round to nearest, ties to even; a NaN stays one, where adding could carry it over to zero.
   const uint32_t bits = bits_of(value);
-  to.bits = static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  to.bits = static_cast<uint16_t>(value != value ? 0x7fc0u : rounded);
 }
 
 // exp by 2^n times a polynomial on [-ln2/2, ln2/2] (Cephes' expf), within 2 units in the last place.

@@ -19,9 +19,9 @@ pub enum Activation {
 /// channels of a group and all pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupNorm<'a> {
-    /// Factor, [c].
+    /// Factor, `[c]`.
     pub weight: &'a Tensor,
-    /// Summand, [c].
+    /// Summand, `[c]`.
     pub bias: &'a Tensor,
     /// Number of groups; it divides the channels.
     pub groups: i64,
@@ -29,7 +29,7 @@ pub struct GroupNorm<'a> {
     pub eps: f64,
 }
 
-/// `activation(group_norm(x + shift))` of x [n, c, h, w]; `shift` is [n, c] or [1, c].
+/// `activation(group_norm(x + shift))` of x `[n, c, h, w]`; `shift` is `[n, c]` or `[1, c]`.
 ///
 /// On a CPU with x channels-last in f32 or bf16 this is one fused pass with its own gradient, which
 /// keeps only x: neither the sum nor the value before the activation is stored. Elsewhere, and when
@@ -148,6 +148,18 @@ mod tests {
     #[test]
     fn the_fused_pass_agrees_in_bf16() {
         check_against_double(&case([2, 32, 8, 8], 8, 2), Kind::BFloat16, 4e-2);
+    }
+
+    #[test]
+    fn not_a_number_stays_in_bf16() {
+        let case = case([1, 16, 2, 2], 4, 1);
+        let x = to_format(&case.x.to_kind(Kind::BFloat16), MemoryFormat::ChannelsLast);
+        let weight = case.weight.to_kind(Kind::Float);
+        // All bits set: rounded like a number it would carry over to zero.
+        let bias = Tensor::from_slice(&[f32::from_bits(u32::MAX); 16]);
+        let norm = GroupNorm { weight: &weight, bias: &bias, groups: 4, eps: 1e-6 };
+        let y = group_norm(&x, norm, None, Activation::None);
+        assert_eq!(y.isnan().sum(Kind::Int64).int64_value(&[]), 64);
     }
 
     #[test]
