@@ -10,6 +10,9 @@
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
 
+#include <cmath>
+#include <optional>
+
 namespace {
 
 using List = std::vector<at::Tensor>;
@@ -86,8 +89,13 @@ extern "C" char* tweedie_total_norm(tweedie::Tensors tensors, std::size_t count,
     const List present = with_gradient(all, all);
     *out = 0.0;
     if (present.empty()) return;
-    const auto norms = at::stack(at::_foreach_norm(present, 2));
-    *out = at::linalg_vector_norm(norms, 2).item<double>();
+    const auto norm = [&](std::optional<at::ScalarType> kind) {
+      const auto norms = at::stack(at::_foreach_norm(present, 2, kind));
+      return at::linalg_vector_norm(norms, 2).item<double>();
+    };
+    *out = norm(std::nullopt);
+    // The squares of finite values may have overflowed in f32.
+    if (!std::isfinite(*out)) *out = norm(at::kDouble);
   });
 }
 

@@ -110,7 +110,7 @@ pub fn scale_<T: Borrow<Tensor>>(tensors: &[T], factor: f64) -> Result<(), Error
 
 /// The Euclidean norm of all elements of all tensors; undefined ones are left out.
 ///
-/// Not finite if any element is not.
+/// Not finite if and only if some element is not (up to the range of f64).
 ///
 /// # Errors
 /// If libtorch refuses.
@@ -246,5 +246,12 @@ mod tests {
         clear_gradients(&parameters).unwrap();
         assert!(gradients(&parameters).iter().all(|grad| !grad.defined()));
         assert!(total_norm(&[vector(&[f64::NAN])]).unwrap().is_nan());
+        assert_eq!(total_norm(&[vector(&[f64::INFINITY])]).unwrap(), f64::INFINITY);
+    }
+
+    #[test]
+    fn the_norm_of_huge_finite_values_is_finite() {
+        let norm = total_norm(&[vector(&[3e30, 0.0]), vector(&[4e30])]).unwrap();
+        assert!((norm / 5e30 - 1.0).abs() < 1e-6, "{norm}");
     }
 }
