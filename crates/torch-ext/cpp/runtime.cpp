@@ -1,4 +1,4 @@
-// The library as a whole: version, threads, grad mode, determinism, late loading of CUDA.
+// The library as a whole: version, threads, grad mode, late loading of CUDA.
 #include "shim.hpp"
 
 #include <ATen/Context.h>
@@ -16,14 +16,6 @@ extern "C" int tweedie_threads() { return at::get_num_threads(); }
 
 extern "C" char* tweedie_set_threads(int count) {
   return tweedie::guarded([&] { at::set_num_threads(count); });
-}
-
-extern "C" char* tweedie_set_deterministic(int on) {
-  return tweedie::guarded([&] {
-    at::globalContext().setDeterministicAlgorithms(on != 0, /*warn_only=*/true);
-    at::globalContext().setDeterministicCuDNN(on != 0);
-    at::globalContext().setBenchmarkCuDNN(false);
-  });
 }
 
 extern "C" void tweedie_free(char* text) { free(text); }

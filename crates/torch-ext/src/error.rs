@@ -12,6 +12,14 @@ pub enum Error {
         /// The exception's text.
         message: String,
     },
+    /// No number of threads to compute with.
+    #[error("{got} threads, expected 1 to {most}")]
+    ThreadsOutOfRange {
+        /// Threads asked for.
+        got: usize,
+        /// The highest number allowed.
+        most: usize,
+    },
     /// Lists that must go together have different lengths.
     #[error("{operation} got {got} {what} for {expected} parameters")]
     ListLength {

@@ -77,7 +77,6 @@ unsafe extern "C" {
     pub(crate) fn tweedie_grad_enabled() -> c_int;
     pub(crate) fn tweedie_threads() -> c_int;
     pub(crate) fn tweedie_set_threads(count: c_int) -> Outcome;
-    pub(crate) fn tweedie_set_deterministic(on: c_int) -> Outcome;
 }
 
 /// The addresses of a list of tensors, valid as long as the tensors are.

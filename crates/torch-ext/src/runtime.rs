@@ -25,23 +25,19 @@ pub fn threads() -> usize {
     usize::try_from(unsafe { ffi::tweedie_threads() }).unwrap_or(1)
 }
 
+/// The most threads that can be asked for: more would exhaust the system long before they help.
+const MOST_THREADS: usize = 1024;
+
 /// Sets the number of threads that one operation may use; results depend on it in the last bits.
 ///
 /// # Errors
-/// If libtorch refuses the number (zero).
+/// If the number is not in 1 to 1024.
 pub fn set_threads(count: usize) -> Result<(), Error> {
-    let count = i32::try_from(count).unwrap_or(i32::MAX);
+    if !(1..=MOST_THREADS).contains(&count) {
+        return Err(Error::ThreadsOutOfRange { got: count, most: MOST_THREADS });
+    }
     // SAFETY: passes a number.
-    ffi::check("set_threads", unsafe { ffi::tweedie_set_threads(count) })
-}
-
-/// Asks libtorch for kernels that give the same result every time (on a CPU they do anyway).
-///
-/// # Errors
-/// If libtorch refuses.
-pub fn set_deterministic(on: bool) -> Result<(), Error> {
-    // SAFETY: passes a flag.
-    ffi::check("set_deterministic", unsafe { ffi::tweedie_set_deterministic(i32::from(on)) })
+    ffi::check("set_threads", unsafe { ffi::tweedie_set_threads(count as i32) })
 }
 
 #[cfg(test)]
@@ -65,8 +61,10 @@ mod tests {
         set_threads(1).unwrap();
         assert_eq!(threads(), 1);
         set_threads(before).unwrap();
-        assert!(set_threads(0).is_err());
-        set_deterministic(true).unwrap();
-        set_deterministic(false).unwrap();
+        for count in [0, 1025, usize::MAX] {
+            let error = set_threads(count).unwrap_err().to_string();
+            assert_eq!(error, format!("{count} threads, expected 1 to 1024"));
+        }
+        assert_eq!(threads(), before);
     }
 }
