@@ -29,7 +29,7 @@ impl TimeFeatures {
         }
     }
 
-    /// Times [n] to features [n, width].
+    /// Times `[n]` to features `[n, width]`.
     pub(crate) fn of(&self, times: &Tensor) -> Tensor {
         let half = self.width / 2;
         let index = Tensor::arange(half, (Kind::Float, times.device()));
@@ -97,7 +97,7 @@ impl Embedding {
         Self { features, time, class }
     }
 
-    /// Times [n or 1] and labels [n] to [n, width], or [1, width] for one time without classes.
+    /// Times `[n or 1]` and labels `[n]` to `[n, width]`; for one time without classes `[1, width]`.
     pub(crate) fn forward(&self, times: &Tensor, labels: Option<&Tensor>, kind: Kind) -> Tensor {
         let time = self.time.forward(&self.features.of(times).to_kind(kind));
         let class = labels.and_then(|labels| match &self.class {

@@ -105,7 +105,7 @@ pub enum UNetError {
         dtype: tweedie_checkpoints::Dtype,
     },
     /// libtorch refused an operation.
-    #[error("libtorch: {0}")]
+    #[error("libtorch refused an operation")]
     Libtorch(#[from] tch::TchError),
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn check_images(x: &Tensor, config: &UNetConfig) -> Result<i64, UNetE
     Ok(batch)
 }
 
-/// Times as [1] where one stands for the whole batch, else [n].
+/// Times as `[1]` where one stands for the whole batch, else `[n]`.
 pub(crate) fn check_times(times: &Tensor, batch: i64) -> Result<Tensor, UNetError> {
     let got = times.size();
     match got[..] {
