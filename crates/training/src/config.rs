@@ -115,6 +115,14 @@ impl RunConfig {
         if !batch_size.is_multiple_of(accumulation) {
             return Err(ConfigError::UnevenAccumulation { batch_size, accumulation });
         }
+        let ScheduleConfig { kind, betas, .. } = &self.schedule;
+        if *kind != ScheduleKind::Betas && !betas.is_empty() {
+            return Err(ConfigError::Unfit {
+                key: "schedule.betas",
+                value: format!("a list of {}", betas.len()),
+                allowed: "no betas, or schedule.kind = \"betas\"".to_owned(),
+            });
+        }
         self.table().map(drop)
     }
 }
@@ -122,11 +130,12 @@ impl RunConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::chain;
 
     #[track_caller]
     fn check_refused(text: &str, overrides: &[&str], says: &[&str]) {
         let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-        let message = RunConfig::parse(text, &overrides).unwrap_err().to_string();
+        let message = chain(&RunConfig::parse(text, &overrides).unwrap_err());
         for part in says {
             assert!(message.contains(part), "`{part}` is not in: {message}");
         }
@@ -154,12 +163,14 @@ mod tests {
         check_refused("[training]\nbatch_size = 0", &[], &says);
         let says = ["training.batch_size", "-1", "a whole number from 1 to"];
         check_refused("[training]\nbatch_size = -1", &[], &says);
-        let says = ["training.learning_rate", "\"fast\"", "a number above 0"];
+        let says = ["training.learning_rate", "\"fast\"", "a number in [1e-30, 1000]"];
         check_refused("[training]\nlearning_rate = \"fast\"", &[], &says);
         let says = ["network.dropout", "1.0", "a number in [0, 1)"];
         check_refused("[network]\ndropout = 1.0", &[], &says);
-        let says = ["training.eps", "nan", "a number above 0"];
+        let says = ["training.eps", "nan", "a number in [1e-30, 1]"];
         check_refused("[training]\neps = nan", &[], &says);
+        let says = ["schedule.betas", "[0.0]", "numbers in (0, 1)"];
+        check_refused("[schedule]\nkind = \"betas\"\nbetas = [0.0]", &[], &says);
         let says = ["objective.loss", "\"l3\"", "\"mse\""];
         check_refused("[objective]\nloss = \"l3\"", &[], &says);
         let says = ["network.multipliers", "[]", "a list of 1 to 16 whole numbers"];
@@ -195,8 +206,23 @@ mod tests {
     #[test]
     fn the_schedule_is_checked_with_the_file() {
         check_refused("[schedule]\nkind = \"betas\"", &[], &["schedule", "betas"]);
+        let says = ["schedule.betas", "schedule.kind"];
+        check_refused("[schedule]\nbetas = [0.1, 0.2]", &[], &says);
         let text = "[schedule]\nkind = \"betas\"\nbetas = [0.1, 0.2]";
         assert_eq!(RunConfig::parse(text, &[]).unwrap().table().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_32_bit_floats_do_not_hold_is_refused() {
+        for (key, value) in [
+            ("training.eps", "1e-300"),
+            ("training.learning_rate", "1e300"),
+            ("training.learning_rate", "1e-300"),
+            ("training.weight_decay", "1e300"),
+            ("objective.huber_delta", "1e300"),
+        ] {
+            check_refused("", &[&format!("{key}={value}")], &[key, "a number in ["]);
+        }
     }
 
     #[test]
@@ -204,9 +230,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("mine.toml");
         std::fs::write(&path, "[training]\nsteps = 0\n").unwrap();
-        let message = RunConfig::load(&path, &[]).unwrap_err().to_string();
+        let message = chain(&RunConfig::load(&path, &[]).unwrap_err());
         assert!(message.contains("mine.toml") && message.contains("training.steps"), "{message}");
         std::fs::write(&path, "[training\n").unwrap();
-        RunConfig::load(&path, &[]).unwrap_err();
+        let message = chain(&RunConfig::load(&path, &[]).unwrap_err());
+        assert_eq!(message.matches("TOML parse error").count(), 1, "{message}");
     }
 }

@@ -13,11 +13,13 @@ use tweedie_score::NoiseError;
 use crate::config::Allowed;
 
 /// Why a configuration was refused.
+///
+/// No message repeats its source: whoever prints an error prints the whole chain.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file could not be read.
-    #[error("cannot read the configuration {}: {source}", path.display())]
+    #[error("cannot read the configuration {}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -25,7 +27,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// Something is wrong in this file.
-    #[error("{}: {source}", path.display())]
+    #[error("{}", path.display())]
     InFile {
         /// The file.
         path: PathBuf,
@@ -33,13 +35,13 @@ pub enum ConfigError {
         source: Box<ConfigError>,
     },
     /// The text is not TOML, or not of the right form.
-    #[error("{source}")]
+    #[error("the configuration is not valid")]
     Syntax {
         /// Where it went wrong.
         source: toml::de::Error,
     },
     /// The configuration has no TOML form.
-    #[error("the configuration cannot be written as TOML: {source}")]
+    #[error("the configuration cannot be written as TOML")]
     Encode {
         /// What the encoder said.
         source: toml::ser::Error,
@@ -64,6 +66,16 @@ pub enum ConfigError {
         /// What the key accepts.
         allowed: Allowed,
     },
+    /// The value is one that the key accepts, but does not go with the others or with the data.
+    #[error("{key} is {value}, expected {allowed}")]
+    Unfit {
+        /// The key, with its table.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What would go with the others.
+        allowed: String,
+    },
     /// An override is not of the form `key=value`.
     #[error("the override `{text}` is not of the form key=value, such as training.batch_size=64")]
     MalformedOverride {
@@ -81,13 +93,13 @@ pub enum ConfigError {
         accumulation: usize,
     },
     /// The betas do not form a schedule.
-    #[error("[schedule]: {source}")]
+    #[error("[schedule] makes no table of noise levels")]
     Schedule {
         /// What is wrong with them.
         source: ScheduleError,
     },
     /// The distance of the loss is not defined.
-    #[error("[objective]: {source}")]
+    #[error("[objective] defines no loss")]
     Loss {
         /// What is wrong with it.
         source: LossError,
@@ -95,6 +107,8 @@ pub enum ConfigError {
 }
 
 /// Why a run could not start, go on or finish.
+///
+/// No message repeats its source: whoever prints an error prints the whole chain.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum TrainError {
@@ -117,13 +131,13 @@ pub enum TrainError {
     #[error(transparent)]
     Tch(#[from] tch::TchError),
     /// Samples could not be drawn.
-    #[error("drawing samples: {0}")]
+    #[error("samples could not be drawn")]
     Sample(#[from] SampleError),
     /// Noise could not be drawn.
     #[error(transparent)]
     Noise(#[from] NoiseError),
     /// The operating system refused an operation on a file or folder.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     Io {
         /// What was tried, as a verb.
         action: &'static str,
@@ -133,11 +147,19 @@ pub enum TrainError {
         source: std::io::Error,
     },
     /// A value could not be turned into JSON.
-    #[error("cannot write {} as JSON: {source}", path.display())]
-    Json {
+    #[error("cannot write {} as JSON", path.display())]
+    Encode {
         /// The file.
         path: PathBuf,
         /// What the encoder said.
+        source: serde_json::Error,
+    },
+    /// A JSON file of a run could not be understood.
+    #[error("{} is not valid", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// Where it went wrong.
         source: serde_json::Error,
     },
     /// A new run was asked for where one is already.
@@ -148,6 +170,17 @@ pub enum TrainError {
     RunExists {
         /// The run's folder.
         path: PathBuf,
+    },
+    /// A new run was asked for where parts of another lie.
+    #[error(
+        "{} has no config.toml, but {found} of a run: choose another folder, or put its config.toml back to continue it",
+        path.display()
+    )]
+    PartsOfARun {
+        /// The folder.
+        path: PathBuf,
+        /// What lies there.
+        found: &'static str,
     },
     /// Another process trains in this run.
     #[error("another process is training in {}", path.display())]
@@ -164,12 +197,23 @@ pub enum TrainError {
         missing: &'static str,
     },
     /// A run has no checkpoint, or not the one asked for.
-    #[error("{} has no checkpoint{}; see the folder checkpoints in it", run.display(), of_step(*step))]
+    #[error("{} has no checkpoint{}", run.display(), of_step(*step))]
     NoCheckpoint {
         /// The run's folder.
         run: PathBuf,
         /// The step asked for, if one was.
         step: Option<u64>,
+    },
+    /// One checkpoint was given, and another asked for.
+    #[error(
+        "{} is the checkpoint of step {step}; to choose among checkpoints give the run's folder",
+        path.display()
+    )]
+    OneCheckpoint {
+        /// The checkpoint's folder.
+        path: PathBuf,
+        /// Its step.
+        step: u64,
     },
     /// A class-conditional network was asked for on data without labels.
     #[error(
@@ -209,14 +253,6 @@ pub enum TrainError {
         /// Step of the last good checkpoint, which is kept.
         kept: Option<u64>,
     },
-    /// A checkpoint does not belong to the network of the run's configuration.
-    #[error("the checkpoint {} has no weight `{name}`, or one of another shape", path.display())]
-    WrongCheckpoint {
-        /// The weight file.
-        path: PathBuf,
-        /// The weight.
-        name: String,
-    },
 }
 
 fn of_step(step: Option<u64>) -> String {
@@ -238,4 +274,11 @@ impl TrainError {
     ) -> impl FnOnce(std::io::Error) -> Self + use<'a> {
         move |source| Self::Io { action, path: path.to_path_buf(), source }
     }
+}
+
+/// An error's message and those of its sources, as they are printed.
+#[cfg(test)]
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let rest = error.source().map_or_else(String::new, |source| format!(": {}", chain(source)));
+    format!("{error}{rest}")
 }

@@ -59,7 +59,7 @@ impl MetricsFile {
 
     /// Appends one line, in one write.
     pub(crate) fn append(&mut self, metrics: &Metrics) -> Result<(), TrainError> {
-        let encode = |source| TrainError::Json { path: self.path.clone(), source };
+        let encode = |source| TrainError::Encode { path: self.path.clone(), source };
         let mut line = serde_json::to_vec(metrics).map_err(encode)?;
         line.push(b'\n');
         self.file.write_all(&line).map_err(TrainError::io("write", &self.path))

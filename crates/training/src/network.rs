@@ -4,10 +4,14 @@ use std::borrow::Cow;
 
 use tch::{Device, Kind, Tensor};
 use tweedie_checkpoints::{Dtype, TensorFile, View};
-use tweedie_unet::{UNet, UNetConfig};
+use tweedie_unet::{UNet, UNetConfig, UNetError};
 
 use crate::config::{DeviceChoice, NetworkConfig, Precision};
-use crate::{RunConfig, TrainError};
+use crate::{ConfigError, RunConfig, TrainError};
+
+/// Most values that the weights of a network may have together: 4 GiB of them, and as much again
+/// for their average and each of the optimizer's moments.
+const MOST_WEIGHTS: u64 = 1 << 30;
 
 /// What the data decides about the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -20,6 +24,18 @@ pub struct ImageForm {
     pub levels: u32,
     /// Number of classes that the network is told, where it is told any.
     pub classes: Option<usize>,
+}
+
+impl ImageForm {
+    /// Images `[n, c, h, w]` of the network's size, cut to that of the images themselves.
+    #[must_use]
+    pub fn without_padding(&self, images: &Tensor) -> Tensor {
+        let [_, height, width] = self.unpadded.map(|size| size as i64);
+        let cut = |images: &Tensor, axis: i64, inner: i64| {
+            images.narrow(axis, (images.size()[axis as usize] - inner) / 2, inner)
+        };
+        cut(&cut(images, 2, height), 3, width)
+    }
 }
 
 /// The device that the configuration asks for.
@@ -61,7 +77,52 @@ pub(crate) fn unet_config(
         classes: form.classes.map(|classes| classes as i64),
         ..tweedie_unet::NetworkConfig::default()
     };
-    Ok(table.unet(form.shape.map(|size| size as i64))?)
+    let unet = table.unet(form.shape.map(|size| size as i64));
+    let config = unet.map_err(|error| in_our_words(error, network))?;
+    let weights = UNet::count_parameters(&config).map_err(|error| in_our_words(error, network))?;
+    if weights > MOST_WEIGHTS {
+        return Err(ConfigError::Unfit {
+            key: "network.channels",
+            value: format!(
+                "{}, with network.multipliers {:?}: a network of {weights} weights",
+                network.channels, network.multipliers
+            ),
+            allowed: format!("at most {MOST_WEIGHTS} weights"),
+        }
+        .into());
+    }
+    Ok(config)
+}
+
+/// An error about the network under the keys of a run's configuration.
+fn in_our_words(error: UNetError, network: &NetworkConfig) -> TrainError {
+    let unfit = |key, value, allowed| ConfigError::Unfit { key, value, allowed }.into();
+    match error {
+        UNetError::Value { key, value, allowed } => unfit(our_key(key), value, allowed),
+        UNetError::InputSize { height, width, divisor } => unfit(
+            "network.multipliers",
+            format!("{:?}", network.multipliers),
+            format!(
+                "as many levels as halve images of {height}x{width} evenly ({divisor} must divide \
+                 both), or other sides by data.pad"
+            ),
+        ),
+        other => other.into(),
+    }
+}
+
+/// The key of a run's configuration that decides what the network calls `key`.
+fn our_key(key: &'static str) -> &'static str {
+    match key {
+        "network.attention_resolutions" => "network.attention",
+        "network.classes" | "num_class_embeds" => "network.class_conditional",
+        "attention_head_dim" => "network.head_channels",
+        "norm_num_groups" | "attn_norm_num_groups" => "network.groups",
+        "block_out_channels" | "freq_shift" => "network.channels",
+        "layers_per_block" => "network.blocks",
+        "dropout" => "network.dropout",
+        other => other,
+    }
 }
 
 /// A network with initial weights drawn from the run's seed.
@@ -140,4 +201,40 @@ pub(crate) fn read_into<'a>(
 /// Whether every value of every tensor is finite.
 pub(crate) fn all_finite(tensors: &[&Tensor]) -> Result<bool, TrainError> {
     Ok(tweedie_torch_ext::total_norm(tensors)?.is_finite())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check_refused(overrides: &[&str], says: &[&str]) {
+        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
+        let config = RunConfig::parse("", &overrides).unwrap();
+        let shape = [1, 8, 8];
+        let form = ImageForm { shape, unpadded: shape, levels: 17, classes: Some(10) };
+        let message = unet_config(&config.network, &form).unwrap_err().to_string();
+        for part in says {
+            assert!(message.contains(part), "`{part}` is not in: {message}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_named_by_the_keys_of_the_run() {
+        check_refused(&["network.attention=[5]"], &["network.attention is 5", "[8, 4]"]);
+        check_refused(
+            &["network.head_channels=65"],
+            &["network.head_channels is 65", "at most 64"],
+        );
+        check_refused(&["network.groups=5"], &["network.groups is 5", "network.channels, 32"]);
+        check_refused(&["network.channels=1", "network.groups=1"], &["network.channels is 1"]);
+        let says = ["network.multipliers is [1, 1, 1, 1, 1]", "8x8", "data.pad"];
+        check_refused(&["network.multipliers=[1, 1, 1, 1, 1]", "network.attention=[]"], &says);
+    }
+
+    #[test]
+    fn a_network_that_no_memory_holds_is_refused_before_it_is_made() {
+        let says = ["network.channels is 8192", "[64, 64]", "at most 1073741824 weights"];
+        check_refused(&["network.channels=8192", "network.multipliers=[64,64]"], &says);
+    }
 }

@@ -73,9 +73,9 @@ pub enum Event<'a> {
         /// The picture.
         path: &'a Path,
     },
-    /// At resume, a damaged checkpoint was passed over.
+    /// At resume, a damaged checkpoint was passed over; it is kept under another name.
     Damaged {
-        /// Its folder.
+        /// Its folder, under the name it has now.
         path: &'a Path,
         /// What is wrong with it.
         error: &'a tweedie_checkpoints::CheckpointError,

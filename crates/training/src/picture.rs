@@ -6,12 +6,15 @@ use tch::{Device, Kind, Tensor};
 use tweedie_datasets::{GridLayout, grid, save_png, to_picture};
 use tweedie_samplers::{Ddim, OneStep, sample};
 use tweedie_schedules::{DiscreteTable, Prediction, Spacing, TimeGrid};
-use tweedie_score::{Conditioned, NoiseSource, PerSample};
+use tweedie_score::{ClipData, Conditioned, NoiseSource, PerSample};
 use tweedie_unet::{ScoreNetwork, TimeInput, UNet};
 
 use crate::config::SampleConfig;
 use crate::network::ImageForm;
 use crate::{ConfigError, TrainError};
+
+/// Images drawn at once: a large picture takes no more memory than a small one.
+const AT_ONCE: usize = 64;
 
 /// A picture of samples in a file.
 #[derive(Debug)]
@@ -22,7 +25,12 @@ pub(crate) struct Picture {
     pub(crate) png: Vec<u8>,
 }
 
-/// Draws a grid of samples and saves it at `path`. With classes, row r holds class r.
+/// Rows of a picture: with classes, row r holds class r.
+pub(crate) fn rows(config: &SampleConfig, form: &ImageForm) -> usize {
+    form.classes.map_or(config.rows, |classes| config.rows.min(classes))
+}
+
+/// Draws a grid of samples and saves it at `path`.
 pub(crate) fn draw(
     unet: &UNet,
     table: &DiscreteTable,
@@ -31,23 +39,39 @@ pub(crate) fn draw(
     config: &SampleConfig,
     path: &Path,
 ) -> Result<Picture, TrainError> {
-    let rows = form.classes.map_or(config.rows, |classes| config.rows.min(classes));
-    let count = rows * config.columns;
-    let conditions = (0..count).map(|k| form.classes.map(|_| k / config.columns)).collect();
     let time_input = TimeInput::Index { steps: table.len() };
     let network = ScoreNetwork { unet, prediction, time_input, classes: form.classes };
-    let score = Conditioned { network: &network, conditions };
-
     let schedule = |source| ConfigError::Schedule { source };
     let steps = config.steps.min(table.len());
     let times = TimeGrid::discrete(table, steps, Spacing::Trailing).map_err(schedule)?;
-    let solver = OneStep(Ddim::new(config.eta)?);
-    let mut noise = PerSample::new(config.seed, 0, count);
+    let times = times.ending_clean();
+    let count = rows(config, form) * config.columns;
+    let classes: Vec<_> = (0..count).map(|k| form.classes.map(|_| k / config.columns)).collect();
+    let mut parts = Vec::new();
+    for (index, classes) in classes.chunks(AT_ONCE).enumerate() {
+        let noise = PerSample::new(config.seed, index * AT_ONCE, classes.len());
+        parts.push(draw_part(&network, &times, form, classes, config.eta, noise)?);
+    }
+    save(&form.without_padding(&Tensor::cat(&parts, 0)), form, config.columns, path)
+}
+
+/// Images of the given classes, `[n, c, h, w]` in `[-1, 1]`, on the CPU.
+fn draw_part(
+    network: &ScoreNetwork<'_>,
+    times: &TimeGrid,
+    form: &ImageForm,
+    classes: &[Option<usize>],
+    eta: f64,
+    mut noise: PerSample,
+) -> Result<Tensor, TrainError> {
     let [channels, height, width] = form.shape.map(|size| size as i64);
-    let like = Tensor::zeros([count as i64, channels, height, width], (Kind::Float, unet.device()));
-    let start = noise.normal_like(&like)?;
-    let images = sample(&solver, &score, &times.ending_clean(), start, &mut noise)?;
-    save(&images, form, config.columns, path)
+    let shape = [classes.len() as i64, channels, height, width];
+    let like = Tensor::zeros(shape, (Kind::Float, network.unet.device()));
+    let start = noise.normal_like(&like)? * times.start().level.sigma;
+    let inner = Conditioned { network, conditions: classes.to_vec() };
+    let score = ClipData { inner, low: -1.0, high: 1.0 };
+    let solver = OneStep(Ddim::new(eta)?);
+    Ok(sample(&solver, &score, times, start, &mut noise)?.to_device(Device::Cpu))
 }
 
 fn save(
@@ -56,11 +80,11 @@ fn save(
     columns: usize,
     path: &Path,
 ) -> Result<Picture, TrainError> {
-    let values = Vec::<f32>::try_from(images.to_device(Device::Cpu).reshape([-1]))?;
-    let [_, height, width] = form.shape;
+    let values = Vec::<f32>::try_from(images.reshape([-1]))?;
+    let [_, height, width] = form.unpadded;
     let count = images.size()[0] as usize;
     let layout = GridLayout { columns, ..GridLayout::fitting(count, height, width) };
-    let picture = grid(&to_picture(&values), form.shape, layout)?;
+    let picture = grid(&to_picture(&values), form.unpadded, layout)?;
     save_png(&picture, path)?;
     let png = std::fs::read(path).map_err(TrainError::io("read", path))?;
     Ok(Picture { size: [picture.height(), picture.width()], png })

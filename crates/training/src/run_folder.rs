@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use tweedie_checkpoints::{CheckpointStore, write_atomically};
+use tweedie_checkpoints::{CheckpointStore, remove_partials, write_atomically};
 
 use crate::{RunConfig, TrainError};
 
@@ -25,15 +25,26 @@ impl RunFolder {
     /// Makes the folder of a new run and writes its configuration.
     ///
     /// # Errors
-    /// When there is a run already, or the folder cannot be written.
+    /// When there is a run already, or parts of one, or the folder cannot be written.
     pub fn create(root: &Path, config: &RunConfig) -> Result<Self, TrainError> {
+        Self::check_free(root)?;
         let folder = Self { root: root.to_path_buf() };
-        if folder.config().exists() {
-            return Err(TrainError::RunExists { path: root.to_path_buf() });
-        }
         std::fs::create_dir_all(root).map_err(TrainError::io("create", root))?;
         write_atomically(&folder.config(), config.to_toml()?.as_bytes())?;
         Ok(folder)
+    }
+
+    /// Refuses a folder in which a run lies, or parts of one, which a new run would take over.
+    pub(crate) fn check_free(root: &Path) -> Result<(), TrainError> {
+        let path = root.to_path_buf();
+        if root.join("config.toml").exists() {
+            return Err(TrainError::RunExists { path });
+        }
+        let parts = ["checkpoints", "metrics.jsonl", "summary.json", "samples", "tensorboard"];
+        match parts.into_iter().find(|part| root.join(part).exists()) {
+            Some(found) => Err(TrainError::PartsOfARun { path, found }),
+            None => Ok(()),
+        }
     }
 
     /// Opens the folder of a run and reads its configuration.
@@ -83,21 +94,70 @@ impl RunFolder {
     /// The picture of samples drawn after `step` steps.
     #[must_use]
     pub fn samples(&self, step: u64) -> PathBuf {
-        self.root.join("samples").join(format!("step-{step:07}.png"))
+        self.samples_folder().join(format!("step-{step:07}.png"))
     }
 
-    /// The checkpoints.
-    ///
-    /// # Errors
-    /// When their folder cannot be made.
-    pub fn checkpoints(&self) -> Result<CheckpointStore, TrainError> {
-        Ok(CheckpointStore::create(&self.root.join("checkpoints"))?)
+    /// The checkpoints, for reading: nothing is made.
+    #[must_use]
+    pub fn checkpoints(&self) -> CheckpointStore {
+        CheckpointStore::at(&self.checkpoints_folder())
     }
+
+    /// The checkpoints, their folder made if it is missing.
+    pub(crate) fn make_checkpoints(&self) -> Result<CheckpointStore, TrainError> {
+        Ok(CheckpointStore::create(&self.checkpoints_folder())?)
+    }
+
+    fn checkpoints_folder(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    fn samples_folder(&self) -> PathBuf {
+        self.root.join("samples")
+    }
+
+    /// Removes what interrupted writes left behind. Only the process that holds the run's lock may
+    /// call it.
+    pub(crate) fn remove_leftovers(&self) -> Result<(), TrainError> {
+        for folder in [&self.root, &self.checkpoints_folder(), &self.tensorboard()] {
+            remove_partials(folder)?;
+        }
+        remove_half_pictures(&self.samples_folder())
+    }
+}
+
+/// Pictures are written under names that begin so, and then renamed.
+const HALF_PICTURE: &str = ".tmp";
+
+fn remove_half_pictures(folder: &Path) -> Result<(), TrainError> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(folder).map_err(TrainError::io("list", folder))? {
+        let entry = entry.map_err(TrainError::io("list", folder))?;
+        if entry.file_name().to_string_lossy().starts_with(HALF_PICTURE) {
+            let path = entry.path();
+            std::fs::remove_file(&path).map_err(TrainError::io("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn parts_of_a_run_are_not_taken_over() {
+        let config = RunConfig::default();
+        for part in ["checkpoints", "metrics.jsonl", "summary.json"] {
+            let folder = tempfile::tempdir().unwrap();
+            std::fs::create_dir(folder.path().join(part)).unwrap();
+            let error = RunFolder::create(folder.path(), &config).unwrap_err();
+            assert!(error.to_string().contains(part), "{error}");
+            assert!(!folder.path().join("config.toml").exists());
+        }
+    }
 
     #[test]
     fn a_run_is_made_once_and_keeps_its_configuration() {

@@ -34,6 +34,9 @@ pub struct Progress {
     pub smoothed_loss: Option<f64>,
     /// The latest loss on held-out images.
     pub held_out_loss: Option<f64>,
+    /// The step at which it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_step: Option<u64>,
     /// Seconds of training, over all resumptions.
     pub training_seconds: f64,
 }
@@ -47,6 +50,7 @@ impl Progress {
             loss: None,
             smoothed_loss: None,
             held_out_loss: None,
+            held_out_step: None,
             training_seconds: 0.0,
         }
     }

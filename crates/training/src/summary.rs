@@ -40,7 +40,7 @@ pub struct Summary {
 impl Summary {
     /// Writes the file, whole or not at all.
     pub(crate) fn write(&self, path: &Path) -> Result<(), TrainError> {
-        let encode = |source| TrainError::Json { path: path.to_path_buf(), source };
+        let encode = |source| TrainError::Encode { path: path.to_path_buf(), source };
         let mut text = serde_json::to_vec_pretty(self).map_err(encode)?;
         text.push(b'\n');
         Ok(write_atomically(path, &text)?)

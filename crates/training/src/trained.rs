@@ -1,9 +1,9 @@
 //! A trained network out of a run's folder, ready for sampling.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::Device;
-use tweedie_checkpoints::StoredCheckpoint;
+use tweedie_checkpoints::{CheckpointError, StoredCheckpoint};
 use tweedie_schedules::{DiscreteTable, Prediction};
 use tweedie_unet::{ScoreNetwork, TimeInput, UNet};
 
@@ -36,13 +36,24 @@ pub struct TrainedModel {
     pub step: u64,
     /// The network.
     pub unet: UNet,
+    /// Newer checkpoints that were passed over because they are damaged, newest first.
+    pub passed_over: Vec<(PathBuf, CheckpointError)>,
+}
+
+/// A checkpoint and the run it belongs to.
+struct Chosen {
+    config: RunConfig,
+    checkpoint: StoredCheckpoint,
+    passed_over: Vec<(PathBuf, CheckpointError)>,
 }
 
 impl TrainedModel {
-    /// Loads the averaged weights of a checkpoint.
+    /// Loads the averaged weights of a checkpoint. `run` is the folder of a run, or that of one of
+    /// its checkpoints, which is then the one loaded.
     ///
     /// # Errors
-    /// When `run` is not a run, has no such checkpoint, or it is damaged.
+    /// When `run` is neither, has no such checkpoint, or it is damaged; and when it is one
+    /// checkpoint while `choice` is another.
     pub fn load(run: &Path, choice: Choice, device: Device) -> Result<Self, TrainError> {
         Self::load_file(run, choice, device, EMA)
     }
@@ -61,13 +72,13 @@ impl TrainedModel {
         device: Device,
         file: &str,
     ) -> Result<Self, TrainError> {
-        let (folder, config) = RunFolder::open(run)?;
-        let checkpoint = choose(&folder, choice)?;
+        let Chosen { config, checkpoint, passed_over } =
+            if is_checkpoint(run) { one(run, choice)? } else { choose(run, choice)? };
         let images = checkpoint.progress::<Progress>()?.images;
         let unet = network::build(&config, &images, device)?;
         network::read_into(&checkpoint.tensors(file)?, "", unet.parameters().iter())?;
         let table = config.table()?;
-        Ok(Self { config, table, images, step: checkpoint.state().step, unet })
+        Ok(Self { config, table, images, step: checkpoint.state().step, unet, passed_over })
     }
 
     /// What the network predicts.
@@ -88,19 +99,41 @@ impl TrainedModel {
     }
 }
 
-fn choose(folder: &RunFolder, choice: Choice) -> Result<StoredCheckpoint, TrainError> {
-    let store = folder.checkpoints()?;
-    let latest = || {
-        let missing = "whole checkpoint yet";
-        let path = folder.root().to_path_buf();
-        store.latest()?.checkpoint.ok_or(TrainError::NotARun { path, missing })
-    };
-    match choice {
-        Choice::Latest => latest(),
-        Choice::Best => match store.best()? {
-            Some((step, _)) => Ok(store.open(step)?),
-            None => latest(),
-        },
-        Choice::Step(step) => Ok(store.open(step)?),
+/// Whether a folder is that of a checkpoint.
+fn is_checkpoint(folder: &Path) -> bool {
+    folder.join("state.json").is_file()
+}
+
+/// The checkpoint whose folder is given. It lies in the folder `checkpoints` of its run.
+fn one(folder: &Path, choice: Choice) -> Result<Chosen, TrainError> {
+    // In full, so that a path such as `.` has parents.
+    let path = folder.canonicalize().map_err(TrainError::io("find", folder))?;
+    let run = path.parent().and_then(Path::parent).unwrap_or(&path);
+    let (_, config) = RunFolder::open(run)?;
+    let checkpoint = StoredCheckpoint::open(&path)?;
+    let step = checkpoint.state().step;
+    if choice == Choice::Latest || choice == Choice::Step(step) {
+        return Ok(Chosen { config, checkpoint, passed_over: Vec::new() });
     }
+    Err(TrainError::OneCheckpoint { path, step })
+}
+
+/// The chosen one of a run's checkpoints.
+fn choose(run: &Path, choice: Choice) -> Result<Chosen, TrainError> {
+    let (folder, config) = RunFolder::open(run)?;
+    let store = folder.checkpoints();
+    let none = |step| TrainError::NoCheckpoint { run: run.to_path_buf(), step };
+    let step = match choice {
+        Choice::Latest => None,
+        Choice::Best => store.best()?.map(|(step, _)| step),
+        Choice::Step(step) => Some(step),
+    };
+    let Some(step) = step else {
+        let found = store.latest()?;
+        let checkpoint = found.checkpoint.ok_or_else(|| none(None))?;
+        return Ok(Chosen { config, checkpoint, passed_over: found.damaged });
+    };
+    let path = store.list()?.into_iter().find(|(found, _)| *found == step);
+    let (_, path) = path.ok_or_else(|| none(Some(step)))?;
+    Ok(Chosen { config, checkpoint: StoredCheckpoint::open(&path)?, passed_over: Vec::new() })
 }

@@ -1,5 +1,6 @@
 //! The training loop.
 
+mod fit;
 mod milestones;
 mod setup;
 #[cfg(test)]
@@ -61,45 +62,59 @@ impl Trainer {
     /// goes on with as many wherever it is resumed.
     ///
     /// # Errors
-    /// When there is a run already, the data cannot be used, or the network cannot be built.
-    pub fn new(mut config: RunConfig, run: &Path) -> Result<Self, TrainError> {
-        if RunFolder::open(run).is_ok() {
-            return Err(TrainError::RunExists { path: run.to_path_buf() });
-        }
+    /// When there is a run already or parts of one, the data cannot be used, or the network cannot
+    /// be built. Nothing is written then.
+    pub fn new(config: RunConfig, run: &Path) -> Result<Self, TrainError> {
+        RunFolder::check_free(run)?;
+        // A configuration made in code is held to the same bounds as one from a file.
+        let mut config = RunConfig::parse(&config.to_toml()?, &[])?;
         if config.training.threads == 0 {
             config.training.threads =
                 std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         }
         let setup = Setup::new(&config)?;
+        std::fs::create_dir_all(run).map_err(TrainError::io("create", run))?;
+        let lock = RunLock::take(run)?;
         let folder = RunFolder::create(run, &config)?;
-        Self::assemble(config, folder, setup)
+        folder.remove_leftovers()?;
+        Self::assemble(config, folder, setup, lock)
     }
 
     /// Takes a run up again at its newest whole checkpoint, or at its beginning where it has none.
-    /// What interrupted writes left behind is removed.
+    /// What interrupted writes left behind is removed, and damaged checkpoints that were passed over
+    /// are renamed to `step-N.damaged`.
     ///
     /// # Errors
-    /// When `run` is not a run, another process trains in it, its data cannot be used, or its
-    /// checkpoint does not fit its network.
+    /// When `run` is not a run, another process trains in it, its data cannot be used, it has
+    /// checkpoints of which none can be read, or its checkpoint does not fit its network. The run
+    /// stays as it is then.
     pub fn resume(run: &Path) -> Result<Self, TrainError> {
         let (folder, config) = RunFolder::open(run)?;
+        let lock = RunLock::take(run)?;
         let setup = Setup::new(&config)?;
-        let mut trainer = Self::assemble(config, folder, setup)?;
-        trainer.store.clean()?;
+        let mut trainer = Self::assemble(config, folder, setup, lock)?;
         let found = trainer.store.latest()?;
-        trainer.damaged = found.damaged;
         if let Some(checkpoint) = found.checkpoint {
             trainer.setup.state.load(&checkpoint)?;
             trainer.saved = Some(trainer.step());
         }
-        trainer.store.remove_after(trainer.step())?;
+        // Only now, with everything read, is anything changed.
+        trainer.folder.remove_leftovers()?;
+        for (path, error) in found.damaged {
+            trainer.damaged.push((trainer.store.keep_damaged(&path)?, error));
+        }
         Ok(trainer)
     }
 
-    fn assemble(config: RunConfig, folder: RunFolder, setup: Setup) -> Result<Self, TrainError> {
+    fn assemble(
+        config: RunConfig,
+        folder: RunFolder,
+        setup: Setup,
+        lock: RunLock,
+    ) -> Result<Self, TrainError> {
         Ok(Self {
-            _lock: RunLock::take(folder.root())?,
-            store: folder.checkpoints()?,
+            _lock: lock,
+            store: folder.make_checkpoints()?,
             config,
             folder,
             setup,

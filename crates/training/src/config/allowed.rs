@@ -16,8 +16,6 @@ pub enum Allowed {
     OneOf(&'static [&'static str]),
     /// A whole number between two bounds, both included.
     Integer(i64, i64),
-    /// A finite number above the bound.
-    Above(f64),
     /// A finite number, the bound or above.
     AtLeast(f64),
     /// A number between two bounds, the lower included.
@@ -30,6 +28,8 @@ pub enum Allowed {
     Integers(usize, usize, i64, i64),
     /// A list of the given least and greatest length, of numbers in `[low, high)`.
     Numbers(usize, usize, f64, f64),
+    /// A list of the given least and greatest length, of numbers in `(low, high)`.
+    OpenNumbers(usize, usize, f64, f64),
 }
 
 impl Allowed {
@@ -43,7 +43,6 @@ impl Allowed {
             Self::Integer(low, high) => {
                 value.as_integer().is_some_and(|number| (low..=high).contains(&number))
             }
-            Self::Above(low) => number(value).is_some_and(|n| n > low),
             Self::AtLeast(low) => number(value).is_some_and(|n| n >= low),
             Self::HalfOpen(low, high) => number(value).is_some_and(|n| n >= low && n < high),
             Self::Closed(low, high) => number(value).is_some_and(|n| n >= low && n <= high),
@@ -53,6 +52,9 @@ impl Allowed {
             }
             Self::Numbers(least, most, low, high) => {
                 list(value, least, most, Self::HalfOpen(low, high))
+            }
+            Self::OpenNumbers(least, most, low, high) => {
+                list(value, least, most, Self::Open(low, high))
             }
         }
     }
@@ -81,10 +83,9 @@ impl fmt::Display for Allowed {
             }
             Self::Integer(low, i64::MAX) => write!(f, "a whole number, {low} or above"),
             Self::Integer(low, high) => write!(f, "a whole number from {low} to {high}"),
-            Self::Above(low) => write!(f, "a number above {low}"),
             Self::AtLeast(low) => write!(f, "a number, {low} or above"),
             Self::HalfOpen(low, high) => write!(f, "a number in [{low}, {high})"),
-            Self::Closed(low, high) => write!(f, "a number in [{low}, {high}]"),
+            Self::Closed(low, high) => write!(f, "a number in [{}, {}]", Short(low), Short(high)),
             Self::Open(low, high) => write!(f, "a number in ({low}, {high})"),
             Self::Integers(least, most, low, high) => {
                 write!(f, "a list of {} whole numbers from {low} to {high}", Count(least, most))
@@ -92,6 +93,23 @@ impl fmt::Display for Allowed {
             Self::Numbers(least, most, low, high) => {
                 write!(f, "a list of {} numbers in [{low}, {high})", Count(least, most))
             }
+            Self::OpenNumbers(least, most, low, high) => {
+                write!(f, "a list of {} numbers in ({low}, {high})", Count(least, most))
+            }
+        }
+    }
+}
+
+/// A bound as one would write it: 1e-30, not thirty digits.
+struct Short(f64);
+
+impl fmt::Display for Short {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(bound) = *self;
+        if bound == 0.0 || (1e-3..1e6).contains(&bound.abs()) {
+            write!(f, "{bound}")
+        } else {
+            write!(f, "{bound:e}")
         }
     }
 }
@@ -128,15 +146,22 @@ mod tests {
     }
 
     #[test]
+    fn bounds_are_written_shortly() {
+        assert_eq!(Allowed::Closed(1e-30, 1000.0).to_string(), "a number in [1e-30, 1000]");
+        assert_eq!(Allowed::Closed(0.0, 1e6).to_string(), "a number in [0, 1e6]");
+    }
+
+    #[test]
     fn bounds_are_kept_to_the_end() {
         check(Allowed::Integer(1, 3), &["1", "3"], &["0", "4", "1.0", "\"1\""]);
-        check(Allowed::Above(0.0), &["1", "1e-300"], &["0", "0.0", "-1", "nan", "inf"]);
         check(Allowed::AtLeast(0.0), &["0", "0.5"], &["-1e-9", "inf"]);
         check(Allowed::HalfOpen(0.0, 1.0), &["0", "0.999"], &["1", "1.0", "-0.1"]);
-        check(Allowed::Closed(0.0, 1.0), &["0", "1"], &["1.001"]);
+        check(Allowed::Closed(0.0, 1.0), &["0", "1"], &["1.001", "-1e-9", "nan", "inf"]);
+        check(Allowed::Closed(1e-30, 1.0), &["1e-30"], &["0", "1e-31"]);
         check(Allowed::Open(0.0, 1.0), &["0.5"], &["0", "1"]);
         check(Allowed::Integers(1, 2, 1, 9), &["[1]", "[1, 9]"], &["[]", "[1, 2, 3]", "[0]", "1"]);
         check(Allowed::Numbers(2, 2, 0.0, 1.0), &["[0, 0.9]"], &["[0]", "[0, 1]"]);
+        check(Allowed::OpenNumbers(0, 2, 0.0, 1.0), &["[]", "[0.5]"], &["[0]", "[1]"]);
         check(Allowed::OneOf(&["a", "b"]), &["\"a\""], &["\"c\"", "1"]);
         check(Allowed::Flag, &["true"], &["1", "\"true\""]);
     }

@@ -7,6 +7,9 @@ use crate::ConfigError;
 
 const MOST: i64 = i64::MAX;
 const SIDE: i64 = 16_384;
+/// Least learning rate and addend of Adam: their products with a gradient stay above the least
+/// 32-bit float.
+const TINY: f64 = 1e-30;
 
 /// The whole configuration. A test holds this list against the sections' fields.
 pub(super) const KEYS: &[(&str, Allowed)] = &[
@@ -28,19 +31,19 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("schedule.steps", Allowed::Integer(1, 1_000_000)),
     ("schedule.beta_start", Allowed::Open(0.0, 1.0)),
     ("schedule.beta_end", Allowed::Open(0.0, 1.0)),
-    ("schedule.betas", Allowed::Numbers(0, usize::MAX, 0.0, 1.0)),
+    ("schedule.betas", Allowed::OpenNumbers(0, usize::MAX, 0.0, 1.0)),
     ("objective.prediction", Allowed::OneOf(&["noise", "data", "velocity"])),
     ("objective.loss", Allowed::OneOf(&["mse", "l1", "huber"])),
-    ("objective.huber_delta", Allowed::Above(0.0)),
+    ("objective.huber_delta", Allowed::Closed(1e-6, 1e6)),
     ("training.steps", Allowed::Integer(1, MOST)),
     ("training.batch_size", Allowed::Integer(1, 65_536)),
     ("training.accumulation", Allowed::Integer(1, 65_536)),
-    ("training.learning_rate", Allowed::Above(0.0)),
+    ("training.learning_rate", Allowed::Closed(TINY, 1e3)),
     ("training.warmup", Allowed::Integer(0, MOST)),
     ("training.decay", Allowed::OneOf(&["cosine", "constant"])),
     ("training.betas", Allowed::Numbers(2, 2, 0.0, 1.0)),
-    ("training.eps", Allowed::Above(0.0)),
-    ("training.weight_decay", Allowed::AtLeast(0.0)),
+    ("training.eps", Allowed::Closed(TINY, 1.0)),
+    ("training.weight_decay", Allowed::Closed(0.0, 1e3)),
     ("training.clip_norm", Allowed::AtLeast(0.0)),
     ("training.ema_decay", Allowed::HalfOpen(0.0, 1.0)),
     ("training.label_dropout", Allowed::Closed(0.0, 1.0)),
@@ -49,7 +52,7 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("training.device", Allowed::OneOf(&["auto", "cpu", "cuda"])),
     ("training.threads", Allowed::Integer(0, 4096)),
     ("training.seed", Allowed::Integer(0, MOST)),
-    ("training.max_bad_steps", Allowed::Integer(0, MOST)),
+    ("training.max_bad_steps", Allowed::Integer(1, MOST)),
     ("logging.every", Allowed::Integer(1, MOST)),
     ("logging.held_out_every", Allowed::Integer(0, MOST)),
     ("logging.held_out_images", Allowed::Integer(1, MOST)),
@@ -145,6 +148,35 @@ mod tests {
         let mut listed: Vec<_> = KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
         listed.sort();
         assert_eq!(keys_of(&config), listed);
+    }
+
+    /// The cells of the page's tables: key, default, allowed.
+    fn documented(page: &str) -> Vec<[&str; 3]> {
+        let rows = page.lines().filter(|line| line.starts_with("| `"));
+        rows.map(|line| {
+            let mut cells = line.trim_matches('|').split('|').map(str::trim);
+            std::array::from_fn(|_| cells.next().unwrap().trim_matches('`'))
+        })
+        .collect()
+    }
+
+    #[test]
+    fn the_page_lists_every_key_with_its_default_and_what_is_allowed() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/guides/configuration.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let Value::Table(defaults) = Value::try_from(RunConfig::default()).unwrap() else {
+            panic!("a table")
+        };
+        let documented = documented(&page);
+        let keys: Vec<_> = documented.iter().map(|[key, ..]| *key).collect();
+        assert_eq!(keys, KEYS.iter().map(|(key, _)| *key).collect::<Vec<_>>());
+        for ([key, default, text], (_, allowed)) in documented.into_iter().zip(KEYS) {
+            let (section, name) = key.split_once('.').unwrap();
+            let value = defaults[section].get(name);
+            let parsed = (default != "none").then(|| default.parse::<Value>().unwrap());
+            assert_eq!(parsed.as_ref(), value, "{key}");
+            assert_eq!(text, allowed.to_string(), "{key}");
+        }
     }
 
     #[test]

@@ -88,13 +88,13 @@ impl Default for NetworkConfig {
 pub struct ScheduleConfig {
     /// How the betas are made.
     pub kind: ScheduleKind,
-    /// How many there are (not with kind "betas").
+    /// How many there are; with kind "betas" as many as are listed.
     pub steps: usize,
     /// First beta of kind "linear".
     pub beta_start: f64,
     /// Last beta of kind "linear".
     pub beta_end: f64,
-    /// The betas of kind "betas", one a step.
+    /// The betas of kind "betas", one a step; empty with any other kind.
     pub betas: Vec<f64>,
 }
 
@@ -188,7 +188,8 @@ pub struct TrainingConfig {
     pub weight_decay: f64,
     /// Norm to which gradients are cut; 0 leaves them.
     pub clip_norm: f64,
-    /// Highest decay of the running mean of the weights.
+    /// Highest decay of the running mean of the weights; after n updates it is
+    /// (1 + n)/(10 + n), until it reaches this.
     pub ema_decay: f64,
     /// Probability with which a label is replaced by the null class.
     pub label_dropout: f64,
@@ -202,7 +203,7 @@ pub struct TrainingConfig {
     pub threads: usize,
     /// Decides everything random.
     pub seed: u64,
-    /// Non-finite steps in a row after which a run stops.
+    /// A run stops when this many steps in a row had a loss or gradient that is not finite.
     pub max_bad_steps: u64,
 }
 
@@ -235,7 +236,7 @@ impl Default for TrainingConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecayKind {
-    /// Along half a cosine to zero at the last step.
+    /// Along half a cosine that would reach zero in the step after the last.
     Cosine,
     /// It stays.
     Constant,
@@ -280,7 +281,8 @@ pub enum DeviceChoice {
 pub struct LoggingConfig {
     /// Steps between two lines of `metrics.jsonl`.
     pub every: u64,
-    /// Steps between two measurements of the loss on images never trained on; 0 for none.
+    /// Steps between two measurements of the loss on images never trained on; 0 for none but those
+    /// that `checkpoints.best_by` needs.
     pub held_out_every: u64,
     /// At most this many images are used for one.
     pub held_out_images: usize,
@@ -316,7 +318,8 @@ impl Default for CheckpointConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BestBy {
-    /// The latest loss on held-out images; the train loss where there are none.
+    /// The loss on held-out images, measured at every checkpoint; the train loss where there are
+    /// none.
     HeldOutLoss,
     /// The running mean of the train loss.
     TrainLoss,
@@ -332,7 +335,7 @@ pub struct SampleConfig {
     pub rows: usize,
     /// Images in a row.
     pub columns: usize,
-    /// Sampling steps.
+    /// Sampling steps, at most as many as the schedule has.
     pub steps: usize,
     /// DDIM's share of noise.
     pub eta: f64,

@@ -41,7 +41,7 @@ impl Trainer {
         let step = self.step();
         self.count(outcome, clock, observer);
         let held_out = self.measure_if_due(observer)?;
-        let last = step == self.config.training.steps;
+        let last = self.is_last();
         let logged = is_due(step, self.config.logging.every) || last || held_out.is_some();
         if logged || !outcome.updated {
             records.step(step, outcome, &self.setup.state.progress, held_out)?;
@@ -84,7 +84,7 @@ impl Trainer {
     fn check_streak(&self) -> Result<(), TrainError> {
         let in_a_row = self.setup.state.progress.bad_in_a_row;
         let allowed = self.config.training.max_bad_steps;
-        if in_a_row <= allowed {
+        if in_a_row < allowed {
             return Ok(());
         }
         let (step, kept) = (self.step(), self.saved);
@@ -92,11 +92,13 @@ impl Trainer {
     }
 
     /// The loss of the averaged weights on held-out images, always the same ones with the same
-    /// noise, where it is due.
+    /// noise, where it is due: every so often, and where a checkpoint is to be scored by it.
     fn measure_if_due(&mut self, observer: &mut dyn Observer) -> Result<Option<f64>, TrainError> {
         let Some(images) = &self.setup.data.held_out else { return Ok(None) };
         let step = self.step();
-        if !is_due(step, self.config.logging.held_out_every) {
+        let scored = self.config.checkpoints.best_by == BestBy::HeldOutLoss
+            && (is_due(step, self.config.checkpoints.every) || self.is_last());
+        if !scored && !is_due(step, self.config.logging.held_out_every) {
             return Ok(None);
         }
         let count = images.len().min(self.config.logging.held_out_images);
@@ -108,7 +110,9 @@ impl Trainer {
             sum += self.setup.plan.measure(&self.setup.state.ema, &maker.make(index))?;
         }
         let loss = sum / batches as f64;
-        self.setup.state.progress.held_out_loss = loss.is_finite().then_some(loss);
+        let progress = &mut self.setup.state.progress;
+        progress.held_out_loss = loss.is_finite().then_some(loss);
+        progress.held_out_step = Some(step);
         observer.observe(&Event::HeldOut { step, loss });
         Ok(Some(loss))
     }
@@ -169,12 +173,14 @@ impl Trainer {
         Err(TrainError::WeightsNotFinite { step, kept: self.saved })
     }
 
-    /// The figure by which the best checkpoint is told.
+    /// The figure by which the best checkpoint is told; none where the loss on held-out images was
+    /// not measured for these very weights, as when the run was asked to stop.
     fn score(&self) -> Option<f64> {
         let progress = &self.setup.state.progress;
-        let measured = self.setup.data.held_out.is_some() && self.config.logging.held_out_every > 0;
         match self.config.checkpoints.best_by {
-            BestBy::HeldOutLoss if measured => progress.held_out_loss,
+            BestBy::HeldOutLoss if self.setup.data.held_out.is_some() => {
+                progress.held_out_loss.filter(|_| progress.held_out_step == Some(self.step()))
+            }
             BestBy::HeldOutLoss | BestBy::TrainLoss => progress.smoothed_loss,
         }
     }
@@ -209,6 +215,10 @@ impl Trainer {
         summary.write(&self.folder.summary())?;
         observer.observe(&Event::Finished { step, training_seconds });
         Ok(Outcome::Finished(summary))
+    }
+
+    fn is_last(&self) -> bool {
+        self.step() == self.config.training.steps
     }
 
     fn parameters(&self) -> u64 {

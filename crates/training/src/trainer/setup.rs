@@ -1,9 +1,13 @@
 //! What a run needs before its first step.
 
+use std::sync::Arc;
+
 use tch::Device;
+use tweedie_datasets::BatchMaker;
 use tweedie_schedules::DiscreteTable;
 
-use crate::data::RunData;
+use super::fit;
+use crate::data::{RunData, batch_options};
 use crate::network::{self, ImageForm};
 use crate::state::State;
 use crate::step::StepPlan;
@@ -26,6 +30,9 @@ impl Setup {
         tweedie_torch_ext::set_threads(config.training.threads)?;
         let data = RunData::open(config)?;
         let images = image_form(config, &data);
+        fit::check(config, &images)?;
+        // What else batches cannot be made of is told here, before anything is written.
+        BatchMaker::new(Arc::clone(&data.train), batch_options(config))?;
         let table = config.table()?;
         let plan = StepPlan::new(config, &table, images.classes, device)?;
         let state = State::initial(config, images, device)?;

@@ -1,5 +1,7 @@
 //! Whole runs of a tiny network.
 
+mod damaged;
+
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -26,6 +28,7 @@ held_out_every = 0
 tensorboard = false
 [checkpoints]
 every = 3
+best_by = "train_loss"
 [samples]
 every = 0
 "#;
@@ -84,6 +87,52 @@ fn a_run_leaves_what_it_promises() {
     assert!(steps.ends_with(&[9, 12]), "{steps:?}");
     let (_, kept) = RunFolder::open(folder.root()).unwrap();
     assert_eq!(&kept, trainer.config());
+}
+
+#[test]
+fn a_checkpoint_is_scored_by_what_was_measured_of_its_own_weights() {
+    let _alone = alone();
+    let changes = ["checkpoints.best_by=held_out_loss", "checkpoints.keep_last=9"];
+    let (folder, mut trainer) = trainer(&[&changes[..], &["logging.held_out_every=4"]].concat());
+    let stop = AtomicBool::new(false);
+    let mut observer = |event: &Event<'_>| {
+        if matches!(event, Event::Step { step: 10, .. }) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    trainer.run(&mut observer, &stop).unwrap();
+    drop(trainer);
+    let mut trainer = Trainer::resume(&folder.path().join("run")).unwrap();
+    let Outcome::Finished(summary) = run(&mut trainer).unwrap() else { panic!("not finished") };
+    let lines = read_metrics(&trainer.folder().metrics()).unwrap();
+    let mut scores = Vec::new();
+    for (step, _) in trainer.store.list().unwrap() {
+        let score = trainer.store.open(step).unwrap().state().score;
+        assert_eq!(score, lines[step as usize - 1].held_out_loss, "step {step}");
+        scores.push((step, score));
+    }
+    // Where the run was stopped nothing was measured.
+    let steps: Vec<_> = scores.iter().map(|(step, score)| (*step, score.is_some())).collect();
+    assert_eq!(steps, [(3, true), (6, true), (9, true), (10, false), (12, true)]);
+    let lowest = scores.iter().filter_map(|(step, score)| score.map(|score| (score, *step)));
+    let best = lowest.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, step)| step);
+    assert_eq!(summary.best_step, best);
+}
+
+#[test]
+fn a_picture_shows_images_without_their_padding_and_in_more_than_one_part() {
+    let _alone = alone();
+    let changes = ["data.pad=[12, 12]", "samples.rows=10", "samples.columns=7", "samples.steps=2"];
+    let (_folder, trainer) = trainer(&changes);
+    let Setup { table, state, .. } = &trainer.setup;
+    let path = trainer.folder.samples(0);
+    let (prediction, samples) = (trainer.config.prediction(), &trainer.config.samples);
+    let form = &state.progress.images;
+    let picture =
+        crate::picture::draw(&state.ema, table, prediction, form, samples, &path).unwrap();
+    // Digits of 8x8 pixels enlarged 8 times, 2 pixels between.
+    assert_eq!(picture.size, [10 * 66 + 2, 7 * 66 + 2]);
+    assert_eq!(std::fs::read(&path).unwrap(), picture.png);
 }
 
 #[test]
@@ -163,7 +212,7 @@ fn a_spoiled_step_touches_neither_weights_nor_average_nor_moments() {
 #[test]
 fn too_many_bad_steps_in_a_row_stop_the_run_and_keep_the_last_checkpoint() {
     let _alone = alone();
-    let (folder, mut trainer) = trainer(&["training.max_bad_steps=2"]);
+    let (folder, mut trainer) = trainer(&["training.max_bad_steps=3"]);
     trainer.poisoned = 4..100;
     let error = run(&mut trainer).unwrap_err();
     assert!(
@@ -181,14 +230,15 @@ fn too_many_bad_steps_in_a_row_stop_the_run_and_keep_the_last_checkpoint() {
 #[test]
 fn a_learning_rate_that_overflows_stops_the_run_with_finite_weights_on_the_disk() {
     let _alone = alone();
-    let changes = ["training.learning_rate=1e38", "training.max_bad_steps=3"];
-    let (folder, mut trainer) = trainer(&[&changes[..], &["training.warmup=0"]].concat());
+    let (_folder, mut trainer) = trainer(&["training.max_bad_steps=3", "training.warmup=0"]);
+    // More than a configuration may say.
+    trainer.config.training.learning_rate = 1e38;
     let error = run(&mut trainer).unwrap_err();
     assert!(matches!(error, TrainError::TooManyBadSteps { .. }), "{error}");
     assert!(error.to_string().contains("learning_rate"), "{error}");
     for (step, _) in trainer.store.list().unwrap() {
-        let run = folder.path().join("run");
-        let saved = TrainedModel::load_raw(&run, Choice::Step(step), tch::Device::Cpu).unwrap();
+        let run = trainer.folder.root();
+        let saved = TrainedModel::load_raw(run, Choice::Step(step), tch::Device::Cpu).unwrap();
         let weights = saved.unet.parameters().tensors();
         assert!(crate::network::all_finite(&weights).unwrap(), "step {step}");
     }
