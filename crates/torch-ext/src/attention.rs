@@ -129,7 +129,7 @@ mod tests {
     #[track_caller]
     fn check_refused(q: Tensor, k: Tensor, v: Tensor, want: &str) {
         let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            attention(&q, &k, &v);
+            let _ = attention(&q, &k, &v);
         }));
         let message = *outcome.unwrap_err().downcast::<String>().unwrap();
         assert!(message.contains(want), "{message}");
