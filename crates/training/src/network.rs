@@ -28,7 +28,6 @@ pub struct ImageForm {
 
 impl ImageForm {
     /// Images `[n, c, h, w]` of the network's size, cut to that of the images themselves.
-    #[must_use]
     pub fn without_padding(&self, images: &Tensor) -> Tensor {
         let [_, height, width] = self.unpadded.map(|size| size as i64);
         let cut = |images: &Tensor, axis: i64, inner: i64| {
