@@ -24,7 +24,7 @@ pub(crate) struct Computation {
     #[arg(long, value_enum, default_value = "auto")]
     device: DeviceName,
     /// Processor threads [default: one for each core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 }
 

@@ -30,21 +30,23 @@ impl Request<'_> {
 
 /// Draws `[n, c, h, w]` in the units of the data, `[-1, 1]`, on the CPU.
 pub(crate) fn images(run: &Run, request: &Request<'_>, bar: &ProgressBar) -> Result<Tensor> {
-    let parts = batches(run, request, &mut |_, _| bar.inc(1))?;
+    let parts = batches(run, request, &mut |taken, _| bar.inc(u64::from(taken > 0)))?;
     Ok(Tensor::cat(&parts, 0))
 }
 
-/// Draws images and keeps the state after every step: `[steps + 1]` of `[n, c, h, w]`, noise first.
-pub(crate) fn every_step(
+/// Draws images and keeps their states after given numbers of steps: one `[n, c, h, w]` for each.
+pub(crate) fn at_steps(
     run: &Run,
     request: &Request<'_>,
+    steps: &[usize],
     bar: &ProgressBar,
 ) -> Result<Vec<Tensor>> {
-    let steps = request.method.grid(run.table())?.len();
-    let mut kept: Vec<Vec<Tensor>> = (0..=steps).map(|_| Vec::new()).collect();
-    batches(run, request, &mut |step, state| {
-        kept[step].push(state.to_device(tch::Device::Cpu));
-        bar.inc(u64::from(step > 0));
+    let mut kept: Vec<Vec<Tensor>> = steps.iter().map(|_| Vec::new()).collect();
+    batches(run, request, &mut |taken, state| {
+        if let Some(place) = steps.iter().position(|step| *step == taken) {
+            kept[place].push(state.to_device(tch::Device::Cpu));
+        }
+        bar.inc(u64::from(taken > 0));
     })?;
     Ok(kept.iter().map(|states| Tensor::cat(states, 0)).collect())
 }

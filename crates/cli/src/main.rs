@@ -9,6 +9,7 @@ mod print;
 mod progress;
 mod registry;
 mod run;
+mod threads;
 
 use arguments::Command;
 use clap::{CommandFactory, FromArgMatches};
@@ -17,13 +18,21 @@ use std::process::ExitCode;
 /// Anything the user can mend: bad input, a missing file, a full disk.
 const USER_ERROR: u8 = 2;
 
+/// What `--version` prints; the device is looked for only when it is asked for, since that takes time.
+fn version() -> &'static str {
+    let asked = std::env::args_os().any(|argument| argument == "--version" || argument == "-V");
+    if asked { device::version().leak() } else { env!("CARGO_PKG_VERSION") }
+}
+
 fn main() -> ExitCode {
-    let version: &'static str = device::version().leak();
-    let matches = arguments::Arguments::command().version(version).get_matches();
+    let matches = arguments::Arguments::command().version(version()).get_matches();
     let arguments = match arguments::Arguments::from_arg_matches(&matches) {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
+    if matches!(arguments.command, Command::Train(_) | Command::Sample(_) | Command::Evaluate(_)) {
+        threads::wait_patiently();
+    }
     let outcome = match arguments.command {
         Command::Train(options) => commands::train::run(&options),
         Command::Sample(options) => commands::sample::run(&options),

@@ -2,10 +2,10 @@
 
 use anyhow::{Context, Result, bail};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tch::Tensor;
 use tweedie_checkpoints::{OwnedTensor, write_atomically, write_safetensors};
-use tweedie_datasets::{GridLayout, grid, save_png, to_picture};
+use tweedie_datasets::{GridLayout, grid, save_png, to_picture, to_picture_dequantized};
 
 /// The forms images can be written in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,21 @@ pub(crate) enum Format {
 }
 
 impl Format {
+    /// Refuses a path that cannot be written, before anything is drawn for it; makes its folder.
+    pub(crate) fn check(&self, path: &Path) -> Result<()> {
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let folder = match self {
+            Self::Folder => path,
+            _ => parent.unwrap_or(Path::new(".")),
+        };
+        if *self != Self::Folder && path.is_dir() {
+            bail!("--out {} is a folder, expected the name of a file", path.display());
+        }
+        std::fs::create_dir_all(folder)
+            .and_then(|()| tempfile::tempfile_in(folder).map(drop))
+            .with_context(|| format!("--out {}: cannot write there", path.display()))
+    }
+
     /// The form that belongs to a path.
     pub(crate) fn of(path: &Path) -> Result<Self> {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
@@ -41,6 +56,8 @@ impl Format {
 
 /// Images `[n, c, h, w]` in `[-1, 1]` with their classes.
 pub(crate) struct Images<'a> {
+    /// Number of levels of a model trained on dequantized images.
+    pub(crate) levels: Option<u32>,
     pub(crate) images: &'a Tensor,
     pub(crate) classes: &'a [Option<usize>],
 }
@@ -52,14 +69,19 @@ impl Images<'_> {
     }
 
     /// All values, image after image.
-    pub(crate) fn values(&self) -> Result<Vec<f32>> {
+    fn values(&self) -> Result<Vec<f32>> {
         Ok(Vec::try_from(self.images.contiguous().flatten(0, -1))?)
     }
 
     /// Eight-bit pixels and the shape `[c, h, w]` of one image.
     fn pixels(&self) -> Result<(Vec<u8>, [usize; 3])> {
         let [_, c, h, w] = self.shape()?;
-        Ok((to_picture(&self.values()?), [c, h, w]))
+        let values = self.values()?;
+        let bytes = match self.levels {
+            Some(levels) => to_picture_dequantized(&values, levels),
+            None => to_picture(&values),
+        };
+        Ok((bytes, [c, h, w]))
     }
 
     fn write_grid(&self, path: &Path, columns: Option<usize>) -> Result<()> {
@@ -78,8 +100,8 @@ impl Images<'_> {
                 Ok(format!("{count} images in a grid: {}", path.display()))
             }
             Format::Folder => {
-                let names = self.write_folder(path)?;
-                Ok(format!("{} images in {}", names.len(), path.display()))
+                self.write_folder(path)?;
+                Ok(format!("{count} images in {}", path.display()))
             }
             Format::Numpy => {
                 write_atomically(path, &self.numpy()?)?;
@@ -92,9 +114,7 @@ impl Images<'_> {
         }
     }
 
-    fn write_folder(&self, folder: &Path) -> Result<Vec<PathBuf>> {
-        std::fs::create_dir_all(folder)
-            .with_context(|| format!("cannot make the folder {}", folder.display()))?;
+    fn write_folder(&self, folder: &Path) -> Result<()> {
         let (pixels, shape) = self.pixels()?;
         let images = pixels.chunks_exact(shape.iter().product());
         let plain = GridLayout { columns: 1, scale: 1, padding: 0 };
@@ -102,13 +122,10 @@ impl Images<'_> {
             Some(class) => folder.join(format!("{index:05}-class-{class}.png")),
             None => folder.join(format!("{index:05}.png")),
         };
-        let mut names = Vec::new();
         for (index, (class, image)) in self.classes.iter().zip(images).enumerate() {
-            let path = name(index, class);
-            save_png(&grid(image, shape, plain)?, &path)?;
-            names.push(path);
+            save_png(&grid(image, shape, plain)?, &name(index, class))?;
         }
-        Ok(names)
+        Ok(())
     }
 
     fn numpy(&self) -> Result<Vec<u8>> {

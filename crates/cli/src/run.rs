@@ -60,6 +60,9 @@ impl Run {
             WeightsName::Ema => TrainedModel::load(path, weights.checkpoint, device)?,
             WeightsName::Raw => TrainedModel::load_raw(path, weights.checkpoint, device)?,
         };
+        for (checkpoint, error) in &model.passed_over {
+            eprintln!("passed over {}, which is damaged: {error}", checkpoint.display());
+        }
         model.unet = model.unet.for_inference(match weights.precision {
             PrecisionName::F32 => Precision::F32,
             PrecisionName::Bf16 => Precision::Bf16,
@@ -93,6 +96,11 @@ impl Run {
     /// Channels, height and width of what the network takes and returns.
     pub(crate) fn shape(&self) -> [usize; 3] {
         self.model.images.shape
+    }
+
+    /// Number of levels if the model was trained on dequantized images, whose scale is another.
+    pub(crate) fn dequantized_levels(&self) -> Option<u32> {
+        self.config().data.dequantize.then_some(self.model.images.levels)
     }
 
     /// Number of classes the network knows; 0 for none.

@@ -2,18 +2,19 @@
 
 use crate::device::Computation;
 use crate::generate::{self, Request};
-use crate::output::Images as Drawn;
 use crate::registry::Method;
 use crate::run::{Run, Weights};
 use crate::{print, progress};
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use tweedie_datasets::Dataset;
-use tweedie_evaluation::{Images, Inputs, Report, evaluate, pixels_of_levels, pixels_of_scaled};
+use tweedie_evaluation::{
+    Images, Inputs, Report, evaluate, pixels_of_dequantized, pixels_of_levels, pixels_of_scaled,
+};
 use tweedie_training::RunData;
 
 /// Measure the quality of a run's images, and whether it memorizes
@@ -27,7 +28,7 @@ pub(crate) struct Options {
     /// The run folder, or one of its checkpoints
     run: PathBuf,
     /// Number of images to draw [default: as many as in the reference, at most 10000]
-    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
     count: Option<u32>,
     /// The real images to compare with
     #[arg(long, value_enum, default_value = "train")]
@@ -42,7 +43,7 @@ pub(crate) struct Options {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Images a network call: speed and memory only
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     batch_size: u32,
     #[command(flatten)]
     method: Method,
@@ -80,7 +81,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let started = Instant::now();
     let samples = draw(&run, options, &asked)?;
     let seconds = started.elapsed().as_secs_f64();
-    let report = judge(&samples, &asked, &reference, &data, options.seed)?;
+    let report = judge(samples.view(), &asked, &reference, &data, options.seed)?;
     if options.json {
         print::line(&json(&report, options, run.step(), seconds)?)?;
     } else {
@@ -113,8 +114,8 @@ fn asked_classes(run: &Run, reference: &Dataset, count: Option<u32>) -> Vec<Opti
     }
 }
 
-/// Draws the images: pixels in `[-1, 1]`, without padding.
-fn draw(run: &Run, options: &Options, classes: &[Option<usize>]) -> Result<Vec<f32>> {
+/// Draws the images: rows of pixels in `[0, 1]`, without padding.
+fn draw(run: &Run, options: &Options, classes: &[Option<usize>]) -> Result<Array2<f32>> {
     let request = Request {
         classes,
         batch_size: options.batch_size as usize,
@@ -124,11 +125,16 @@ fn draw(run: &Run, options: &Options, classes: &[Option<usize>]) -> Result<Vec<f
     let bar = progress::calls(request.calls(run)?);
     let images = run.without_padding(&generate::images(run, &request, &bar)?);
     bar.finish_and_clear();
-    Drawn { images: &images, classes }.values()
+    let values = Vec::<f32>::try_from(images.contiguous().flatten(0, -1))?;
+    let item = values.len() / classes.len();
+    Ok(match run.dequantized_levels() {
+        Some(levels) => pixels_of_dequantized(&values, item, levels)?,
+        None => pixels_of_scaled(&values, item)?,
+    })
 }
 
 fn judge(
-    samples: &[f32],
+    drawn: ArrayView2<'_, f32>,
     asked: &[Option<usize>],
     reference: &Dataset,
     data: &RunData,
@@ -141,10 +147,10 @@ fn judge(
         Some(images) => pixels(images)?,
         None => Array2::zeros((0, item)),
     };
-    let (drawn, real) = (pixels_of_scaled(samples, item)?, pixels(reference)?);
+    let real = pixels(reference)?;
     let classes: Option<Vec<u32>> = asked.iter().map(|class| class.map(|c| c as u32)).collect();
     let inputs = Inputs {
-        samples: Images { pixels: drawn.view(), classes: classes.as_deref() },
+        samples: Images { pixels: drawn, classes: classes.as_deref() },
         reference: Images { pixels: real.view(), classes: reference.labels() },
         train: Some(train.view()),
         held_out: held_out.view(),

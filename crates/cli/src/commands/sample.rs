@@ -35,7 +35,7 @@ pub(crate) struct Options {
     )]
     classes: Vec<usize>,
     /// Seed of the noise
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
     /// Images a network call: speed and memory only
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = count)]
@@ -61,15 +61,15 @@ Examples:
   tweedie sample runs/digits --sampler ddpm --count 8 --every-step --out strip.png
   tweedie sample runs/digits --count 1000 --out samples.npy";
 
+/// All images are held in memory until they are written.
+const MOST_IMAGES: usize = 1_000_000;
+
 /// Columns of a denoising strip: more would be too small to see.
 const STRIP_COLUMNS: usize = 12;
 
 fn count(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(0) => Err("0 is not allowed, expected 1 or more".into()),
-        Ok(count) => Ok(count),
-        Err(error) => Err(format!("{error}, expected a whole number of 1 or more")),
-    }
+    let count = text.parse().ok().filter(|count| (1..=MOST_IMAGES).contains(count));
+    count.ok_or_else(|| format!("expected a whole number from 1 to {MOST_IMAGES}"))
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -77,6 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     if options.every_step && format != Format::Grid {
         bail!("--every-step writes a picture, but --out {} is none", options.out.display());
     }
+    format.check(&options.out)?;
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
     let classes = run.classes_in_turn(&options.classes, options.count)?;
     let request = Request {
@@ -87,29 +88,46 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     };
     let bar = progress::calls(request.calls(&run)?);
     let written = if options.every_step {
-        let states = generate::every_step(&run, &request, &bar)?;
-        write_strip(&run, &states, options)?
+        let steps = options.method.grid(run.table())?.len();
+        let states = generate::at_steps(&run, &request, &strip_steps(steps), &bar)?;
+        write_strip(&run, &states, steps + 1, options)?
     } else {
         let images = run.without_padding(&generate::images(&run, &request, &bar)?);
-        Images { images: &images, classes: &classes }.write(&options.out, options.columns)?
+        let levels = run.dequantized_levels();
+        let drawn = Images { images: &images, classes: &classes, levels };
+        drawn.write(&options.out, options.columns)?
     };
     bar.finish_and_clear();
     print::line(&written)?;
     Ok(ExitCode::SUCCESS)
 }
 
+/// Which numbers of steps taken a strip shows, from none to all.
+fn strip_steps(steps: usize) -> Vec<usize> {
+    let columns = STRIP_COLUMNS.min(steps + 1);
+    (0..columns).map(|column| column * steps / (columns - 1).max(1)).collect()
+}
+
 /// One row an image, from noise at the left to the image at the right.
-fn write_strip(run: &Run, states: &[Tensor], options: &Options) -> Result<String> {
-    let columns = STRIP_COLUMNS.min(states.len());
-    let last = states.len() - 1;
-    let chosen: Vec<usize> = (0..columns).map(|k| k * last / (columns - 1).max(1)).collect();
-    let count = states[0].size()[0];
-    let rows: Vec<Tensor> = (0..count)
-        .flat_map(|image| chosen.iter().map(move |step| states[*step].get(image)))
-        .collect();
+fn write_strip(run: &Run, states: &[Tensor], all: usize, options: &Options) -> Result<String> {
+    let (columns, count) = (states.len(), states[0].size()[0]);
+    let row = |image: i64| states.iter().map(move |state| state.get(image));
+    let rows: Vec<Tensor> = (0..count).flat_map(row).collect();
     let images = run.without_padding(&Tensor::stack(&rows, 0));
     let classes = vec![None; rows.len()];
-    Images { images: &images, classes: &classes }.write(&options.out, Some(columns))?;
-    let path = options.out.display();
-    Ok(format!("{count} images, {columns} of {} states each: {path}", states.len()))
+    let strip = Images { images: &images, classes: &classes, levels: run.dequantized_levels() };
+    strip.write(&options.out, Some(columns))?;
+    Ok(format!("images: {count}, {columns} of {all} states each: {}", options.out.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_strip_goes_from_noise_to_image() {
+        assert_eq!(strip_steps(4), [0, 1, 2, 3, 4]);
+        let steps = strip_steps(1000);
+        assert_eq!((steps.len(), steps[0], steps[11]), (12, 0, 1000));
+    }
 }

@@ -76,7 +76,10 @@ fn bad_requests_are_refused_and_write_nothing() {
     for (more, says) in [
         (&["--class", "10"][..], "0 to 9"),
         (&["--class", "-1"], "--class"),
-        (&["--count", "0"], "1 or more"),
+        (&["--count", "0"], "from 1 to"),
+        (&["--count", "1000000000000000000"], "from 1 to"),
+        (&["--seed", "-1"], "--seed"),
+        (&["--threads", "65535"], "--threads"),
         (&["--eta", "1.5"], "[0, 1]"),
         (&["--eta", "-0.5"], "[0, 1]"),
         (&["--eta", "nan"], "[0, 1]"),
@@ -86,6 +89,12 @@ fn bad_requests_are_refused_and_write_nothing() {
         let message = sample(&out, more).expect_refusal();
         assert!(message.contains(says), "`{says}` is not in: {message}");
         assert!(!out.exists());
+    }
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    std::fs::create_dir(folder.path().join("folder.png")).unwrap();
+    for unwritable in ["file", "file/x.png", "file/x.npy", "folder.png"] {
+        let message = sample(&folder.path().join(unwritable), &[]).expect_refusal();
+        assert!(message.contains("--out"), "{message}");
     }
     let run = run().to_str().unwrap();
     let message = Program::run(&["sample", run, "--steps", "101"]).expect_refusal();
