@@ -13,3 +13,9 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
         outcome => Ok(outcome?),
     }
 }
+
+/// An error with all its causes, as one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    std::iter::once(error).chain(causes).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,5 +1,6 @@
 //! Progress on standard error: a bar on a terminal, plain lines elsewhere.
 
+use crate::print;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -103,7 +104,7 @@ impl Observer for TrainingProgress {
             }
             Event::Drawn { step, path } => self.say(&format!("step {step}: {}", path.display())),
             Event::Damaged { path, error } => {
-                self.say(&format!("passed over {}: {error}", path.display()));
+                self.say(&format!("passed over {}: {}", path.display(), print::chain(error)));
             }
             Event::Finished { training_seconds, .. } => {
                 self.bar.finish_and_clear();

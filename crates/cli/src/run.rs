@@ -61,7 +61,7 @@ impl Run {
             WeightsName::Raw => TrainedModel::load_raw(path, weights.checkpoint, device)?,
         };
         for (checkpoint, error) in &model.passed_over {
-            eprintln!("passed over {}, which is damaged: {error}", checkpoint.display());
+            eprintln!("passed over {}: {}", checkpoint.display(), crate::print::chain(error));
         }
         model.unet = model.unet.for_inference(match weights.precision {
             PrecisionName::F32 => Precision::F32,
@@ -129,12 +129,6 @@ impl Run {
 
     /// Images `[n, c, h, w]` without the border that training added.
     pub(crate) fn without_padding(&self, images: &Tensor) -> Tensor {
-        let [_, height, width] = self.model.images.unpadded;
-        let size = images.size();
-        let cut = |images: &Tensor, axis: usize, inner: usize| {
-            let inner = inner as i64;
-            images.narrow(axis as i64, (size[axis] - inner) / 2, inner)
-        };
-        cut(&cut(images, 2, height), 3, width)
+        self.model.images.without_padding(images)
     }
 }

@@ -43,7 +43,6 @@ impl Distance {
 
     /// The distance value by value, differentiable.
     #[cfg(feature = "tch")]
-    #[must_use]
     pub fn of_tensors(self, output: &tch::Tensor, target: &tch::Tensor) -> tch::Tensor {
         use tch::Reduction;
         match self {

@@ -20,7 +20,6 @@ impl Objective {
     ///
     /// # Panics
     /// When the shapes differ or there is not one level a sample.
-    #[must_use]
     pub fn loss(
         &self,
         output: &Tensor,
