@@ -14,7 +14,7 @@ pub(crate) enum Format {
     Grid,
     /// A folder with one PNG an image.
     Folder,
-    /// A NumPy array, f32 `[n, c, h, w]` in `[-1, 1]`.
+    /// An array as `NumPy` saves it, f32 `[n, c, h, w]` in `[-1, 1]`.
     Numpy,
     /// A safetensors file with `images` (as the array) and `classes`.
     Safetensors,

@@ -53,7 +53,7 @@ struct InfoOptions {
     /// Where to write the contact sheet, a .png
     #[arg(long, short, value_name = "PATH", default_value = "contact-sheet.png")]
     out: PathBuf,
-    /// Crop and resize the pictures of a folder to HEIGHTxWIDTH
+    /// Crop and resize the pictures of a folder to `HEIGHTxWIDTH`
     #[arg(long, value_name = "HxW", value_parser = size)]
     size: Option<[usize; 2]>,
 }
