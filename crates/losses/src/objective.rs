@@ -36,12 +36,11 @@ impl Objective {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
 
     #[test]
     fn a_perfect_answer_costs_nothing_and_any_other_the_mean_of_its_errors() {
-        let x0 = Tensor::randn([3, 2], (Kind::Float, Device::Cpu));
-        let eps = Tensor::randn([3, 2], (Kind::Float, Device::Cpu));
+        let x0 = Tensor::from_slice(&[0.3f32, -1.2, 0.8, 0.1, -0.5, 2.0]).reshape([3, 2]);
+        let eps = Tensor::from_slice(&[-0.7f32, 0.4, 1.6, -0.2, 0.9, -1.1]).reshape([3, 2]);
         let levels = [0.1, 0.5, 2.0].map(|log| NoiseLevel::variance_preserving(-log));
         let objective =
             Objective { prediction: Prediction::Velocity, distance: Distance::SquaredError };

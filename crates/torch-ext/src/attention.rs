@@ -47,6 +47,7 @@ fn size_of(name: &str, tensor: &Tensor) -> [i64; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drawn::Drawn;
     use tch::{Device, Kind};
 
     fn plain(q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
@@ -62,8 +63,8 @@ mod tests {
 
     #[test]
     fn values_and_both_derivatives_agree_with_plain_products() {
-        tch::manual_seed(2);
-        let draw = || Tensor::randn([2, 2, 6, 4], (Kind::Double, Device::Cpu));
+        let mut drawn = Drawn::new(2);
+        let mut draw = || drawn.normal(&[2, 2, 6, 4]);
         let inputs = [draw(), draw(), draw()].map(|t| t.set_requires_grad(true));
         let derivatives = |f: fn(&Tensor, &Tensor, &Tensor) -> Tensor| {
             let [q, k, v] = &inputs;
@@ -95,11 +96,11 @@ mod tests {
 
     #[test]
     fn any_layout_in_memory_gives_the_same() {
-        tch::manual_seed(4);
-        let draw = || Tensor::randn([2, 2, 4, 6], (Kind::Double, Device::Cpu));
+        let mut drawn = Drawn::new(4);
+        let mut draw = || drawn.normal(&[2, 2, 4, 6]);
         let leaf = |t: Tensor| t.detach().set_requires_grad(true);
         let turned = [draw(), draw(), draw()].map(|t| leaf(t.transpose(-2, -1)));
-        let one = Tensor::randn([2, 2, 1, 6], (Kind::Double, Device::Cpu));
+        let one = Drawn::new(6).normal(&[2, 2, 1, 6]);
         let repeated = [draw(), one.copy(), one].map(|t| leaf(t.expand([2, 2, 4, 6], false)));
         let every_other = [draw(), draw(), draw()].map(|t| leaf(t.slice(-1, 0, 6, 2)));
         for inputs in [turned, repeated, every_other] {
@@ -114,8 +115,8 @@ mod tests {
 
     #[test]
     fn more_keys_than_queries_and_none_at_all() {
-        tch::manual_seed(5);
-        let draw = |tokens| Tensor::randn([2, 3, tokens, 4], (Kind::Double, Device::Cpu));
+        let mut drawn = Drawn::new(5);
+        let mut draw = |tokens| drawn.normal(&[2, 3, tokens, 4]);
         for (queries, keys) in [(3, 40), (40, 3), (0, 2), (2, 0)] {
             let (q, k, v) = (draw(queries), draw(keys), draw(keys));
             let got = attention(&q, &k, &v);
@@ -156,8 +157,8 @@ mod tests {
 
     #[test]
     fn single_and_half_precision_agree_with_double() {
-        tch::manual_seed(3);
-        let draw = || Tensor::randn([2, 3, 20, 8], (Kind::Double, Device::Cpu));
+        let mut drawn = Drawn::new(3);
+        let mut draw = || drawn.normal(&[2, 3, 20, 8]);
         let (q, k, v) = (draw(), draw(), draw());
         let want = plain(&q, &k, &v);
         for (kind, tolerance) in [(Kind::Float, 1e-5), (Kind::BFloat16, 5e-2)] {

@@ -17,6 +17,8 @@
 mod attention;
 mod combine;
 mod device;
+#[cfg(test)]
+mod drawn;
 mod error;
 mod ffi;
 mod layout;

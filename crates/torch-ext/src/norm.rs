@@ -85,6 +85,7 @@ fn check_shapes(x: &Tensor, norm: GroupNorm<'_>, shift: Option<&Tensor>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::drawn::Drawn;
     use crate::{MemoryFormat, to_format};
     use tch::{Device, Kind};
 
@@ -98,8 +99,8 @@ mod tests {
     }
 
     fn case(size: [i64; 4], groups: i64, shift_rows: i64) -> Case {
-        tch::manual_seed(1);
-        let draw = |size: &[i64]| Tensor::randn(size, (Kind::Double, Device::Cpu));
+        let mut drawn = Drawn::new(1);
+        let mut draw = |size: &[i64]| drawn.normal(size);
         Case {
             x: draw(&size) * 2.0 + 1.0,
             weight: draw(&size[1..2]),

@@ -1,5 +1,9 @@
 //! The network as a whole: gradients, precisions, loading, refusals.
 
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+
 use super::*;
 use crate::{ActivationFunction, TimeScaleShift};
 
@@ -21,13 +25,20 @@ fn tiny() -> UNetConfig {
     }
 }
 
+/// Standard normal numbers in f32. Not from libtorch's generator, which all tests share.
+fn normal(rng: &mut ChaCha8Rng, size: &[i64]) -> Tensor {
+    let count = size.iter().product::<i64>() as usize;
+    let values: Vec<f32> = StandardNormal.sample_iter(rng).take(count).collect();
+    Tensor::from_slice(&values).reshape(size)
+}
+
 /// The tiny network with every parameter drawn, those that start at zero too.
 fn drawn(config: &UNetConfig, precision: Precision) -> UNet {
-    tch::manual_seed(5);
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
     let unet = UNet::new(config, 5).unwrap();
     let weights = unet.parameters().iter().map(|(name, p)| {
         let width = if p.dim() > 1 { (p.numel() as i64 / p.size()[0]) as f64 } else { 4.0 };
-        let noise = p.randn_like() * width.sqrt().recip();
+        let noise = normal(&mut rng, &p.size()) * width.sqrt().recip();
         let ones = name.contains("norm") && name.ends_with("weight");
         (name.to_owned(), if ones { noise * 0.5 + 1.0 } else { noise })
     });
@@ -36,8 +47,7 @@ fn drawn(config: &UNetConfig, precision: Precision) -> UNet {
 }
 
 fn input(precision: Precision) -> (Tensor, Tensor, Tensor) {
-    tch::manual_seed(6);
-    let x = Tensor::randn([2, 2, 4, 6], (precision.kind(), Device::Cpu));
+    let x = normal(&mut ChaCha8Rng::seed_from_u64(6), &[2, 2, 4, 6]).to_kind(precision.kind());
     (x, Tensor::from_slice(&[17i64, 903]), Tensor::from_slice(&[2i64, 0]))
 }
 
