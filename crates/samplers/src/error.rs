@@ -39,6 +39,26 @@ pub enum SampleError {
         /// Standard deviation of the noise added.
         noise: f64,
     },
+    /// A method cannot take a step, whatever the network says.
+    #[error("step {step} from t = {from} to t = {to} cannot be taken: {reason}")]
+    ImpossibleStep {
+        /// Interval of the grid, from 0.
+        step: usize,
+        /// Time at its noisier end.
+        from: f64,
+        /// Time at its cleaner end.
+        to: f64,
+        /// Why not, and what would do, in words.
+        reason: &'static str,
+    },
+    /// A grid with fewer intervals than a method needs.
+    #[error("the grid has {steps} intervals, expected at least {needed}")]
+    TooFewSteps {
+        /// Intervals of the grid.
+        steps: usize,
+        /// Intervals the method needs.
+        needed: usize,
+    },
     /// The network failed.
     #[error("step {step} at t = {t}")]
     Score {
