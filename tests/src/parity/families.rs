@@ -1,0 +1,74 @@
+//! From a case to the part of the library that it exercises.
+
+mod analytic;
+mod ddim;
+mod ddpm;
+mod deis;
+mod dpm_adaptive;
+mod dpm_multistep;
+mod dpm_singlestep;
+mod edm;
+mod karras;
+mod keras;
+mod ode;
+mod pndm;
+mod song;
+mod tables;
+mod unipc;
+
+use anyhow::{Result, bail};
+
+use super::{Case, Produced};
+
+/// Runs a case through the library.
+///
+/// # Errors
+/// When the library cannot express it, or fails.
+pub fn run(case: &Case) -> Result<Produced> {
+    let sampler = case.sampler.name.as_str();
+    match (case.peer_name(), case.kind.as_str()) {
+        ("baofff/Analytic-DPM", "sample" | "table") => analytic::run(case),
+        ("bojone/Keras-DDPM", "sample") => keras::run(case),
+        ("NVlabs/edm", "sample") => edm::run(case),
+        ("scipy" | "torchdiffeq", "ode") | ("yang-song/score_sde_pytorch", "ode") => ode::run(case),
+        ("yang-song/score_sde_pytorch", "sample") => song::run(case),
+        ("LuChengTHU/dpm-solver", "sample") => match case.options().str_or("method", "")? {
+            "multistep" => dpm_multistep::run(case),
+            "adaptive" => dpm_adaptive::run(case),
+            _ => dpm_singlestep::run(case),
+        },
+        ("openai/guided-diffusion" | "openai/improved-diffusion", _) => match sampler {
+            "p_sample_loop" | "p_mean_variance" => ddpm::run(case),
+            "ddim_sample_loop" | "ddim_reverse_sample" => ddim::run(case),
+            _ => tables::run(case),
+        },
+        ("crowsonkb/k-diffusion", "sample") => match sampler {
+            "sample_dpm_fast" | "sample_dpm_adaptive" => dpm_adaptive::run(case),
+            "sample_dpmpp_2s_ancestral" | "sample_dpmpp_sde" => dpm_singlestep::run(case),
+            "sample_dpmpp_2m" | "sample_dpmpp_2m_sde" | "sample_dpmpp_3m_sde" => {
+                dpm_multistep::run(case)
+            }
+            _ => karras::run(case),
+        },
+        ("diffusers", "sample") => run_scheduler(case),
+        (_, "table" | "timesteps") => tables::run(case),
+        (peer, kind) => bail!("no case of {peer} of kind {kind} is implemented"),
+    }
+}
+
+/// A scheduler of diffusers.
+fn run_scheduler(case: &Case) -> Result<Produced> {
+    match case.sampler.name.as_str() {
+        "DDPMScheduler" => ddpm::run(case),
+        "DDIMScheduler" | "DDIMInverseScheduler" => ddim::run(case),
+        "DPMSolverMultistepScheduler" | "EDMDPMSolverMultistepScheduler" => {
+            dpm_multistep::run(case)
+        }
+        "DPMSolverSinglestepScheduler" => dpm_singlestep::run(case),
+        "UniPCMultistepScheduler" => unipc::run(case),
+        "DEISMultistepScheduler" => deis::run(case),
+        "PNDMScheduler" => pndm::run(case),
+        "ScoreSdeVeScheduler" | "ScoreSdeVpScheduler" => song::run(case),
+        _ => karras::run(case),
+    }
+}

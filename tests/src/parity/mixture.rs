@@ -1,0 +1,107 @@
+//! The data distribution of a case, and the exact score it leads to.
+
+use std::cell::RefCell;
+
+use ndarray::{ArrayD, ArrayView1, Axis};
+use serde::Deserialize;
+use tweedie_schedules::{NoiseLevel, Prediction};
+use tweedie_score::{ScoreError, ScoreFn, Times};
+
+/// A mixture of isotropic normal distributions.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Mixture {
+    /// Number of values in one item.
+    pub dim: usize,
+    /// Shape of one item.
+    pub shape: Vec<usize>,
+    /// Weight of each component.
+    pub weights: Vec<f64>,
+    /// Mean of each component, row-major in `shape`.
+    pub means: Vec<Vec<f64>>,
+    /// Standard deviation of each component.
+    pub stds: Vec<f64>,
+}
+
+impl Mixture {
+    /// `(E[x_0 | x], E[eps | x])` of one item at a noise level.
+    ///
+    /// Given the component, `x_0` and `eps` are normal with the mean of the linear regression on `x`.
+    fn expectations(&self, x: ArrayView1<'_, f64>, at: NoiseLevel) -> (Vec<f64>, Vec<f64>) {
+        let NoiseLevel { alpha, sigma } = at;
+        let variance = |k: usize| (alpha * self.stds[k]).powi(2) + sigma.powi(2);
+        let log_weight = |k: usize| {
+            let square = |(x, m): (&f64, &f64)| (x - alpha * m).powi(2);
+            let distance: f64 = x.iter().zip(&self.means[k]).map(square).sum();
+            let v = variance(k);
+            self.weights[k].ln() - 0.5 * (distance / v + self.dim as f64 * v.ln())
+        };
+        let logs: Vec<f64> = (0..self.weights.len()).map(log_weight).collect();
+        let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = logs.iter().map(|log| (log - largest).exp()).sum();
+        let (mut data, mut eps) = (vec![0.0; self.dim], vec![0.0; self.dim]);
+        for (k, log) in logs.iter().enumerate() {
+            let share = (log - largest).exp() / total;
+            let v = variance(k);
+            for (i, (x, m)) in x.iter().zip(&self.means[k]).enumerate() {
+                let off = (x - alpha * m) / v;
+                data[i] += share * (m + alpha * self.stds[k].powi(2) * off);
+                eps[i] += share * sigma * off;
+            }
+        }
+        (data, eps)
+    }
+}
+
+/// The exact model of a mixture, which remembers the levels it was called at.
+#[derive(Debug)]
+pub struct Exact<'a> {
+    mixture: &'a Mixture,
+    prediction: Prediction,
+    calls: RefCell<Vec<NoiseLevel>>,
+}
+
+impl<'a> Exact<'a> {
+    /// The model that returns `prediction`.
+    #[must_use]
+    pub fn new(mixture: &'a Mixture, prediction: Prediction) -> Self {
+        Self { mixture, prediction, calls: RefCell::default() }
+    }
+
+    /// Evaluations so far.
+    #[must_use]
+    pub fn evaluations(&self) -> usize {
+        self.calls.borrow().len()
+    }
+
+    /// The level of each evaluation (of its first item).
+    #[must_use]
+    pub fn levels(&self) -> Vec<NoiseLevel> {
+        self.calls.borrow().clone()
+    }
+}
+
+impl ScoreFn<ArrayD<f64>> for Exact<'_> {
+    fn prediction(&self) -> Prediction {
+        self.prediction
+    }
+
+    fn predict(&self, x: &ArrayD<f64>, at: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
+        self.calls.borrow_mut().push(at.of(0).level);
+        let mut output = x.as_standard_layout().into_owned();
+        for (index, mut item) in output.axis_iter_mut(Axis(0)).enumerate() {
+            let level = at.of(index).level;
+            let mut flat =
+                item.view_mut().into_shape_with_order(self.mixture.dim).map_err(|_| {
+                    ScoreError::Network(
+                        format!("an item is not of {} values", self.mixture.dim).into(),
+                    )
+                })?;
+            let (data, eps) = self.mixture.expectations(flat.view(), level);
+            let (of_data, of_eps) = self.prediction.target(level);
+            for ((value, data), eps) in flat.iter_mut().zip(data).zip(eps) {
+                *value = of_data * data + of_eps * eps;
+            }
+        }
+        Ok(output)
+    }
+}
