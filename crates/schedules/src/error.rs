@@ -27,6 +27,29 @@ pub enum ScheduleError {
         /// What is allowed, in words.
         allowed: &'static str,
     },
+    /// A range of times in the wrong order or outside the schedule.
+    #[error("time range from {clean} to {noisy}, expected 0 <= from < to <= {last}")]
+    TimeRange {
+        /// Cleanest time asked for.
+        clean: f64,
+        /// Noisiest time asked for.
+        noisy: f64,
+        /// Latest time the schedule is defined for.
+        last: f64,
+    },
+    /// A grid whose steps do not all run in one direction.
+    #[error(
+        "step {step} of the grid runs from lambda {from} to {to}, against the direction of the \
+         steps before it; expected all steps to lower the noise, or all to raise it"
+    )]
+    MixedDirections {
+        /// Interval that turns, from 0.
+        step: usize,
+        /// lambda at its start.
+        from: f64,
+        /// lambda where it lands.
+        to: f64,
+    },
     /// More steps were asked for than a discrete model has, or none at all.
     #[error("{steps} steps asked for, expected 1 to {available} (the length of the table)")]
     StepsOutOfRange {

@@ -23,12 +23,7 @@ impl TimeGrid {
         let Some(last) = points.last() else {
             return Err(ScheduleError::TooFewPoints { points: 0 });
         };
-        for (step, point) in points.iter().enumerate() {
-            let NoiseLevel { alpha, sigma } = point.level;
-            if !point.level.is_valid() {
-                return Err(ScheduleError::InvalidLevel { step, alpha, sigma });
-            }
-        }
+        points.iter().enumerate().try_for_each(|(step, point)| check_level(step, point.level))?;
         let join = |pair: &[TimePoint]| Interval { from: pair[0], to: pair[1] };
         let intervals: Vec<Interval> = points.windows(2).map(join).collect();
         for (step, interval) in intervals.iter().enumerate() {
@@ -38,6 +33,50 @@ impl TimeGrid {
             }
         }
         Ok(Self { intervals, last: *last })
+    }
+
+    /// A grid of intervals as given, whose ends need not meet.
+    ///
+    /// They may all run from noise to data (sampling) or all from data to noise (encoding); an interval
+    /// of no length is allowed, since some published grids end in one.
+    ///
+    /// # Errors
+    /// When there is no interval, a level is not finite, or an interval runs against the others.
+    pub fn from_intervals(intervals: Vec<Interval>) -> Result<Self, ScheduleError> {
+        let Some(last) = intervals.last().map(|interval| interval.to) else {
+            return Err(ScheduleError::TooFewPoints { points: 0 });
+        };
+        let mut rising = None; // whether lambda rises; unknown until an interval has a length
+        for (step, Interval { from, to }) in intervals.iter().enumerate() {
+            check_level(step, from.level)?;
+            check_level(step, to.level)?;
+            let (from, to) = (from.level.lambda(), to.level.lambda());
+            if from != to && *rising.get_or_insert(from < to) != (from < to) {
+                return Err(ScheduleError::MixedDirections { step, from, to });
+            }
+        }
+        Ok(Self { intervals, last })
+    }
+
+    /// A grid through the levels of `schedule` at `times`, latest first.
+    ///
+    /// # Errors
+    /// When there is no time, a level is not finite, or the noise does not fall strictly.
+    pub fn at_times(schedule: &dyn NoiseSchedule, times: &[f64]) -> Result<Self, ScheduleError> {
+        let points: Vec<_> = times.iter().map(|t| schedule.point(*t)).collect();
+        Self::through(&points)
+    }
+
+    /// The same intervals walked backwards, from data to noise: the grid of an encoding.
+    #[must_use]
+    pub fn reversed(mut self) -> Self {
+        let start = self.start();
+        self.intervals.reverse();
+        for interval in &mut self.intervals {
+            std::mem::swap(&mut interval.from, &mut interval.to);
+        }
+        self.last = start;
+        self
     }
 
     /// A grid of `steps` steps in equal parts of time, over the whole range of the schedule.
@@ -128,6 +167,11 @@ impl TimeGrid {
     }
 }
 
+fn check_level(step: usize, level: NoiseLevel) -> Result<(), ScheduleError> {
+    let NoiseLevel { alpha, sigma } = level;
+    if level.is_valid() { Ok(()) } else { Err(ScheduleError::InvalidLevel { step, alpha, sigma }) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,5 +219,30 @@ mod tests {
         let error = TimeGrid::through(&[a, b]).unwrap_err();
         assert!(matches!(error, ScheduleError::NotDescending { step: 0, .. }));
         assert!(TimeGrid::uniform_time(&table(), 0).is_err());
+    }
+
+    #[test]
+    fn intervals_need_not_meet_but_run_one_way() {
+        let between = |from, to| Interval {
+            from: table().node(from).unwrap(),
+            to: table().node(to).unwrap(),
+        };
+        let grid = TimeGrid::from_intervals(vec![between(900, 800), between(790, 700)]).unwrap();
+        assert_eq!((grid.len(), grid.start()), (2, table().node(900).unwrap()));
+        let last = TimeGrid::from_intervals(vec![between(900, 0), between(0, 0)]).unwrap();
+        assert_eq!(last.len(), 2);
+        assert!(TimeGrid::from_intervals(vec![between(10, 20), between(20, 30)]).is_ok());
+        let error = TimeGrid::from_intervals(vec![between(900, 800), between(10, 20)]).unwrap_err();
+        assert!(matches!(error, ScheduleError::MixedDirections { step: 1, .. }));
+        assert!(TimeGrid::from_intervals(vec![]).is_err());
+    }
+
+    #[test]
+    fn a_reversed_grid_walks_the_same_points() {
+        let times = [1.0, 0.4, 0.1];
+        let grid = TimeGrid::at_times(&table(), &times).unwrap().reversed();
+        check_meets(&grid, 2);
+        assert_eq!((grid.start().t, grid.intervals()[1].to.t), (0.1, 1.0));
+        assert_eq!(grid.reversed(), TimeGrid::at_times(&table(), &times).unwrap());
     }
 }

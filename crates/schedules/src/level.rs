@@ -24,6 +24,23 @@ impl NoiseLevel {
         Self { alpha: log_alpha.exp(), sigma: (-(2.0 * log_alpha).exp_m1()).sqrt() }
     }
 
+    /// The variance-preserving level at which half the log signal-to-noise ratio is `lambda`.
+    ///
+    /// # Precision
+    /// Both coefficients keep full relative precision for every lambda; infinite ones give the clean
+    /// level and pure noise.
+    #[must_use]
+    pub fn variance_preserving_at_lambda(lambda: f64) -> Self {
+        let side = |twice: f64| (1.0 + twice.exp()).recip().sqrt();
+        Self { alpha: side(-2.0 * lambda), sigma: side(2.0 * lambda) }
+    }
+
+    /// Noise-to-signal ratio `sigma / alpha`: what Karras et al. call sigma; infinite for pure noise.
+    #[must_use]
+    pub fn noise_to_signal(self) -> f64 {
+        self.sigma / self.alpha
+    }
+
     /// Half the log signal-to-noise ratio, `ln(alpha / sigma)`; infinite for a clean level.
     #[must_use]
     pub fn lambda(self) -> f64 {
@@ -42,6 +59,16 @@ impl NoiseLevel {
         let allowed = |value: f64| value.is_finite() && value >= 0.0;
         allowed(self.alpha) && allowed(self.sigma) && self.alpha + self.sigma > 0.0
     }
+}
+
+/// `ln alpha` of the variance-preserving level with this lambda: `alpha^2 = 1 / (1 + exp(-2 lambda))`.
+pub(crate) fn log_alpha_at_lambda(lambda: f64) -> f64 {
+    -0.5 * softplus(-2.0 * lambda)
+}
+
+/// `ln(1 + exp(x))` without overflow.
+fn softplus(x: f64) -> f64 {
+    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 #[cfg(test)]
@@ -67,5 +94,17 @@ mod tests {
         let level = NoiseLevel { alpha: 0.6, sigma: 0.8 };
         assert!((level.lambda() - 0.5 * level.snr().ln()).abs() < 1e-15);
         assert_eq!(NoiseLevel::CLEAN.lambda(), f64::INFINITY);
+    }
+
+    #[test]
+    fn a_level_can_be_had_from_its_lambda() {
+        for lambda in [-40.0, -3.0, 0.0, 0.7, 25.0] {
+            let level = NoiseLevel::variance_preserving_at_lambda(lambda);
+            assert!((level.lambda() - lambda).abs() < 1e-13, "{lambda}");
+            assert!((level.alpha.powi(2) + level.sigma.powi(2) - 1.0).abs() < 1e-15, "{lambda}");
+            assert!((level.noise_to_signal() / (-lambda).exp() - 1.0).abs() < 1e-13, "{lambda}");
+        }
+        let clean = NoiseLevel::variance_preserving_at_lambda(f64::INFINITY);
+        assert_eq!(clean, NoiseLevel::CLEAN);
     }
 }

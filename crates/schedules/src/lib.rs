@@ -5,7 +5,8 @@
 //! and this crate holds no arrays of pixels: whatever it computes is computed before a network runs.
 //!
 //! - [`NoiseLevel`] is the pair `(alpha, sigma)`; [`TimePoint`] adds the time, [`Interval`] joins two.
-//! - [`NoiseSchedule`] maps time to level; [`DiscreteTable`] is the schedule of a discrete model.
+//! - [`NoiseSchedule`] maps time to level: [`VpLinear`], [`VpCosine`], [`SubVpLinear`],
+//!   [`VeGeometric`] and [`Edm`] in continuous time, [`DiscreteTable`] for a discrete model.
 //! - [`TimeGrid`] is the list of intervals a solver walks, noisiest first.
 //! - [`Prediction`] says what a network was trained to return and converts it to anything else.
 //!
@@ -39,6 +40,6 @@ pub use grid::TimeGrid;
 pub use interval::{Interval, Posterior, TimePoint, Transition};
 pub use level::NoiseLevel;
 pub use prediction::Prediction;
-pub use schedule::NoiseSchedule;
+pub use schedule::{Edm, NoiseSchedule, SubVpLinear, VeGeometric, VpCosine, VpLinear};
 pub use spacing::Spacing;
 pub use table::DiscreteTable;

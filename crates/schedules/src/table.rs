@@ -1,5 +1,6 @@
 //! The schedule of a discrete model: a table of levels, joined by log-linear interpolation.
 
+use crate::level::log_alpha_at_lambda;
 use crate::{NoiseLevel, NoiseSchedule, ScheduleError, TimePoint, cosine_betas, linear_betas};
 
 /// The noise levels of a discrete model with `N` steps, as a schedule in continuous time.
@@ -105,8 +106,7 @@ impl NoiseSchedule for DiscreteTable {
     }
 
     fn time_at_lambda(&self, lambda: f64) -> f64 {
-        // ln alpha of a variance-preserving level: alpha^2 = 1 / (1 + exp(-2 lambda))
-        let log_alpha = -0.5 * softplus(-2.0 * lambda);
+        let log_alpha = log_alpha_at_lambda(lambda);
         let last = self.len() - 1;
         if last == 0 {
             return 1.0;
@@ -116,11 +116,6 @@ impl NoiseSchedule for DiscreteTable {
         let (a, b) = (self.log_alphas[left], self.log_alphas[left + 1]);
         (left as f64 + (log_alpha - a) / (b - a) + 1.0) / self.len() as f64
     }
-}
-
-/// `ln(1 + exp(x))` without overflow.
-fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
 }
 
 #[cfg(test)]
