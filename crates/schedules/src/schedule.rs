@@ -105,7 +105,7 @@ mod tests {
         #[test]
         fn time_at_lambda_inverts_level(share in 0.0..=1.0) {
             for (name, schedule) in all() {
-                let t = time(&schedule, share);
+                let t = time(&*schedule, share);
                 let back = schedule.time_at_lambda(schedule.level(t).lambda());
                 prop_assert!((back / t - 1.0).abs() < 1e-11, "{name}: {back} for {t}");
             }
@@ -125,7 +125,7 @@ mod tests {
         #[test]
         fn lambda_falls_strictly_with_time(share in 0.0..0.999, step in 1e-6..1e-3) {
             for (name, schedule) in all() {
-                let (t, later) = (time(&schedule, share), time(&schedule, share + step));
+                let (t, later) = (time(&*schedule, share), time(&*schedule, share + step));
                 prop_assert!(schedule.level(later).lambda() < schedule.level(t).lambda(), "{name} at {t}");
             }
         }
