@@ -59,6 +59,35 @@ pub enum SampleError {
         /// Intervals the method needs.
         needed: usize,
     },
+    /// An adaptive method that cannot reach its tolerance.
+    #[error(
+        "no step at t = {t} meets the tolerance, down to {smallest}, the smallest that changes t; \
+         expected a smooth, finite field"
+    )]
+    StepTooSmall {
+        /// Time at which the run stopped.
+        t: f64,
+        /// Size below which steps make no sense.
+        smallest: f64,
+    },
+    /// A span of time that is empty or not finite.
+    #[error("the span of time is {from} to {to}, expected two different, finite times")]
+    EmptySpan {
+        /// Where it begins.
+        from: f64,
+        /// Where it ends.
+        to: f64,
+    },
+    /// A state was asked for at a time that the run does not reach.
+    #[error("a state was asked for at t = {t}, expected a time in [{low}, {high}]")]
+    TimeOutsideSpan {
+        /// The time asked for.
+        t: f64,
+        /// Smallest time of the span.
+        low: f64,
+        /// Largest time of the span.
+        high: f64,
+    },
     /// The network failed.
     #[error("step {step} at t = {t}")]
     Score {

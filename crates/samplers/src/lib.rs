@@ -31,11 +31,15 @@
 #[cfg(doctest)]
 mod derivations;
 mod error;
+mod ode;
 mod one_step;
 mod predictor;
 mod solver;
+mod step_controller;
 
 pub use error::SampleError;
+pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
 pub use one_step::OneStep;
 pub use predictor::{Ancestral, Ddim, Predictor, StepCoefficients, Variance};
 pub use solver::{Solver, Stepper, sample, sample_observed};
+pub use step_controller::{AdaptiveRun, Counters, Decision, StepController};

@@ -1,0 +1,74 @@
+//! One number for the error of a batch.
+
+use super::tableau::{ErrorWeights, Tableau};
+use tweedie_score::{ErrorNorm, Tolerance};
+
+/// What the error of an attempt is taken over. All samples share one step either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ErrorOver {
+    /// The root mean square over the whole batch, as one system of equations: scipy's norm of the
+    /// flattened batch. An inaccurate sample can hide among accurate ones.
+    #[default]
+    Batch,
+    /// The largest over samples of each sample's own root mean square.
+    WorstSample,
+}
+
+/// The norm that an adaptive run uses throughout.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Norm {
+    pub(super) tolerance: Tolerance,
+    pub(super) over: ErrorOver,
+}
+
+impl Norm {
+    /// Size of `error` against what is allowed between `a` and `b`.
+    pub(super) fn of<S: ErrorNorm>(self, error: &S, a: &S, b: &S) -> f64 {
+        largest(self.parts(error, a, b))
+    }
+
+    /// Size of the error of a step of size `h` from `x` to `end`, whose stages are given.
+    pub(super) fn of_step<S: ErrorNorm>(
+        self,
+        tableau: &Tableau,
+        h: f64,
+        stages: &[S],
+        (x, end): (&S, &S),
+    ) -> f64 {
+        let estimate = |weights: &[f64]| {
+            let terms = weights.iter().zip(stages).filter(|(weight, _)| **weight != 0.0);
+            let terms: Vec<_> = terms.map(|(weight, stage)| (h * weight, stage)).collect();
+            self.parts(&S::combine(&terms), x, end)
+        };
+        match tableau.error {
+            ErrorWeights::One(weights) => largest(estimate(weights)),
+            ErrorWeights::FifthAndThird { fifth, third } => {
+                // Hairer et al. 1993, sec. II.10, eq. 10.17
+                let tempered = |(fifth, third): (f64, f64)| {
+                    let size = fifth.hypot(0.1 * third);
+                    if size == 0.0 { 0.0 } else { fifth * (fifth / size) }
+                };
+                let pairs = estimate(fifth).into_iter().zip(estimate(third));
+                largest(pairs.map(tempered).collect())
+            }
+        }
+    }
+
+    /// One number for the batch, or one a sample.
+    fn parts<S: ErrorNorm>(self, error: &S, a: &S, b: &S) -> Vec<f64> {
+        let each = error.scaled_rms_each(a, b, self.tolerance);
+        match self.over {
+            ErrorOver::WorstSample => each,
+            ErrorOver::Batch => {
+                let mean = each.iter().map(|rms| rms * rms).sum::<f64>() / each.len() as f64;
+                vec![mean.sqrt()]
+            }
+        }
+    }
+}
+
+/// The largest value, or not a number if any is not.
+fn largest(values: Vec<f64>) -> f64 {
+    let larger = |most: f64, value: f64| if value > most || value.is_nan() { value } else { most };
+    values.into_iter().fold(0.0, larger)
+}
