@@ -96,8 +96,7 @@ impl Tableau {
 mod tests {
     use super::*;
 
-    const ALL: [Tableau; 3] =
-        [Tableau::DORMAND_PRINCE, Tableau::BOGACKI_SHAMPINE, Tableau::DOP853];
+    const ALL: [Tableau; 3] = [Tableau::DORMAND_PRINCE, Tableau::BOGACKI_SHAMPINE, Tableau::DOP853];
 
     #[test]
     fn rows_sum_to_their_nodes_and_weights_to_one() {

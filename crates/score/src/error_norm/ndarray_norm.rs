@@ -39,8 +39,8 @@ mod tests {
         let a = array![[0.0, -3.0], [9.0, 1.0]].into_dyn();
         let b = array![[1.0, 2.0], [-9.0, 0.0]].into_dyn();
         let sum = Tolerance::Sum { absolute: 1.0, relative: 1.0 };
-        let expected = [(0.15_f64, 0.1_f64), (0.1, 0.5)]
-            .map(|(x, y)| (0.5 * (x * x + y * y)).sqrt());
+        let expected =
+            [(0.15_f64, 0.1_f64), (0.1, 0.5)].map(|(x, y)| (0.5 * (x * x + y * y)).sqrt());
         for (got, expected) in error.scaled_rms_each(&a, &b, sum).iter().zip(expected) {
             assert!((got - expected).abs() < 1e-15, "{got} against {expected}");
         }

@@ -14,8 +14,7 @@ impl ErrorNorm for Tensor {
         };
         let squares = (self.to_kind(Kind::Double) / allowed).square();
         let batch = self.size()[0];
-        let means =
-            squares.reshape([batch, -1]).mean_dim([-1].as_slice(), false, Kind::Double);
+        let means = squares.reshape([batch, -1]).mean_dim([-1].as_slice(), false, Kind::Double);
         Vec::try_from(means.sqrt()).expect("one number a sample")
     }
 }
