@@ -17,6 +17,32 @@ pub enum ScheduleError {
         /// What stood there.
         value: f64,
     },
+    /// One `alpha_bar` is not below the one before it, or not above 0.
+    #[error(
+        "alpha_bar[{index}] is {value}, expected a value below {above} and above 0 (at the end 0 itself)"
+    )]
+    AlphaBarOutOfRange {
+        /// Position in the table, from 0.
+        index: usize,
+        /// What stood there.
+        value: f64,
+        /// The value before it, or 1 at the start.
+        above: f64,
+    },
+    /// Too little of a table lies above a bound on lambda.
+    #[error("{kept} steps of the table have lambda {lambda} or more, expected at least 2")]
+    TooFewSteps {
+        /// The bound.
+        lambda: f64,
+        /// Steps not below it.
+        kept: usize,
+    },
+    /// An index that is listed twice.
+    #[error("index {index} is listed more than once, expected each step at most once")]
+    RepeatedIndex {
+        /// The index.
+        index: usize,
+    },
     /// A range whose ends are in the wrong order or outside what is allowed.
     #[error("{name} is {value}, expected {allowed}")]
     ParameterOutOfRange {
@@ -57,6 +83,41 @@ pub enum ScheduleError {
         steps: usize,
         /// Length of the table.
         available: usize,
+    },
+    /// A section of a respaced table that has fewer steps than asked for.
+    #[error("section {section} has {available} steps, {steps} were asked for")]
+    SectionTooShort {
+        /// Which section, from 0.
+        section: usize,
+        /// Steps asked for.
+        steps: usize,
+        /// Steps it has.
+        available: usize,
+    },
+    /// A number of steps that no whole stride gives.
+    #[error("no whole stride takes exactly {steps} of {available} steps")]
+    NoStride {
+        /// Steps asked for.
+        steps: usize,
+        /// Length of the table.
+        available: usize,
+    },
+    /// Text that is not a respacing.
+    #[error("respacing {text:?}, expected numbers separated by commas, or ddim and a number")]
+    BadRespacing {
+        /// The text.
+        text: String,
+    },
+    /// A grid in lambda from or to a level that has no finite one.
+    #[error(
+        "lambda is {lambda} at t = {t}, where the grid should end: expected a finite value \
+         (narrow the time range, or truncate the table)"
+    )]
+    InfiniteLambda {
+        /// End of the time range.
+        t: f64,
+        /// lambda there.
+        lambda: f64,
     },
     /// An index that is not in the table.
     #[error("index {index} is outside the table, expected 0 to {last}")]

@@ -1,10 +1,10 @@
 //! The list of intervals a solver walks, from noise to data.
 
-use crate::{
-    DiscreteTable, Interval, NoiseLevel, NoiseSchedule, ScheduleError, Spacing, TimePoint,
-};
+mod spaced;
 
-/// The intervals of one run, noisiest first.
+use crate::{Interval, NoiseLevel, NoiseSchedule, ScheduleError, TimePoint};
+
+/// The intervals of one run, noisiest first (cleanest first when the run is an encoding).
 ///
 /// The ends of neighbouring intervals need not meet: some published samplers step to one time and
 /// call the network at another. The constructors here make them meet.
@@ -79,59 +79,8 @@ impl TimeGrid {
         self
     }
 
-    /// A grid of `steps` steps in equal parts of time, over the whole range of the schedule.
-    ///
-    /// # Errors
-    /// When `steps` is 0 or the schedule's noise does not fall strictly.
-    pub fn uniform_time(schedule: &dyn NoiseSchedule, steps: usize) -> Result<Self, ScheduleError> {
-        let (clean, noisy) = schedule.time_range();
-        let share = |k: usize| k as f64 / steps as f64;
-        let time = |k: usize| noisy * (1.0 - share(k)) + clean * share(k); // exact at both ends
-        Self::over(steps, |k| schedule.point(time(k)))
-    }
-
-    /// A grid of `steps` steps in equal parts of lambda (half log-SNR), over the whole range.
-    ///
-    /// # Errors
-    /// When `steps` is 0 or the schedule's noise does not fall strictly.
-    pub fn uniform_lambda(
-        schedule: &dyn NoiseSchedule,
-        steps: usize,
-    ) -> Result<Self, ScheduleError> {
-        let (clean, noisy) = schedule.time_range();
-        let (low, high) = (schedule.level(noisy).lambda(), schedule.level(clean).lambda());
-        let time = |k: usize| match k {
-            0 => noisy,
-            k if k == steps => clean,
-            k => schedule.time_at_lambda(low + (high - low) * k as f64 / steps as f64),
-        };
-        Self::over(steps, |k| schedule.point(time(k)))
-    }
-
-    /// A grid through `steps` nodes of a discrete model: `steps - 1` intervals, which
-    /// [`ending_clean`](Self::ending_clean) completes to `steps`.
-    ///
-    /// # Errors
-    /// When `steps` is 0 or above the table's length.
-    pub fn discrete(
-        table: &DiscreteTable,
-        steps: usize,
-        spacing: Spacing,
-    ) -> Result<Self, ScheduleError> {
-        let indices = spacing.indices(table.len(), steps)?;
-        let nodes: Result<Vec<_>, _> = indices.into_iter().map(|i| table.node(i)).collect();
-        Self::through(&nodes?)
-    }
-
-    fn over(steps: usize, point: impl Fn(usize) -> TimePoint) -> Result<Self, ScheduleError> {
-        if steps == 0 {
-            return Err(ScheduleError::TooFewPoints { points: 1 });
-        }
-        let points: Vec<_> = (0..=steps).map(point).collect();
-        Self::through(&points)
-    }
-
-    /// The same grid with one more interval, from its last point to the data itself at `t = 0`.
+    /// The same grid with one more interval, from its last and cleanest point to the data itself at
+    /// `t = 0`.
     #[must_use]
     pub fn ending_clean(mut self) -> Self {
         if self.last.level != NoiseLevel::CLEAN {
@@ -142,7 +91,7 @@ impl TimeGrid {
         self
     }
 
-    /// The intervals, noisiest first.
+    /// The intervals, in the order they are walked.
     #[must_use]
     pub fn intervals(&self) -> &[Interval] {
         &self.intervals
@@ -160,7 +109,7 @@ impl TimeGrid {
         self.intervals.is_empty()
     }
 
-    /// The point where sampling starts.
+    /// The point where the run starts.
     #[must_use]
     pub fn start(&self) -> TimePoint {
         self.intervals.first().map_or(self.last, |interval| interval.from)
@@ -175,6 +124,7 @@ fn check_level(step: usize, level: NoiseLevel) -> Result<(), ScheduleError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DiscreteTable;
 
     fn table() -> DiscreteTable {
         DiscreteTable::linear(1000, 1e-4, 0.02).unwrap()
@@ -187,38 +137,10 @@ mod tests {
     }
 
     #[test]
-    fn grids_have_the_steps_asked_for_and_hit_both_ends() {
-        let table = table();
-        for grid in [TimeGrid::uniform_time(&table, 20), TimeGrid::uniform_lambda(&table, 20)]
-            .map(Result::unwrap)
-        {
-            check_meets(&grid, 20);
-            assert_eq!(grid.start(), table.node(999).unwrap());
-            assert_eq!(grid.intervals()[19].to, table.node(0).unwrap());
-        }
-    }
-
-    #[test]
-    fn uniform_lambda_has_equal_steps() {
-        let grid = TimeGrid::uniform_lambda(&table(), 20).unwrap();
-        let first = grid.intervals()[0].h();
-        assert!(grid.intervals().iter().all(|interval| (interval.h() / first - 1.0).abs() < 1e-9));
-    }
-
-    #[test]
-    fn a_discrete_grid_ends_clean_after_as_many_steps_as_asked() {
-        let grid = TimeGrid::discrete(&table(), 50, Spacing::Trailing).unwrap().ending_clean();
-        check_meets(&grid, 50);
-        assert_eq!(grid.intervals()[49].to.level, NoiseLevel::CLEAN);
-        assert_eq!(grid.clone().ending_clean(), grid);
-    }
-
-    #[test]
     fn a_grid_that_climbs_is_refused() {
         let (a, b) = (table().node(10).unwrap(), table().node(20).unwrap());
         let error = TimeGrid::through(&[a, b]).unwrap_err();
         assert!(matches!(error, ScheduleError::NotDescending { step: 0, .. }));
-        assert!(TimeGrid::uniform_time(&table(), 0).is_err());
     }
 
     #[test]

@@ -30,16 +30,21 @@ mod grid;
 mod interval;
 mod level;
 mod prediction;
+mod respacing;
 mod schedule;
 mod spacing;
 mod table;
 
-pub use betas::{cosine_betas, linear_betas};
+pub use betas::{
+    constant_betas, cosine_betas, cosine_betas_with, jsd_betas, length_scaled_linear_betas,
+    linear_betas, quadratic_betas, sigmoid_betas, warmup_betas,
+};
 pub use error::ScheduleError;
 pub use grid::TimeGrid;
 pub use interval::{Interval, Posterior, TimePoint, Transition};
 pub use level::NoiseLevel;
 pub use prediction::Prediction;
+pub use respacing::Respacing;
 pub use schedule::{Edm, NoiseSchedule, SubVpLinear, VeGeometric, VpCosine, VpLinear};
-pub use spacing::Spacing;
-pub use table::DiscreteTable;
+pub use spacing::{Spacing, power_indices, quadratic_indices};
+pub use table::{BelowFirst, DiscreteTable};

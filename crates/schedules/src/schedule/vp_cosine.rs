@@ -18,7 +18,7 @@ pub struct VpCosine {
 }
 
 impl Default for VpCosine {
-    /// Offset 0.008, used until the rate reaches 999 (`t` about 0.9946).
+    /// Offset 0.008, used until the rate reaches 999 (`t` about 0.998).
     fn default() -> Self {
         Self { offset: 0.008, range: TimeRange::known(1e-3, time_at_rate(0.008, 999.0)) }
     }
@@ -39,8 +39,7 @@ impl VpCosine {
                 allowed,
             });
         }
-        let noisy = time_at_rate(offset, max_beta).min(1.0);
-        Ok(Self { offset, range: TimeRange::new(1e-3, noisy, 1.0)? })
+        Ok(Self { offset, range: TimeRange::new(1e-3, time_at_rate(offset, max_beta), 1.0)? })
     }
 
     /// The same schedule used from time `clean` to time `noisy`.
@@ -82,8 +81,8 @@ impl VpCosine {
 
 /// The time at which the rate of the schedule with this offset is `beta`.
 fn time_at_rate(offset: f64, beta: f64) -> f64 {
-    // beta = pi / (1 + s) tan(angle)
-    (beta * (1.0 + offset) / PI).atan() / FRAC_PI_2 * (1.0 + offset) - offset
+    // beta = pi / (1 + s) cot(angle left); no angle is left when beta is infinite
+    1.0 - (PI / (beta * (1.0 + offset))).atan() / FRAC_PI_2 * (1.0 + offset)
 }
 
 impl NoiseSchedule for VpCosine {
@@ -139,7 +138,7 @@ mod tests {
     fn it_is_used_until_the_rate_reaches_its_maximum() {
         let schedule = VpCosine::default();
         let (_, noisy) = schedule.time_range();
-        assert!((noisy - 0.9946).abs() < 1e-4);
+        assert!((noisy - 0.998).abs() < 1e-5);
         assert!((schedule.beta(noisy) / 999.0 - 1.0).abs() < 1e-10);
         assert_eq!(VpCosine::new(0.008, f64::INFINITY).unwrap().time_range().1, 1.0);
     }
