@@ -4,6 +4,7 @@ mod digits;
 mod measurement;
 mod peer;
 mod speed;
+mod steps;
 mod table;
 
 use anyhow::Result;
@@ -24,12 +25,15 @@ pub(crate) struct Args {
 enum What {
     /// Train the digits with several seeds, evaluate each, and print the table of their quality
     Digits(digits::Args),
+    /// What planning and stepping cost beside the network, without libtorch
+    Steps,
 }
 
 /// The command `bench`.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         Some(What::Digits(args)) => digits::run(args),
+        Some(What::Steps) => steps::run(),
         None => speed::run(&args.speed),
     }
 }

@@ -3,6 +3,7 @@
 mod arguments;
 mod commands;
 mod device;
+mod drawing;
 mod generate;
 mod output;
 mod print;

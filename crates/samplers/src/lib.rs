@@ -36,6 +36,7 @@ mod one_step;
 mod predictor;
 mod solver;
 mod step_controller;
+mod trace;
 
 pub use error::SampleError;
 pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
@@ -43,3 +44,4 @@ pub use one_step::OneStep;
 pub use predictor::{Ancestral, Ddim, Predictor, StepCoefficients, Variance};
 pub use solver::{Solver, Stepper, sample, sample_observed};
 pub use step_controller::{AdaptiveRun, Counters, Decision, StepController};
+pub use trace::{Combination, Evaluation, Symbol, TracedStep, trace};

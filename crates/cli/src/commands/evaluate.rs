@@ -1,6 +1,7 @@
 //! `tweedie evaluate`: how good are the images of a run, and are they new?
 
 use crate::device::Computation;
+use crate::drawing::Drawing;
 use crate::generate::{self, Request};
 use crate::registry::Method;
 use crate::run::{Run, Weights};
@@ -39,12 +40,8 @@ pub(crate) struct Options {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Seed of the noise and of the halvings
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Images a network call: speed and memory only
-    #[arg(long, value_name = "N", default_value_t = 128, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    batch_size: u32,
+    #[command(flatten)]
+    drawing: Drawing,
     #[command(flatten)]
     method: Method,
     #[command(flatten)]
@@ -81,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let started = Instant::now();
     let samples = draw(&run, options, &asked)?;
     let seconds = started.elapsed().as_secs_f64();
-    let report = judge(samples.view(), &asked, &reference, &data, options.seed)?;
+    let report = judge(samples.view(), &asked, &reference, &data, options.drawing.seed)?;
     if options.json {
         print::line(&json(&report, options, run.step(), seconds)?)?;
     } else {
@@ -118,8 +115,8 @@ fn asked_classes(run: &Run, reference: &Dataset, count: Option<u32>) -> Vec<Opti
 fn draw(run: &Run, options: &Options, classes: &[Option<usize>]) -> Result<Array2<f32>> {
     let request = Request {
         classes,
-        batch_size: options.batch_size as usize,
-        seed: options.seed,
+        batch_size: options.drawing.batch_size,
+        seed: options.drawing.seed,
         method: &options.method,
     };
     let bar = progress::calls(request.calls(run)?);
@@ -173,7 +170,7 @@ fn json(report: &Report, options: &Options, step: u64, seconds: f64) -> Result<S
         ("run", serde_json::to_value(&options.run)?),
         ("step", step.into()),
         ("sampler", options.method.describe().into()),
-        ("seed", options.seed.into()),
+        ("seed", options.drawing.seed.into()),
         ("reference_images", format!("{:?}", options.reference).to_lowercase().into()),
         ("sampling_seconds", seconds.into()),
     ];

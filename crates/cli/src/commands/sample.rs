@@ -1,6 +1,7 @@
 //! `tweedie sample`: draws images from a run.
 
 use crate::device::Computation;
+use crate::drawing::{Drawing, image_count};
 use crate::generate::{self, Request};
 use crate::output::{Format, Images};
 use crate::registry::Method;
@@ -24,7 +25,7 @@ pub(crate) struct Options {
     #[arg(long, short, value_name = "PATH", default_value = "samples.png")]
     out: PathBuf,
     /// Number of images
-    #[arg(long, short = 'n', value_name = "N", default_value_t = 64, value_parser = count)]
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 64, value_parser = image_count)]
     count: usize,
     /// Classes to draw, taken in turn: 3, or 0,1,2 [default: all in turn]
     #[arg(
@@ -34,18 +35,14 @@ pub(crate) struct Options {
         allow_negative_numbers = true
     )]
     classes: Vec<usize>,
-    /// Seed of the noise
-    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
-    seed: u64,
-    /// Images a network call: speed and memory only
-    #[arg(long, value_name = "N", default_value_t = 64, value_parser = count)]
-    batch_size: usize,
     /// Images a row of the grid [default: as square as it goes]
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = image_count)]
     columns: Option<usize>,
     /// Write the way from noise to image as a strip: one row an image, .png only
     #[arg(long)]
     every_step: bool,
+    #[command(flatten)]
+    drawing: Drawing,
     #[command(flatten)]
     method: Method,
     #[command(flatten)]
@@ -61,16 +58,8 @@ Examples:
   tweedie sample runs/digits --sampler ddpm --count 8 --every-step --out strip.png
   tweedie sample runs/digits --count 1000 --out samples.npy";
 
-/// All images are held in memory until they are written.
-const MOST_IMAGES: usize = 1_000_000;
-
 /// Columns of a denoising strip: more would be too small to see.
 const STRIP_COLUMNS: usize = 12;
-
-fn count(text: &str) -> Result<usize, String> {
-    let count = text.parse().ok().filter(|count| (1..=MOST_IMAGES).contains(count));
-    count.ok_or_else(|| format!("expected a whole number from 1 to {MOST_IMAGES}"))
-}
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let format = Format::of(&options.out)?;
@@ -82,8 +71,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let classes = run.classes_in_turn(&options.classes, options.count)?;
     let request = Request {
         classes: &classes,
-        batch_size: options.batch_size,
-        seed: options.seed,
+        batch_size: options.drawing.batch_size,
+        seed: options.drawing.seed,
         method: &options.method,
     };
     let bar = progress::calls(request.calls(&run)?);

@@ -1,0 +1,23 @@
+//! The options that every command which draws images has.
+
+use clap::Args;
+
+/// All images are held in memory until they are written.
+pub(crate) const MOST_IMAGES: usize = 1_000_000;
+
+/// Where the noise comes from and how many images go through the network at once.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Drawing {
+    /// Seed of the noise
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) seed: u64,
+    /// Images a network call: speed and memory only
+    #[arg(long, value_name = "N", default_value_t = 64, allow_negative_numbers = true, value_parser = image_count)]
+    pub(crate) batch_size: usize,
+}
+
+/// A number of images.
+pub(crate) fn image_count(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=MOST_IMAGES).contains(count));
+    count.ok_or_else(|| format!("expected a whole number from 1 to {MOST_IMAGES}"))
+}
