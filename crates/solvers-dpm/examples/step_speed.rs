@@ -9,7 +9,7 @@ use std::time::Instant;
 use ndarray::{ArrayD, IxDyn};
 use peak_alloc::PeakAlloc;
 use serde_json::json;
-use tweedie_samplers::{Ancestral, Ddim, OneStep, Solver, Stepper, Variance};
+use tweedie_samplers::{Ancestral, Ddim, OneStep, Solver, Variance};
 use tweedie_schedules::{DiscreteTable, Prediction, Spacing, TimeGrid};
 use tweedie_score::{PerSample, ScoreError, ScoreFn, Times};
 
