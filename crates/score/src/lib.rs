@@ -13,6 +13,7 @@
 
 mod backend;
 mod clip;
+mod condition_gradient;
 mod conditional;
 pub mod conformance;
 mod error;
@@ -22,6 +23,7 @@ mod score_fn;
 mod vector_space;
 
 pub use clip::ClipData;
+pub use condition_gradient::ConditionGradient;
 pub use conditional::{ConditionalScoreFn, Conditioned};
 pub use error::{NoiseError, ScoreError};
 pub use error_norm::{ErrorNorm, Tolerance};
