@@ -1,5 +1,6 @@
 //! What can go wrong when a run is planned or under way.
 
+use std::path::PathBuf;
 use thiserror::Error;
 use tweedie_score::{NoiseError, ScoreError};
 
@@ -105,5 +106,80 @@ pub enum SampleError {
         step: usize,
         /// Its error.
         source: NoiseError,
+    },
+    /// Moments of the noise prediction in another number than noise levels.
+    #[error("{values} moments for {levels} noise levels, expected one for each")]
+    MomentCount {
+        /// Noise levels.
+        levels: usize,
+        /// Moments.
+        values: usize,
+    },
+    /// Moments whose noise levels do not get noisier from one to the next.
+    #[error(
+        "lambda (half log-SNR) goes from {from} to {to} after moment[{index}], expected it to fall: \
+         moments are listed cleanest first"
+    )]
+    MomentOrder {
+        /// Position in the list, from 0.
+        index: usize,
+        /// lambda there.
+        from: f64,
+        /// lambda of the next.
+        to: f64,
+    },
+    /// A second moment that cannot be one.
+    #[error("moment[{index}] is {value}, expected a finite value from 0")]
+    MomentOutOfRange {
+        /// Position in the list, from 0.
+        index: usize,
+        /// What stood there.
+        value: f64,
+    },
+    /// Too little data for an estimate and its standard error.
+    #[error("{samples} samples were observed at time {index} of the list, expected at least 2")]
+    TooFewSamples {
+        /// Position in the list of times, from 0.
+        index: usize,
+        /// Samples observed there.
+        samples: u64,
+    },
+    /// Moments that were measured on another network.
+    #[error("the moments are those of network {got}, expected {expected}")]
+    MomentsOfAnotherNetwork {
+        /// The network they were measured on.
+        got: String,
+        /// The network at hand.
+        expected: String,
+    },
+    /// Moments that were measured on another schedule or list of times.
+    #[error(
+        "moment[{index}] was measured at (t, alpha) = {got:?}, the schedule has {expected:?} there"
+    )]
+    MomentsOfAnotherSchedule {
+        /// Position in the list of times, from 0.
+        index: usize,
+        /// Time and alpha of the measurement.
+        got: (f64, f64),
+        /// Time and alpha of the schedule at hand.
+        expected: (f64, f64),
+    },
+    /// A file of moments that cannot be read, written or understood.
+    #[error("the file of moments {} cannot be used", path.display())]
+    MomentFile {
+        /// The file.
+        path: PathBuf,
+        /// Its error.
+        source: std::io::Error,
+    },
+    /// A file of moments of another layout.
+    #[error("{} has format version {got}, expected {expected}", path.display())]
+    MomentFormat {
+        /// The file.
+        path: PathBuf,
+        /// Version of the file.
+        got: u32,
+        /// Version of this library.
+        expected: u32,
     },
 }

@@ -31,6 +31,7 @@
 #[cfg(doctest)]
 mod derivations;
 mod error;
+mod moments;
 mod ode;
 mod one_step;
 mod predictor;
@@ -39,9 +40,14 @@ mod step_controller;
 mod trace;
 
 pub use error::SampleError;
+pub use moments::{
+    EstimatedMoments, MOMENTS_FILE, MomentEstimator, NoiseMoments, estimate_moments,
+};
 pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
 pub use one_step::OneStep;
-pub use predictor::{Ancestral, Ddim, Predictor, StepCoefficients, Variance};
+pub use predictor::{
+    AnalyticDpm, Ancestral, Ddim, NoiseCap, Predictor, StepCoefficients, Variance,
+};
 pub use solver::{Solver, Stepper, sample, sample_observed};
 pub use step_controller::{AdaptiveRun, Counters, Decision, StepController};
 pub use trace::{Combination, Evaluation, Symbol, TracedStep, trace};

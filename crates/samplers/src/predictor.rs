@@ -1,10 +1,14 @@
 //! One-step methods: three numbers an interval.
 
+mod analytic;
 mod ancestral;
 mod ddim;
+mod noise_cap;
 
+pub use analytic::AnalyticDpm;
 pub use ancestral::{Ancestral, Variance};
 pub use ddim::Ddim;
+pub use noise_cap::NoiseCap;
 
 use tweedie_schedules::Interval;
 

@@ -34,6 +34,7 @@ mod respacing;
 mod schedule;
 mod spacing;
 mod table;
+mod trajectory;
 
 pub use betas::{
     constant_betas, cosine_betas, cosine_betas_with, jsd_betas, length_scaled_linear_betas,
@@ -48,3 +49,6 @@ pub use respacing::Respacing;
 pub use schedule::{Edm, NoiseSchedule, SubVpLinear, VeGeometric, VpCosine, VpLinear};
 pub use spacing::{Spacing, power_indices, quadratic_indices};
 pub use table::{BelowFirst, DiscreteTable};
+pub use spacing::Spacing;
+pub use table::DiscreteTable;
+pub use trajectory::{Trajectory, least_cost};

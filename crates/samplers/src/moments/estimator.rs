@@ -1,0 +1,164 @@
+//! Measuring the second moment of the noise prediction from data, batch by batch.
+
+use super::{EstimatedMoments, NoiseMoments};
+use crate::SampleError;
+use tweedie_schedules::{Prediction, TimePoint};
+use tweedie_score::{Batch, NoiseSource, ScoreFn, Times};
+
+/// A running mean of `|eps_hat(x_t)|^2 / d` over noised data, for each of a list of times.
+///
+/// Bao et al. 2022, sec. 3: the one number a level that the optimal variance needs. Every sample
+/// counts as one observation, so the standard error is that of a mean over samples.
+#[derive(Clone, Debug)]
+pub struct MomentEstimator {
+    points: Vec<TimePoint>,
+    means: Vec<RunningMean>,
+}
+
+/// Mean and sum of squared deviations, updated one value at a time.
+#[derive(Clone, Copy, Debug, Default)]
+struct RunningMean {
+    count: u64,
+    mean: f64,
+    squares: f64,
+}
+
+impl RunningMean {
+    fn add(&mut self, value: f64) {
+        self.count += 1;
+        let before = value - self.mean;
+        self.mean += before / self.count as f64;
+        self.squares += before * (value - self.mean); // Welford's form does not cancel
+    }
+
+    /// Standard error of the mean; NaN for fewer than 2 values.
+    fn standard_error(&self) -> f64 {
+        let count = self.count as f64;
+        (self.squares / (count - 1.0) / count).sqrt()
+    }
+}
+
+impl MomentEstimator {
+    /// An estimator for `points`, cleanest first; for a discrete model, the nodes of its table.
+    ///
+    /// # Errors
+    /// When there is no point or the noise does not rise strictly from one to the next.
+    pub fn new(points: Vec<TimePoint>) -> Result<Self, SampleError> {
+        let levels: Vec<_> = points.iter().map(|point| point.level).collect();
+        NoiseMoments::new(&levels, &vec![0.0; levels.len()])?;
+        let means = vec![RunningMean::default(); points.len()];
+        Ok(Self { points, means })
+    }
+
+    /// The times at which the moment is estimated, cleanest first.
+    #[must_use]
+    pub fn points(&self) -> &[TimePoint] {
+        &self.points
+    }
+
+    /// Takes a batch of data into account at every time: one evaluation and one draw of noise each.
+    ///
+    /// # Errors
+    /// When the network or the noise source fails.
+    pub fn observe<S: Batch>(
+        &mut self,
+        data: &S,
+        score: &dyn ScoreFn<S>,
+        noise: &mut dyn NoiseSource<S>,
+    ) -> Result<(), SampleError> {
+        (0..self.points.len()).try_for_each(|index| self.observe_at(index, data, score, noise))
+    }
+
+    /// Takes a batch of data into account at the time of index `index` alone.
+    ///
+    /// # Errors
+    /// When the network or the noise source fails.
+    ///
+    /// # Panics
+    /// When there is no such index.
+    pub fn observe_at<S: Batch>(
+        &mut self,
+        index: usize,
+        data: &S,
+        score: &dyn ScoreFn<S>,
+        noise: &mut dyn NoiseSource<S>,
+    ) -> Result<(), SampleError> {
+        let at = self.points[index];
+        let z =
+            noise.normal_like(data).map_err(|source| SampleError::Noise { step: index, source })?;
+        let x = S::combine(&[(at.level.alpha, data), (at.level.sigma, &z)]);
+        let output = score.predict(&x, Times::Shared(at)).map_err(|source| SampleError::Score {
+            step: index,
+            t: at.t,
+            source,
+        })?;
+        let (of_x, of_output) = score.prediction().convert(Prediction::Noise, at.level);
+        let eps = S::combine(&[(of_x, &x), (of_output, &output)]);
+        for square in eps.dot_each(&eps) {
+            self.means[index].add(square / eps.item_len() as f64);
+        }
+        Ok(())
+    }
+
+    /// The estimates so far, for the network `name`.
+    ///
+    /// # Errors
+    /// When fewer than 2 samples were observed at some time, or the network returned values that
+    /// are not finite.
+    pub fn estimates(&self, name: impl Into<String>) -> Result<EstimatedMoments, SampleError> {
+        if let Some(index) = self.means.iter().position(|mean| mean.count < 2) {
+            return Err(SampleError::TooFewSamples { index, samples: self.means[index].count });
+        }
+        let values: Vec<_> = self.means.iter().map(|mean| mean.mean).collect();
+        if let Some(index) = values.iter().position(|value| !value.is_finite()) {
+            return Err(SampleError::MomentOutOfRange { index, value: values[index] });
+        }
+        let of = |(point, mean): (&TimePoint, &RunningMean)| {
+            (*point, mean.mean, mean.standard_error(), mean.count)
+        };
+        Ok(EstimatedMoments::new(name.into(), self.points.iter().zip(&self.means).map(of)))
+    }
+}
+
+/// Estimates the moments at `points` from all `batches` of data, for the network `name`.
+///
+/// # Errors
+/// As [`MomentEstimator`].
+pub fn estimate_moments<S: Batch>(
+    name: impl Into<String>,
+    points: Vec<TimePoint>,
+    batches: impl IntoIterator<Item = S>,
+    score: &dyn ScoreFn<S>,
+    noise: &mut dyn NoiseSource<S>,
+) -> Result<EstimatedMoments, SampleError> {
+    let mut estimator = MomentEstimator::new(points)?;
+    for batch in batches {
+        estimator.observe(&batch, score, noise)?;
+    }
+    estimator.estimates(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_running_mean_is_the_mean_and_its_standard_error() {
+        let mut running = RunningMean::default();
+        let values = [1e8 + 1.0, 1e8 + 2.0, 1e8 + 4.0, 1e8 + 9.0];
+        values.iter().for_each(|value| running.add(*value));
+        assert_eq!(running.mean, 1e8 + 4.0);
+        // squared deviations 9 + 4 + 0 + 25 = 38
+        assert!((running.standard_error() - (38.0_f64 / 3.0 / 4.0).sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_single_sample_is_refused() {
+        let point =
+            TimePoint { t: 0.5, level: tweedie_schedules::NoiseLevel::variance_preserving(-0.5) };
+        let error = MomentEstimator::new(vec![point]).unwrap().estimates("net").unwrap_err();
+        let expected = "0 samples were observed at time 0 of the list, expected at least 2";
+        assert_eq!(error.to_string(), expected);
+        assert!(MomentEstimator::new(vec![point, point]).is_err());
+    }
+}
