@@ -49,6 +49,4 @@ pub use respacing::Respacing;
 pub use schedule::{Edm, NoiseSchedule, SubVpLinear, VeGeometric, VpCosine, VpLinear};
 pub use spacing::{Spacing, power_indices, quadratic_indices};
 pub use table::{BelowFirst, DiscreteTable};
-pub use spacing::Spacing;
-pub use table::DiscreteTable;
 pub use trajectory::{Trajectory, least_cost};
