@@ -2,17 +2,27 @@
 
 #[path = "oracle/gaussian.rs"]
 mod gaussian;
-#[path = "oracle/mixture.rs"]
-mod mixture;
 
 use gaussian::Gaussian;
-use mixture::Mixture;
 use ndarray::{ArrayD, IxDyn, arr1};
+use tweedie_closed_form::{Coordinate, ExactScore, Mixture, Part};
 use tweedie_samplers::{Ancestral, Ddim, OneStep, Solver, Variance, sample};
-use tweedie_schedules::{DiscreteTable, NoiseLevel, TimeGrid};
+use tweedie_schedules::{DiscreteTable, NoiseLevel, Prediction, TimeGrid};
 use tweedie_score::{NoiseSource, Replay, Seeded};
 
 type State = ArrayD<f64>;
+
+/// A mixture of two normals on the line, and the network that knows its score.
+fn mixture() -> ExactScore {
+    let part = |weight, mean, deviation| Part { weight, mean: vec![mean], deviation };
+    let data = Mixture::new(vec![part(0.3, -0.8, 0.2), part(0.7, 0.6, 0.3)]).unwrap();
+    ExactScore::new(data, Prediction::Score)
+}
+
+/// The distribution of its noisy states.
+fn states(network: &ExactScore, level: NoiseLevel) -> Coordinate {
+    network.data().at(level).coordinate(0)
+}
 
 fn grid(steps: usize) -> (TimeGrid, NoiseLevel, NoiseLevel) {
     let table = DiscreteTable::linear(1000, 1e-4, 0.02).unwrap();
@@ -58,13 +68,15 @@ fn ddim_follows_the_flow_of_normal_data_at_first_order() {
 #[test]
 fn ddim_carries_quantiles_of_a_mixture_to_quantiles_at_first_order() {
     // in one dimension paths of the flow cannot cross, so the share of data below a state is kept
+    let network = mixture();
     for share in [0.05, 0.28, 0.8] {
+        let quantile = |level| states(&network, level).quantile(share);
         let errors = [128, 256, 512, 1024].map(|steps| {
             let (grid, noisy, clean) = grid(steps);
-            let start = arr1(&[Mixture::quantile(share, noisy)]).into_dyn();
+            let start = arr1(&[quantile(noisy)]).into_dyn();
             let solver = OneStep(Ddim::new(0.0).unwrap());
-            let end = sample(&solver, &Mixture, &grid, start, &mut Replay::new([])).unwrap();
-            (end[0] - Mixture::quantile(share, clean)).abs()
+            let end = sample(&solver, &network, &grid, start, &mut Replay::new([])).unwrap();
+            (end[0] - quantile(clean)).abs()
         });
         check_order(&errors, 1.0);
     }
@@ -88,15 +100,16 @@ fn stochastic_methods_reach_the_moments_of_a_mixture() {
     // 4 standard errors; the discretization adds less than one (it falls with the number of steps).
     let (count, sigmas) = (20_000, 4.0);
     let (grid, noisy, clean) = grid(800);
-    let (mean, variance) = (Mixture::mean(clean), Mixture::central_moment(2, clean));
-    let fourth = Mixture::central_moment(4, clean);
-    let left = Mixture::share_below(-0.2, clean);
+    let network = mixture();
+    let (start, end) = (states(&network, noisy), states(&network, clean));
+    let (mean, variance, fourth) = (end.mean(), end.variance(), end.central_moment(4));
+    let left = end.share_below(-0.2);
     let root = (count as f64).sqrt();
     for (name, solver) in stochastic() {
         let mut noise = Seeded::new(1);
         let z: State = noise.normal_like(&ArrayD::zeros(IxDyn(&[1, count]))).unwrap();
-        let start = z.mapv(|z| Mixture::mean(noisy) + z * Mixture::central_moment(2, noisy).sqrt());
-        let x = sample(solver.as_ref(), &Mixture, &grid, start, &mut noise).unwrap();
+        let x = z.mapv(|z| start.mean() + z * start.variance().sqrt());
+        let x = sample(solver.as_ref(), &network, &grid, x, &mut noise).unwrap();
         let measured = x.mean().unwrap();
         let spread = x.mapv(|x| (x - measured).powi(2)).mean().unwrap();
         let share = x.iter().filter(|x| **x < -0.2).count() as f64 / count as f64;

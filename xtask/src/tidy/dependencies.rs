@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use toml::Table;
 
 /// The arrows between the crates: each may depend on those named here and, through them, on theirs.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("schedules", &[]),
     ("sde", &["schedules"]),
     ("score", &["schedules"]),
@@ -16,6 +16,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("solvers-dpm", &["samplers"]),
     ("likelihood", &["samplers", "losses"]),
     ("guidance", &["samplers", "score"]),
+    ("closed-form", &["score"]),
     ("checkpoints", &[]),
     ("datasets", &[]),
     ("evaluation", &["datasets"]),
