@@ -47,6 +47,6 @@ pub use level::NoiseLevel;
 pub use prediction::Prediction;
 pub use respacing::Respacing;
 pub use schedule::{Edm, NoiseSchedule, SubVpLinear, VeGeometric, VpCosine, VpLinear};
-pub use spacing::{Spacing, power_indices, quadratic_indices};
+pub use spacing::Spacing;
 pub use table::{BelowFirst, DiscreteTable};
 pub use trajectory::{Trajectory, least_cost};

@@ -23,7 +23,7 @@ impl Spacing {
     /// When `steps` is 0 or above `available`.
     ///
     /// # Precision
-    /// Halves are rounded to even, and each index is computed in the order of operations of NumPy's
+    /// Halves are rounded to even, and each index is computed in the order of operations of `NumPy`'s
     /// `linspace` and `arange`, so that a tie falls to the side it falls to in published code.
     pub fn indices(self, available: usize, steps: usize) -> Result<Vec<usize>, ScheduleError> {
         if steps == 0 || steps > available {
@@ -56,59 +56,12 @@ impl Spacing {
     }
 }
 
-/// DDIM's quadratic choice of steps: square numbers from 0 to four fifths of the table, noisiest
-/// first.
-///
-/// It never visits the last fifth, and small indices repeat when the steps are many; a grid through
-/// them is then refused. // Song et al. 2021a, appendix D.2
-///
-/// # Errors
-/// When `steps` is 0 or above `available`.
-pub fn quadratic_indices(available: usize, steps: usize) -> Result<Vec<usize>, ScheduleError> {
-    if steps == 0 || steps > available {
-        return Err(ScheduleError::StepsOutOfRange { steps, available });
-    }
-    Ok(linspace(steps, (0.8 * available as f64).sqrt(), |root| (root * root) as usize))
-}
-
-/// `steps` indices, both ends included, spread evenly in `y` along `1 - (1 - y)^(1 / power)`, noisiest
-/// first: power 1 is even, a larger one is denser near the data.
-///
-/// Where rounding would repeat an index, the next one is taken. Bao et al. 2022's code.
-///
-/// # Errors
-/// When `steps` is below 2 or above `available`, or `power` is not positive and finite.
-pub fn power_indices(
-    available: usize,
-    steps: usize,
-    power: f64,
-) -> Result<Vec<usize>, ScheduleError> {
-    if steps < 2 || steps > available {
-        return Err(ScheduleError::StepsOutOfRange { steps, available });
-    }
-    if !(power > 0.0 && power.is_finite()) {
-        let allowed = "a finite value above 0";
-        return Err(ScheduleError::ParameterOutOfRange { name: "power", value: power, allowed });
-    }
-    let (last, parts) = ((available - 1) as f64, (steps - 1) as f64);
-    let mut indices: Vec<usize> = Vec::with_capacity(steps);
-    for k in 0..steps {
-        let share = 1.0 - (1.0 - k as f64 / parts).powf(power.recip());
-        let free = indices.last().map_or(0, |before| before + 1);
-        let nearest = rounded(1.0 + last * share) - 1; // published with steps from 1: so ties fall
-        // no index so high that the rest would not fit below the end
-        indices.push(nearest.max(free).min(available - steps + k));
-    }
-    indices.reverse();
-    Ok(indices)
-}
-
 fn rounded(value: f64) -> usize {
     value.round_ties_even() as usize
 }
 
 /// `steps` values in equal parts from 0 to `end`, made whole, last first.
-fn linspace(steps: usize, end: f64, whole: impl Fn(f64) -> usize) -> Vec<usize> {
+pub(crate) fn linspace(steps: usize, end: f64, whole: impl Fn(f64) -> usize) -> Vec<usize> {
     let step = end / (steps - 1).max(1) as f64;
     let value = |k: usize| if k > 0 && k == steps - 1 { end } else { k as f64 * step };
     (0..steps).rev().map(|k| whole(value(k))).collect()
@@ -162,27 +115,5 @@ mod tests {
         let error = Spacing::Leading.indices_with_offset(1000, 1000, 1).unwrap_err();
         assert_eq!(error, ScheduleError::IndexOutOfRange { index: 1000, last: 999 });
         assert!(Spacing::Trailing.indices_with_offset(1000, 5, 1).is_err());
-    }
-
-    #[test]
-    fn quadratic_indices_are_squares_and_stop_short() {
-        assert_eq!(quadratic_indices(100, 5).unwrap(), [80, 45, 20, 5, 0]);
-        assert_eq!(quadratic_indices(100, 10).unwrap(), [80, 63, 48, 35, 24, 15, 8, 3, 0, 0]);
-        assert!(quadratic_indices(100, 0).is_err());
-    }
-
-    #[test]
-    fn power_indices_are_denser_near_the_data() {
-        assert_eq!(power_indices(100, 5, 1.0).unwrap(), [99, 74, 49, 25, 0]);
-        assert_eq!(power_indices(100, 5, 2.0).unwrap(), [99, 49, 29, 13, 0]);
-        for power in [0.25, 0.5, 1.0, 2.0, 3.0] {
-            for steps in 2..=100 {
-                let indices = power_indices(100, steps, power).unwrap();
-                assert_eq!((indices.len(), indices[0], indices[steps - 1]), (steps, 99, 0));
-                assert!(indices.windows(2).all(|pair| pair[0] > pair[1]), "{power} {steps}");
-            }
-        }
-        assert!(power_indices(100, 5, 0.0).is_err());
-        assert!(power_indices(100, 1, 1.0).is_err());
     }
 }

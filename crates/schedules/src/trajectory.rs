@@ -8,6 +8,7 @@ mod least_cost;
 pub use least_cost::least_cost;
 
 use crate::ScheduleError;
+use crate::spacing::linspace;
 use serde::{Deserialize, Serialize};
 
 /// How the steps of a shorter run are spread, by a rule that knows nothing of the data.
@@ -16,12 +17,13 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Trajectory {
-    /// Equal steps, both ends visited. // Bao et al. 2022, app. G.3
+    /// Equal steps, both ends visited: the even trajectory of Bao et al. 2022.
     Even,
     /// Denser towards the data: even in `y` where `1 - y^(1/P)` is the share of the way to noise.
     Power(u32),
-    /// Squares of equal steps, up to `0.8 N`. Many steps repeat an index: a step of no length that
-    /// still costs an evaluation. // Song et al. 2021a, app. D.2
+    /// Squares of equal steps, up to `0.8 N`: the last fifth is never visited. When the steps are many
+    /// small indices repeat, which makes steps of no length that still cost an evaluation.
+    /// // Song et al. 2021a, appendix D.2
     Quadratic,
 }
 
@@ -39,7 +41,12 @@ impl Trajectory {
         let mut indices = match self {
             Self::Even => even(available, steps),
             Self::Power(power) => apart(&power_law(available, steps, power)?),
-            Self::Quadratic => quadratic(available, steps),
+            Self::Quadratic => {
+                let root = (available as f64 * 0.8).sqrt();
+                let mut indices = linspace(steps, root, |value| (value * value) as usize);
+                indices.reverse();
+                indices
+            }
         };
         match indices.last() {
             Some(last) if *last < available => {}
@@ -82,13 +89,6 @@ fn apart(positions: &[f64]) -> Vec<usize> {
         index
     };
     positions.iter().map(&mut take).collect()
-}
-
-fn quadratic(available: usize, steps: usize) -> Vec<usize> {
-    let root = (available as f64 * 0.8).sqrt();
-    let stride = root / (steps - 1).max(1) as f64;
-    let position = |k: usize| if k > 0 && k == steps - 1 { root } else { k as f64 * stride };
-    (0..steps).map(|k| position(k).powi(2) as usize).collect()
 }
 
 #[cfg(test)]
