@@ -41,6 +41,8 @@
 
 mod algorithm;
 mod correct_state;
+#[cfg(doctest)]
+mod derivations;
 mod interpolation;
 mod linear;
 mod multistep;
