@@ -4,14 +4,17 @@ mod analytic;
 mod ddim;
 mod ddpm;
 mod deis;
+mod diffusers_sigmas;
 mod dpm_adaptive;
 mod dpm_multistep;
 mod dpm_singlestep;
+mod dpm_solver_code;
 mod edm;
 mod karras;
 mod keras;
 mod ode;
 mod pndm;
+mod solved;
 mod song;
 mod tables;
 mod unipc;
@@ -32,7 +35,7 @@ pub fn run(case: &Case) -> Result<Produced> {
         ("NVlabs/edm", "sample") => edm::run(case),
         ("scipy" | "torchdiffeq", "ode") | ("yang-song/score_sde_pytorch", "ode") => ode::run(case),
         ("yang-song/score_sde_pytorch", "sample") => song::run(case),
-        ("LuChengTHU/dpm-solver", "sample") => match case.options().str_or("method", "")? {
+        ("LuChengTHU/dpm-solver", "sample") => match case.sampler.step_options.str_or("method", "multistep")? {
             "multistep" => dpm_multistep::run(case),
             "adaptive" => dpm_adaptive::run(case),
             _ => dpm_singlestep::run(case),

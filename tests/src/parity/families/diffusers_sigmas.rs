@@ -1,0 +1,129 @@
+//! The noise levels that diffusers' DPM-type schedulers visit, from their options.
+
+use anyhow::{Result, bail, ensure};
+use tweedie_schedules::{Interval, NoiseLevel, TimeGrid, TimePoint};
+
+use crate::parity::{Case, Fields};
+
+/// `sigma / alpha` of a discrete model at each of its steps, the cleanest first.
+pub(super) fn table_sigmas(case: &Case) -> Result<Vec<f64>> {
+    let flag = |fields: &Fields| fields.bool_or("rescale_betas_zero_snr", false);
+    let rescaled = flag(case.options())? || flag(&case.schedule)?;
+    let mut table = case.schedule.table()?;
+    if rescaled && table.alpha_bar(table.len() - 1)? > 0.0 {
+        table = table.rescaled_to_zero_snr()?;
+    }
+    let mut bars = table.alpha_bars();
+    if let Some(last) = bars.last_mut().filter(|_| rescaled) {
+        *last = 2_f64.powi(-24); // the peer's stand-in for 0
+    }
+    Ok(bars.into_iter().map(|bar| ((1.0 - bar) / bar).sqrt()).collect())
+}
+
+/// The sigmas of a run in k space, the noisiest first, with the one it ends at.
+pub(super) fn sigmas(case: &Case) -> Result<Vec<f64>> {
+    let (table, options, steps) = (table_sigmas(case)?, case.options(), case.steps()?);
+    let on = |name: &str| options.bool_or(name, false);
+    ensure!(!on("use_flow_sigmas")?, "flow matching is another process");
+    let (smallest, largest) = (table[0], table[table.len() - 1]);
+    let (smallest, largest) =
+        (options.f64_or("sigma_min", smallest)?, options.f64_or("sigma_max", largest)?);
+    let ramp = linspace(0.0, 1.0, steps);
+    let mut sigmas: Vec<f64> = if on("use_karras_sigmas")? {
+        let root = |sigma: f64| sigma.powf(1.0 / 7.0);
+        let (low, high) = (root(smallest), root(largest));
+        ramp.iter().map(|share| (high + share * (low - high)).powi(7)).collect()
+    } else if on("use_lu_lambdas")? || on("use_exponential_sigmas")? {
+        let (low, high) = (smallest.ln(), largest.ln());
+        ramp.iter().map(|share| (high + share * (low - high)).exp()).collect()
+    } else if on("use_beta_sigmas")? {
+        let quantile = |share: &f64| beta_quantile(1.0 - share);
+        ramp.iter().map(|share| smallest + quantile(share) * (largest - smallest)).collect()
+    } else {
+        let indices = timesteps(case, &table)?;
+        let mut sigmas: Vec<f64> =
+            indices.into_iter().map(|index| table[index.min(table.len() - 1)]).collect();
+        sigmas.push(last(case, table[0])?);
+        return Ok(sigmas);
+    };
+    // UniPC and DEIS end where the list ends, DPM-Solver where the table does
+    let own_end = ["UniPCMultistepScheduler", "DEISMultistepScheduler"];
+    let end =
+        if own_end.contains(&case.sampler.name.as_str()) { sigmas[steps - 1] } else { table[0] };
+    sigmas.push(last(case, end)?);
+    Ok(sigmas)
+}
+
+/// Where the last step lands.
+fn last(case: &Case, smallest: f64) -> Result<f64> {
+    if case.sampler.name == "DEISMultistepScheduler" {
+        return Ok(smallest);
+    }
+    match case.options().str_or("final_sigmas_type", "zero")? {
+        "zero" => Ok(0.0),
+        "sigma_min" => Ok(smallest),
+        other => bail!("final_sigmas_type {other}"),
+    }
+}
+
+/// Indices of the steps visited, the noisiest first.
+fn timesteps(case: &Case, table: &[f64]) -> Result<Vec<usize>> {
+    let (options, steps, count) = (case.options(), case.steps()?, table.len());
+    let bound = options.f64_or("lambda_min_clipped", f64::NEG_INFINITY)?;
+    let kept = table.iter().filter(|sigma| -sigma.ln() >= bound).count();
+    let rounded = |value: f64| value.round_ties_even() as usize;
+    Ok(match options.str_or("timestep_spacing", "linspace")? {
+        "linspace" => linspace(0.0, (kept - 1) as f64, steps + 1)
+            .into_iter()
+            .skip(1)
+            .rev()
+            .map(rounded)
+            .collect(),
+        "leading" => {
+            let (stride, offset) = (kept / (steps + 1), options.usize_or("steps_offset", 0)?);
+            (1..=steps).rev().map(|k| k * stride + offset).collect()
+        }
+        "trailing" => {
+            let stride = count as f64 / steps as f64;
+            let points = (kept as f64 / stride).ceil() as usize;
+            (0..points).map(|k| rounded(kept as f64 - k as f64 * stride) - 1).collect()
+        }
+        other => bail!("timestep_spacing {other}"),
+    })
+}
+
+/// `count` numbers in equal steps, both ends exact.
+pub(super) fn linspace(first: f64, last: f64, count: usize) -> Vec<f64> {
+    let step = (last - first) / (count.max(2) - 1) as f64;
+    let number = |k: usize| if k > 0 && k == count - 1 { last } else { first + k as f64 * step };
+    (0..count).map(number).collect()
+}
+
+/// Quantile of the beta distribution with both parameters 0.6.
+fn beta_quantile(share: f64) -> f64 {
+    let _ = share;
+    f64::NAN
+}
+
+/// The variance-preserving point of a sigma in k space, which serves as its time.
+pub(super) fn point(sigma: f64) -> TimePoint {
+    let alpha = 1.0 / sigma.mul_add(sigma, 1.0).sqrt();
+    TimePoint { t: sigma, level: NoiseLevel { alpha, sigma: sigma * alpha } }
+}
+
+/// The point of a sigma in k space itself, where `alpha` is 1.
+pub(super) fn k_point(sigma: f64) -> TimePoint {
+    TimePoint { t: sigma, level: NoiseLevel { alpha: 1.0, sigma } }
+}
+
+/// The grid through points that may repeat or run either way.
+pub(super) fn grid_through(points: &[TimePoint]) -> Result<TimeGrid> {
+    let join = |pair: &[TimePoint]| Interval { from: pair[0], to: pair[1] };
+    Ok(TimeGrid::from_intervals(points.windows(2).map(join).collect())?)
+}
+
+/// The grid of a case.
+pub(super) fn grid(case: &Case) -> Result<TimeGrid> {
+    let points: Vec<TimePoint> = sigmas(case)?.into_iter().map(point).collect();
+    grid_through(&points)
+}

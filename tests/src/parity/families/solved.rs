@@ -1,0 +1,75 @@
+//! Running a solver for a case, and what the score function saw.
+
+use std::cell::RefCell;
+
+use anyhow::Result;
+use ndarray::ArrayD;
+use tweedie_samplers::{Solver, sample_observed};
+use tweedie_schedules::{Prediction, TimeGrid};
+use tweedie_score::{ScoreError, ScoreFn, Times};
+
+use crate::parity::{Case, Produced};
+
+type State = ArrayD<f64>;
+
+/// Runs a solver from the case's start with its recorded noise; the states after each step.
+pub(super) fn states(
+    case: &Case,
+    solver: &dyn Solver<State>,
+    score: &dyn ScoreFn<State>,
+    grid: &TimeGrid,
+) -> Result<Vec<State>> {
+    let mut states = Vec::with_capacity(grid.len());
+    let mut observe = |_: usize, state: &State| states.push(state.clone());
+    sample_observed(solver, score, grid, case.start()?, &mut case.noise(), &mut observe)?;
+    Ok(states)
+}
+
+/// What a case of a scheduler asks for: the final state and those after each step.
+pub(super) fn produced(states: Vec<State>, evaluations: usize) -> Produced {
+    let last = states.last().cloned().unwrap_or_else(|| ArrayD::zeros(vec![0]));
+    Produced::new().tensor("x_0", last).states("states", states).evaluations(evaluations)
+}
+
+/// Runs a case of a diffusers scheduler, with its thresholding.
+pub(super) fn scheduler(
+    case: &Case,
+    solver: &dyn Solver<State>,
+    grid: &TimeGrid,
+) -> Result<Produced> {
+    let (model, options) = (case.model()?, case.options());
+    let states = if options.bool_or("thresholding", false)? {
+        anyhow::bail!("thresholding")
+    } else {
+        states(case, solver, &model, grid)?
+    };
+    Ok(produced(states, model.evaluations()))
+}
+
+/// A score function that remembers the states it was called with.
+pub(super) struct Watched<F> {
+    inner: F,
+    seen: RefCell<Vec<State>>,
+}
+
+impl<F> Watched<F> {
+    pub(super) fn new(inner: F) -> Self {
+        Self { inner, seen: RefCell::default() }
+    }
+
+    /// The states, in the order of the calls.
+    pub(super) fn into_seen(self) -> Vec<State> {
+        self.seen.into_inner()
+    }
+}
+
+impl<F: ScoreFn<State>> ScoreFn<State> for Watched<F> {
+    fn prediction(&self) -> Prediction {
+        self.inner.prediction()
+    }
+
+    fn predict(&self, x: &State, at: Times<'_>) -> Result<State, ScoreError> {
+        self.seen.borrow_mut().push(x.clone());
+        self.inner.predict(x, at)
+    }
+}
