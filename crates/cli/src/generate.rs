@@ -6,7 +6,7 @@ use anyhow::Result;
 use indicatif::ProgressBar;
 use tch::{Kind, Tensor};
 use tweedie_samplers::sample_observed;
-use tweedie_score::{ClipData, Conditioned, NoiseSource, PerSample, ScoreFn};
+use tweedie_score::{Clip, Conditioned, MapData, NoiseSource, PerSample, ScoreFn};
 
 /// What to draw.
 pub(crate) struct Request<'a> {
@@ -68,7 +68,7 @@ fn batches(
         let x = noise.normal_like(&like)? * grid.start().level.sigma;
         observe(0, &x);
         let score = Conditioned { network: run.network(), conditions: classes.to_vec() };
-        let clipped = ClipData { inner: &score, low: -1.0, high: 1.0 };
+        let clipped = MapData { inner: &score, map: Clip { low: -1.0, high: 1.0 } };
         let score: &dyn ScoreFn<Tensor> = if request.method.no_clip { &score } else { &clipped };
         let mut after = |step: usize, state: &Tensor| observe(step + 1, state);
         let x = sample_observed(&*solver, score, &grid, x, &mut noise, &mut after)?;

@@ -1,6 +1,6 @@
 //! The suite that every backend must pass: run it from the tests of a new one.
 
-use crate::{Batch, Draw, Elementwise};
+use crate::{Batch, Draw, Elementwise, Threshold};
 
 /// Checks that a state type keeps the promises of its traits, to a relative tolerance.
 ///
@@ -21,6 +21,24 @@ pub fn check<S: Draw + Elementwise>(zeros: &dyn Fn(Vec<usize>) -> S, tolerance: 
     check_combine(&x, &y, tolerance);
     check_samples(&x, &y, tolerance);
     check_elements(&x, tolerance);
+}
+
+/// Checks what thresholding asks of a state, as [`check`] does the rest.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn check_threshold<S: Draw + Threshold>(zeros: &dyn Fn(Vec<usize>) -> S, tolerance: f64) {
+    let mut values = [3.0, -4.0, 0.0, 1.0, -0.5, 0.5, 0.25, 0.0].into_iter();
+    let x = S::draw_like(&zeros(vec![2, 2, 2]), &mut || values.next().unwrap_or(0.0));
+    for (quantile, expected) in [(0.0, [0.0, 0.0]), (0.5, [2.0, 0.375]), (1.0, [4.0, 0.5])] {
+        for (got, expected) in x.abs_quantile_each(quantile).into_iter().zip(expected) {
+            assert!((got - expected).abs() <= tolerance, "quantile {quantile}: {got}");
+        }
+    }
+    let dots = x.clamp_each(&[2.0, 0.25]).dot_each(&x);
+    for (got, expected) in dots.into_iter().zip([15.0, 0.3125]) {
+        assert!((got - expected).abs() <= 10.0 * tolerance, "clamp_each: {got}");
+    }
 }
 
 #[track_caller]
@@ -61,6 +79,8 @@ fn check_elements<S: Batch + Elementwise>(x: &S, tolerance: f64) {
     for square in ones.dot_each(&ones) {
         assert!((square - 4.0).abs() <= 10.0 * tolerance, "exp(x) exp(-x) is 1");
     }
+    let size = x.mul(x).sqrt();
+    assert_same(&size.mul(&size), &x.mul(x), tolerance);
     let clamped = x.clamp(-0.5, 0.5);
     assert_same(&clamped.clamp(-0.5, 0.5), &clamped, 0.0);
     assert!(clamped.norm_each().iter().all(|norm| *norm <= 1.0 + tolerance), "clamp");

@@ -30,6 +30,32 @@ pub enum ScoreError {
         /// Number of classes of the network.
         classes: usize,
     },
+    /// A parameter of a decorator is outside its range.
+    #[error("{name} is {value}, expected {allowed}")]
+    ParameterOutOfRange {
+        /// Name of the parameter.
+        name: &'static str,
+        /// What was got.
+        value: f64,
+        /// What is allowed, in words.
+        allowed: &'static str,
+    },
+    /// A prediction that does not determine what a sampler needs.
+    #[error(
+        "the prediction does not determine what is needed at t = {t} (alpha {alpha}, sigma {sigma}); \
+         expected another time or a network that predicts velocity, which serves at every level"
+    )]
+    Undetermined {
+        /// Time of the call.
+        t: f64,
+        /// Signal coefficient there.
+        alpha: f64,
+        /// Noise standard deviation there.
+        sigma: f64,
+    },
+    /// A network that learns no variance, where a method needs one.
+    #[error("the network predicts no variance, expected one that learns it")]
+    NoVariance,
     /// An error of the network itself.
     #[error("the network failed")]
     Network(#[source] Box<dyn std::error::Error + Send + Sync>),

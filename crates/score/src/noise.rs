@@ -4,11 +4,13 @@ mod draw;
 mod per_sample;
 mod replay;
 mod seeded;
+mod silent;
 
 pub use draw::Draw;
 pub use per_sample::PerSample;
 pub use replay::Replay;
 pub use seeded::{Seeded, stream_rng};
+pub use silent::Silent;
 
 use crate::NoiseError;
 

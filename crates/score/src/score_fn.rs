@@ -1,7 +1,7 @@
 //! The estimate of the score that everything else is built on.
 
 use crate::{Batch, ScoreError, VectorSpace};
-use tweedie_schedules::{Prediction, TimePoint};
+use tweedie_schedules::{NoiseLevel, Prediction, TimePoint};
 
 /// The time of a batch: one for all while sampling, one each while training.
 #[derive(Clone, Copy, Debug)]
@@ -28,7 +28,7 @@ impl Times<'_> {
     /// `a x + b y`, where the two coefficients depend on each sample's time.
     ///
     /// # Errors
-    /// When there are per-sample times of another number than samples.
+    /// When there are per-sample times of another number than samples, or a coefficient is not finite.
     pub fn combine<S: Batch>(
         self,
         coefficients: impl Fn(TimePoint) -> (f64, f64),
@@ -37,15 +37,34 @@ impl Times<'_> {
     ) -> Result<S, ScoreError> {
         match self {
             Self::Shared(point) => {
-                let (a, b) = coefficients(point);
+                let (a, b) = finite(coefficients(point), point)?;
                 Ok(if a == 0.0 { S::combine(&[(b, y)]) } else { S::combine(&[(a, x), (b, y)]) })
             }
             Self::PerSample(points) => {
                 self.check(x.batch_len())?;
-                let (a, b): (Vec<_>, Vec<_>) = points.iter().map(|at| coefficients(*at)).unzip();
+                let each = points.iter().map(|at| finite(coefficients(*at), *at));
+                let (a, b): (Vec<_>, Vec<_>) =
+                    each.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
                 Ok(S::combine(&[(1.0, &x.scale_each(&a)), (1.0, &y.scale_each(&b))]))
             }
         }
+    }
+
+    /// The quantity `to`, from a prediction of `from` made for the state `x`.
+    ///
+    /// # Errors
+    /// As [`combine`](Self::combine): a noise prediction says nothing about the data at `alpha = 0`.
+    pub fn convert<S: Batch>(
+        self,
+        from: Prediction,
+        to: Prediction,
+        x: &S,
+        output: S,
+    ) -> Result<S, ScoreError> {
+        if from == to {
+            return Ok(output);
+        }
+        self.combine(|point| from.convert(to, point.level), x, &output)
     }
 
     /// # Errors
@@ -58,6 +77,15 @@ impl Times<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// The coefficients of a conversion, refused where they are not finite.
+fn finite(coefficients: (f64, f64), at: TimePoint) -> Result<(f64, f64), ScoreError> {
+    if coefficients.0.is_finite() && coefficients.1.is_finite() {
+        return Ok(coefficients);
+    }
+    let NoiseLevel { alpha, sigma } = at.level;
+    Err(ScoreError::Undetermined { t: at.t, alpha, sigma })
 }
 
 /// An estimate of `grad log p_t`, in the form it was trained to give.
@@ -79,6 +107,15 @@ pub trait ScoreFn<S: VectorSpace> {
         Ok((self.predict(x, at)?, None))
     }
 
+    /// Coefficients `(of x, of the prediction)` that turn the prediction made at `at` into `to`.
+    ///
+    /// # Errors
+    /// Where the prediction does not determine it: data from noise at `alpha = 0`, noise from data at
+    /// `sigma = 0`.
+    fn conversion(&self, to: Prediction, at: TimePoint) -> Result<(f64, f64), ScoreError> {
+        finite(self.prediction().convert(to, at.level), at)
+    }
+
     /// The estimate of the data, `E[x_0 | x_t]`.
     ///
     /// # Errors
@@ -88,10 +125,7 @@ pub trait ScoreFn<S: VectorSpace> {
         S: Batch,
     {
         let output = self.predict(x, at)?;
-        if self.prediction() == Prediction::Data {
-            return Ok(output);
-        }
-        at.combine(|point| self.prediction().convert(Prediction::Data, point.level), x, &output)
+        at.convert(self.prediction(), Prediction::Data, x, output)
     }
 }
 

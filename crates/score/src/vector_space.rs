@@ -58,6 +58,9 @@ pub trait Elementwise: VectorSpace {
     /// Exponential of each value.
     fn exp(&self) -> Self;
 
+    /// Square root of each value.
+    fn sqrt(&self) -> Self;
+
     /// Each value held within `[low, high]`.
     fn clamp(&self, low: f64, high: f64) -> Self;
 }

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use tweedie_datasets::{GridLayout, grid, save_png, to_picture};
 use tweedie_samplers::{Ddim, OneStep, sample};
 use tweedie_schedules::{DiscreteTable, Prediction, Spacing, TimeGrid};
-use tweedie_score::{ClipData, Conditioned, NoiseSource, PerSample};
+use tweedie_score::{Clip, Conditioned, MapData, NoiseSource, PerSample};
 use tweedie_unet::{ScoreNetwork, TimeInput, UNet};
 
 use crate::config::SampleConfig;
@@ -69,7 +69,7 @@ fn draw_part(
     let like = Tensor::zeros(shape, (Kind::Float, network.unet.device()));
     let start = noise.normal_like(&like)? * times.start().level.sigma;
     let inner = Conditioned { network, conditions: classes.to_vec() };
-    let score = ClipData { inner, low: -1.0, high: 1.0 };
+    let score = MapData { inner, map: Clip { low: -1.0, high: 1.0 } };
     let solver = OneStep(Ddim::new(eta)?);
     Ok(sample(&solver, &score, times, start, &mut noise)?.to_device(Device::Cpu))
 }

@@ -1,6 +1,6 @@
 //! `ndarray` arrays of any float type as states; the first axis is the batch.
 
-use crate::{Batch, Draw, Elementwise, VectorSpace};
+use crate::{Batch, Draw, Elementwise, Threshold, VectorSpace};
 use ndarray::{ArrayD, Axis, IxDyn, Slice, Zip};
 use num_traits::Float;
 use num_traits::FromPrimitive;
@@ -77,9 +77,31 @@ macro_rules! state_of {
                 self.mapv(Float::exp)
             }
 
+            fn sqrt(&self) -> Self {
+                self.mapv(Float::sqrt)
+            }
+
             fn clamp(&self, low: f64, high: f64) -> Self {
                 let (low, high) = (<$real>::of(low), <$real>::of(high));
                 self.mapv(|value| if value.is_nan() { value } else { value.max(low).min(high) })
+            }
+        }
+
+        impl Threshold for ArrayD<$real> {
+            fn abs_quantile_each(&self, quantile: f64) -> Vec<f64> {
+                let of_item = |item: ndarray::ArrayViewD<$real>| {
+                    quantile_of(item.iter().map(|value| f64::from(value.abs())).collect(), quantile)
+                };
+                self.outer_iter().map(of_item).collect()
+            }
+
+            fn clamp_each(&self, limits: &[f64]) -> Self {
+                assert_eq!(limits.len(), self.batch_len(), "one limit for each sample");
+                let mut clamped = self.clone();
+                for (mut item, limit) in clamped.outer_iter_mut().zip(limits) {
+                    item.assign(&Elementwise::clamp(&item.to_owned(), -limit, *limit));
+                }
+                clamped
             }
         }
 
@@ -115,6 +137,21 @@ fn combine<R: Real>(terms: &[(f64, &ArrayD<R>)]) -> ArrayD<R> {
     sum
 }
 
+/// The quantile of some values, linear between the two nearest ranks.
+fn quantile_of(mut values: Vec<f64>, quantile: f64) -> f64 {
+    let Some(last) = values.len().checked_sub(1) else {
+        return 0.0;
+    };
+    let rank = quantile * last as f64;
+    let below = (rank as usize).min(last);
+    let (_, low, above) = values.select_nth_unstable_by(below, f64::total_cmp);
+    let low = *low;
+    match above.iter().copied().min_by(f64::total_cmp) {
+        Some(high) => low + (rank - below as f64) * (high - low),
+        None => low,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,11 +160,22 @@ mod tests {
     #[test]
     fn f64_arrays_conform() {
         conformance::check(&|shape| ArrayD::<f64>::zeros(shape), 1e-12);
+        conformance::check_threshold(&|shape| ArrayD::<f64>::zeros(shape), 1e-12);
     }
 
     #[test]
     fn f32_arrays_conform() {
         conformance::check(&|shape| ArrayD::<f32>::zeros(shape), 1e-5);
+        conformance::check_threshold(&|shape| ArrayD::<f32>::zeros(shape), 1e-5);
+    }
+
+    #[test]
+    fn a_quantile_is_linear_between_ranks() {
+        let values = vec![4.0, 1.0, 3.0, 0.0];
+        for (quantile, expected) in [(0.0, 0.0), (0.5, 2.0), (0.75, 3.25), (1.0, 4.0)] {
+            assert_eq!(quantile_of(values.clone(), quantile), expected, "{quantile}");
+        }
+        assert_eq!(quantile_of(vec![2.0], 0.3), 2.0);
     }
 
     #[test]

@@ -55,6 +55,10 @@ impl Elementwise for Tensor {
         Tensor::exp(self)
     }
 
+    fn sqrt(&self) -> Self {
+        Tensor::sqrt(self)
+    }
+
     fn clamp(&self, low: f64, high: f64) -> Self {
         Tensor::clamp(self, low, high)
     }

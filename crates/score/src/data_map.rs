@@ -1,0 +1,74 @@
+//! Maps of the data estimate (clipping, thresholding, any other): samplers never hear of them.
+
+use crate::{Batch, Elementwise, ScoreError, ScoreFn, Times};
+use tweedie_schedules::Prediction;
+
+/// A change made to every estimate of the data.
+///
+/// [`Clip`] and [`DynamicThreshold`](crate::DynamicThreshold) are such maps, and so is every closure
+/// `Fn(S, Times) -> Result<S, ScoreError>`.
+pub trait DataMap<S> {
+    /// The changed estimate, which was made at time `at`.
+    ///
+    /// # Errors
+    /// When the map cannot be made.
+    fn map(&self, data: S, at: Times<'_>) -> Result<S, ScoreError>;
+}
+
+impl<S, M: Fn(S, Times<'_>) -> Result<S, ScoreError>> DataMap<S> for M {
+    fn map(&self, data: S, at: Times<'_>) -> Result<S, ScoreError> {
+        self(data, at)
+    }
+}
+
+/// Holds the data estimate within the data's own range. The code published with DDPM clips so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Clip {
+    /// Smallest value of the data.
+    pub low: f64,
+    /// Largest value of the data.
+    pub high: f64,
+}
+
+impl<S: Elementwise> DataMap<S> for Clip {
+    fn map(&self, data: S, _at: Times<'_>) -> Result<S, ScoreError> {
+        Ok(data.clamp(self.low, self.high))
+    }
+}
+
+/// Leaves the data estimate as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unchanged;
+
+impl<S> DataMap<S> for Unchanged {
+    fn map(&self, data: S, _at: Times<'_>) -> Result<S, ScoreError> {
+        Ok(data)
+    }
+}
+
+/// A score function whose estimate of the data goes through a map.
+///
+/// Whatever the network predicts, this predicts data, so that the noise follows the mapped estimate.
+#[derive(Clone, Copy, Debug)]
+pub struct MapData<F, M> {
+    /// The score function.
+    pub inner: F,
+    /// The map.
+    pub map: M,
+}
+
+impl<S: Batch, F: ScoreFn<S>, M: DataMap<S>> ScoreFn<S> for MapData<F, M> {
+    fn prediction(&self) -> Prediction {
+        Prediction::Data
+    }
+
+    fn predict(&self, x: &S, at: Times<'_>) -> Result<S, ScoreError> {
+        self.map.map(self.inner.predict_data(x, at)?, at)
+    }
+
+    fn predict_with_variance(&self, x: &S, at: Times<'_>) -> Result<(S, Option<S>), ScoreError> {
+        let (output, variance) = self.inner.predict_with_variance(x, at)?;
+        let data = at.convert(self.inner.prediction(), Prediction::Data, x, output)?;
+        Ok((self.map.map(data, at)?, variance))
+    }
+}
