@@ -3,6 +3,10 @@
 //! A one-step sampler is three numbers an interval: `x' = a x + b x0_hat + c z`. A [`Predictor`]
 //! computes them, [`OneStep`] makes a [`Solver`] of it, [`sample`] runs any solver over a grid.
 //!
+//! Beside the predictors stand [`LearnedAncestral`] for networks that learn a variance,
+//! [`DdimKeepingNoise`] for DDIM whose data estimate alone is clipped, [`encode`] from data to its
+//! latent, and [`Denoised`], which ends any solver with Tweedie's formula.
+//!
 //! ```
 //! use ndarray::ArrayD;
 //! use tweedie_samplers::{Ddim, OneStep, sample};
@@ -28,22 +32,28 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod ddim_parts;
+mod denoised;
 #[cfg(doctest)]
 mod derivations;
 mod error;
 mod moments;
 mod ode;
+mod learned_variance;
 mod one_step;
 mod predictor;
 mod solver;
 mod step_controller;
 mod trace;
 
+pub use ddim_parts::{Asked, DdimKeepingNoise, Encoding, encode};
+pub use denoised::Denoised;
 pub use error::SampleError;
 pub use moments::{
     EstimatedMoments, MOMENTS_FILE, MomentEstimator, NoiseMoments, estimate_moments,
 };
 pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
+pub use learned_variance::{Learned, LearnedAncestral};
 pub use one_step::OneStep;
 pub use predictor::{
     AnalyticDpm, Ancestral, Ddim, NoiseCap, Predictor, StepCoefficients, Variance,

@@ -14,13 +14,24 @@ struct Steps<'a> {
 }
 
 impl<P: Predictor> OneStep<P> {
-    fn coefficients(&self, grid: &TimeGrid) -> Result<Vec<StepCoefficients>, SampleError> {
+    /// The coefficients of every step over `grid`, checked: the plan of a run.
+    ///
+    /// The mean of a step, free of noise, is the state it leads to less `noise` times the draw.
+    ///
+    /// # Errors
+    /// When the grid is empty, or a step over it is not finite or would add noise on the way to more.
+    pub fn coefficients(&self, grid: &TimeGrid) -> Result<Vec<StepCoefficients>, SampleError> {
         if grid.is_empty() {
             return Err(SampleError::EmptyGrid);
         }
         let checked = |(step, interval): (usize, &Interval)| {
             let StepCoefficients { x, data, noise } = self.0.coefficients(*interval);
             let (from, to) = (interval.from.t, interval.to.t);
+            if interval.h() < 0.0 && noise != 0.0 {
+                let reason =
+                    "it leads to more noise, where only a method without noise of its own goes";
+                return Err(SampleError::ImpossibleStep { step, from, to, reason });
+            }
             if [x, data, noise].iter().all(|value| value.is_finite()) {
                 Ok(StepCoefficients { x, data, noise })
             } else {
@@ -51,11 +62,10 @@ impl<S: VectorSpace> Stepper<S> for Steps<'_> {
         noise: &mut dyn NoiseSource<S>,
     ) -> Result<S, SampleError> {
         let (from, step) = (self.intervals[index].from, self.coefficients[index]);
-        let output = score
-            .predict(&x, Times::Shared(from))
-            .map_err(|source| SampleError::Score { step: index, t: from.t, source })?;
+        let failed = |source| SampleError::Score { step: index, t: from.t, source };
         // x' = a x + b (m x + n output) + c z: the data estimate is never formed on its own
-        let (of_x, of_output) = score.prediction().convert(Prediction::Data, from.level);
+        let (of_x, of_output) = score.conversion(Prediction::Data, from).map_err(failed)?;
+        let output = score.predict(&x, Times::Shared(from)).map_err(failed)?;
         let (a, b) = (step.x + step.data * of_x, step.data * of_output);
         if step.noise == 0.0 {
             return Ok(S::combine(&[(a, &x), (b, &output)]));

@@ -8,6 +8,7 @@ mod noise_cap;
 pub use analytic::AnalyticDpm;
 pub use ancestral::{Ancestral, Variance};
 pub use ddim::Ddim;
+pub(crate) use ddim::DdimParts;
 pub use noise_cap::NoiseCap;
 
 use tweedie_schedules::Interval;

@@ -17,11 +17,16 @@ pub trait Solver<S> {
     /// # Errors
     /// When the method cannot run on this grid.
     fn evaluations(&self, grid: &TimeGrid) -> Result<usize, SampleError>;
+
+    /// Steps of a run over `grid`: one an interval, unless the method adds some at the end.
+    fn steps(&self, grid: &TimeGrid) -> usize {
+        grid.len()
+    }
 }
 
 /// One run of a solver: it holds whatever the method remembers from step to step.
 pub trait Stepper<S> {
-    /// Takes the state over interval `index` of the grid.
+    /// Takes the state over interval `index` of the grid, or takes a step that the method adds.
     ///
     /// # Errors
     /// When the network or the noise source fails.
@@ -61,7 +66,7 @@ pub fn sample_observed<S>(
     observe: &mut dyn FnMut(usize, &S),
 ) -> Result<S, SampleError> {
     let mut stepper = solver.plan(grid)?;
-    for index in 0..grid.len() {
+    for index in 0..solver.steps(grid) {
         x = stepper.step(index, x, score, noise)?;
         observe(index, &x);
     }

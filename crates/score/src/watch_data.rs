@@ -1,7 +1,7 @@
 //! A look at every estimate of the data on its way to the sampler.
 
 use crate::{Batch, ScoreError, ScoreFn, Times};
-use tweedie_schedules::Prediction;
+use tweedie_schedules::{Prediction, TimePoint};
 
 /// A score function that shows each of its data estimates to `watch`, and is otherwise unchanged.
 ///
@@ -21,14 +21,8 @@ impl<F, W> WatchData<F, W> {
         F: ScoreFn<S>,
         W: Fn(&S, Times<'_>),
     {
-        if self.inner.prediction() == Prediction::Data {
-            (self.watch)(output, at);
-            return Ok(());
-        }
         let prediction = self.inner.prediction();
-        let to_data = |point: tweedie_schedules::TimePoint| {
-            prediction.convert(Prediction::Data, point.level)
-        };
+        let to_data = |point: TimePoint| prediction.convert(Prediction::Data, point.level);
         (self.watch)(&at.combine(to_data, x, output)?, at);
         Ok(())
     }
@@ -58,7 +52,7 @@ mod tests {
     use crate::{Clip, MapData};
     use ndarray::{ArrayD, arr1};
     use std::cell::RefCell;
-    use tweedie_schedules::{NoiseLevel, TimePoint};
+    use tweedie_schedules::NoiseLevel;
 
     struct NoNoise;
 

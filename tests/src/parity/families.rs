@@ -10,6 +10,8 @@ mod dpm_multistep;
 mod dpm_singlestep;
 mod dpm_solver_code;
 mod edm;
+mod estimate;
+mod guided;
 mod karras;
 mod keras;
 mod ode;
@@ -18,6 +20,7 @@ mod solved;
 mod song;
 mod tables;
 mod unipc;
+mod visited;
 
 use anyhow::{Result, bail};
 

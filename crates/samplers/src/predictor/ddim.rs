@@ -15,7 +15,18 @@ pub struct Ddim {
     eta: f64,
 }
 
+/// A step in the form of the paper, `data * x0_hat + eps * eps_hat + noise * z`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct DdimParts {
+    pub(crate) data: f64,
+    pub(crate) eps: f64,
+    pub(crate) noise: f64,
+}
+
 impl Ddim {
+    /// DDIM without noise.
+    pub const DETERMINISTIC: Self = Self { eta: 0.0 };
+
     /// DDIM with noise `eta`: 0 for none (deterministic), 1 for that of ancestral sampling.
     ///
     /// # Errors
@@ -28,17 +39,26 @@ impl Ddim {
             Err(SampleError::ParameterOutOfRange { name: "eta", value: eta, allowed })
         }
     }
+
+    pub(crate) fn parts(&self, interval: Interval) -> DdimParts {
+        let to = interval.to.level;
+        let noise = if self.eta == 0.0 {
+            0.0 // also where the interval leads to more noise and has no posterior: encoding
+        } else {
+            self.eta * interval.posterior().variance.sqrt() // Song et al. 2021a, eq. 16
+        };
+        // sigma_s^2 - c^2, with both factors computed so that eta = 1 does not cancel below zero
+        let eps = ((to.sigma - noise) * (to.sigma + noise)).max(0.0).sqrt();
+        DdimParts { data: to.alpha, eps, noise } // Song et al. 2021a, eq. 12
+    }
 }
 
 impl Predictor for Ddim {
     fn coefficients(&self, interval: Interval) -> StepCoefficients {
-        let (from, to) = (interval.from.level, interval.to.level);
-        // Song et al. 2021a, eq. 16
-        let noise = self.eta * interval.posterior().variance.sqrt();
-        // sigma_s^2 - c^2, with both factors computed so that eta = 1 does not cancel below zero
-        let kept = ((to.sigma - noise) * (to.sigma + noise)).max(0.0).sqrt();
-        let x = kept / from.sigma;
-        StepCoefficients { x, data: to.alpha - x * from.alpha, noise } // Song et al. 2021a, eq. 12
+        let DdimParts { data, eps, noise } = self.parts(interval);
+        // eps_hat = (x_t - alpha_t x0_hat) / sigma_t
+        let x = eps / interval.from.level.sigma;
+        StepCoefficients { x, data: data - x * interval.from.level.alpha, noise }
     }
 }
 

@@ -83,7 +83,7 @@ macro_rules! state_of {
 
             fn clamp(&self, low: f64, high: f64) -> Self {
                 let (low, high) = (<$real>::of(low), <$real>::of(high));
-                self.mapv(|value| if value.is_nan() { value } else { value.max(low).min(high) })
+                self.mapv(|value| clamp(value, low, high))
             }
         }
 
@@ -99,7 +99,8 @@ macro_rules! state_of {
                 assert_eq!(limits.len(), self.batch_len(), "one limit for each sample");
                 let mut clamped = self.clone();
                 for (mut item, limit) in clamped.outer_iter_mut().zip(limits) {
-                    item.assign(&Elementwise::clamp(&item.to_owned(), -limit, *limit));
+                    let limit = <$real>::of(*limit);
+                    item.mapv_inplace(|value| clamp(value, -limit, limit));
                 }
                 clamped
             }
@@ -135,6 +136,11 @@ fn combine<R: Real>(terms: &[(f64, &ArrayD<R>)]) -> ArrayD<R> {
         sum.zip_mut_with(term, |sum, term| *sum = *sum + coefficient * *term);
     }
     sum
+}
+
+/// A value held within `[low, high]`; NaN stays what it is.
+fn clamp<R: Real>(value: R, low: R, high: R) -> R {
+    if value.is_nan() { value } else { value.max(low).min(high) }
 }
 
 /// The quantile of some values, linear between the two nearest ranks.

@@ -1,10 +1,152 @@
-//! Cases of ddpm.
+//! Ancestral sampling: diffusers' `DDPMScheduler`, guided-diffusion's `p_sample` and its parts.
 
 use anyhow::{Result, bail};
+use ndarray::Axis;
+use tweedie_samplers::{
+    Ancestral, Learned, LearnedAncestral, OneStep, Predictor, Solver, StepCoefficients, Variance,
+};
+use tweedie_schedules::{Interval, TimeGrid, TimePoint};
+use tweedie_score::{DataMap, ScoreFn, Times};
 
+use super::estimate::{self, Estimate, Remembered, State};
+use super::guided::{self, WithVariance, step_from};
+use super::visited;
 use crate::parity::{Case, Produced};
 
 /// Runs a case.
 pub(super) fn run(case: &Case) -> Result<Produced> {
-    bail!("{} is not built yet", case.family)
+    match case.sampler.name.as_str() {
+        "DDPMScheduler" => scheduler(case),
+        "p_sample_loop" => p_sample(case),
+        "p_mean_variance" => p_mean_variance(case),
+        other => bail!("no ancestral sampler {other}"),
+    }
+}
+
+/// The least variance that diffusers takes the logarithm of.
+const FLOOR: f64 = 1e-20;
+
+/// Diffusers adds noise in each step that does not start at entry 0, be it the last.
+struct NoisyToTheEnd(Variance);
+
+impl Predictor for NoisyToTheEnd {
+    fn coefficients(&self, interval: Interval) -> StepCoefficients {
+        let noise = self.0.of(interval).max(FLOOR).sqrt();
+        StepCoefficients { noise, ..Ancestral { variance: self.0 }.coefficients(interval) }
+    }
+}
+
+fn scheduler(case: &Case) -> Result<Produced> {
+    let visited = visited::by_scheduler(case)?;
+    let grid = visited::down_to_the_data(&case.schedule.table()?, &visited)?;
+    let noisy_end = visited.last().is_some_and(|index| *index > 0);
+    let fixed = |variance| -> Box<dyn Solver<State>> {
+        if noisy_end {
+            Box::new(OneStep(NoisyToTheEnd(variance)))
+        } else {
+            Box::new(OneStep(Ancestral { variance }))
+        }
+    };
+    let learned = |learned| -> Box<dyn Solver<State>> {
+        Box::new(LearnedAncestral { learned, clean_floor: noisy_end.then_some(FLOOR) })
+    };
+    let solver = match case.options().str_or("variance_type", "fixed_small")? {
+        "fixed_small" | "fixed_small_log" => fixed(Variance::FixedSmall),
+        "fixed_large" | "fixed_large_log" => fixed(Variance::FixedLarge),
+        "learned" => learned(Learned::Variance),
+        "learned_range" => learned(Learned::Range),
+        other => bail!("no variance {other}"),
+    };
+    let model = case.model()?;
+    let seen = Remembered::new(Estimate::of_scheduler(case)?);
+    let produced = estimate::run_mapped(case, &*solver, &grid, &WithVariance(&model), &seen)?;
+    Ok(produced.evaluations(model.evaluations()))
+}
+
+fn p_sample(case: &Case) -> Result<Produced> {
+    let options = case.options();
+    let solver: Box<dyn Solver<State>> = match options.str("model_var_type")? {
+        "FIXED_SMALL" => Box::new(OneStep(Ancestral { variance: Variance::FixedSmall })),
+        "FIXED_LARGE" => Box::new(OneStep(Ancestral { variance: Variance::FixedLarge })),
+        "LEARNED" => {
+            Box::new(LearnedAncestral { learned: Learned::LogVariance, clean_floor: None })
+        }
+        "LEARNED_RANGE" => {
+            Box::new(LearnedAncestral { learned: Learned::Range, clean_floor: None })
+        }
+        other => bail!("no variance {other}"),
+    };
+    let (chain, exact) = (visited::chain(case)?, guided::exact(case)?);
+    let score = guided::score(case, &exact, &chain)?;
+    let clip = Estimate::clip(options.bool_or("clip_denoised", true)?, 1.0);
+    let seen = Remembered::new(clip);
+    let produced = if guided::predicts_mean(case)? {
+        estimate::run_watched(case, &*solver, &chain, &*score, &seen)? // the mean is not clipped
+    } else {
+        estimate::run_mapped(case, &*solver, &chain, &*score, &seen)?
+    };
+    Ok(produced.evaluations(exact.evaluations()))
+}
+
+/// Mean and variance of single steps, one an item.
+fn p_mean_variance(case: &Case) -> Result<Produced> {
+    let (chain, exact) = (visited::chain(case)?, guided::exact(case)?);
+    let inner = guided::score(case, &exact, &chain)?;
+    let x = case.inputs.tensor("x")?;
+    let nodes: Vec<TimePoint> = chain.intervals().iter().rev().map(|step| step.from).collect();
+    let at: Vec<TimePoint> =
+        case.inputs.numbers("t")?.into_iter().map(|t| nodes[t as usize]).collect();
+    let times = Times::PerSample(&at);
+
+    let raw = inner.predict_data(&x, times)?;
+    let clip = Estimate::clip(case.options().bool_or("clip_denoised", true)?, 1.0);
+    let data = clip.map(raw.clone(), times)?;
+    let mean = |point| {
+        let StepCoefficients { x, data, .. } =
+            Ancestral::default().coefficients(step_from(&chain, point));
+        (x, data)
+    };
+    // a predicted mean is not clipped
+    let mean = times.combine(mean, &x, if guided::predicts_mean(case)? { &raw } else { &data })?;
+    let (variance, log_variance) = variances(case, &x, &at, &chain)?;
+    Ok(Produced::new()
+        .tensor("mean", mean)
+        .tensor("pred_xstart", data)
+        .tensor("variance", variance)
+        .tensor("log_variance", log_variance))
+}
+
+/// Variance and log variance of the step that each item takes.
+fn variances(case: &Case, x: &State, at: &[TimePoint], chain: &TimeGrid) -> Result<(State, State)> {
+    use Variance::{FixedLarge, FixedSmall};
+    let kind = case.options().str("model_var_type")?;
+    let (mut variance, mut log_variance) = (x.clone(), x.clone());
+    for (index, point) in at.iter().enumerate() {
+        let step = step_from(chain, *point);
+        let steps = chain.intervals();
+        // the last step, which ends clean, has the small variance of the one before
+        let ends_clean = step == steps[steps.len() - 1];
+        let bounded = if ends_clean { steps[steps.len() - 2] } else { step };
+        let (small, large) = (FixedSmall.log_of(bounded), FixedLarge.log_of(step));
+        let of = |value: f64| -> Result<(f64, f64)> {
+            let v = 0.5 * value.tanh();
+            Ok(match kind {
+                "FIXED_SMALL" => (FixedSmall.of(step), small),
+                "FIXED_LARGE" if ends_clean => (small.exp(), small),
+                "FIXED_LARGE" => (large.exp(), large),
+                "LEARNED" => (v.exp(), v),
+                "LEARNED_RANGE" => {
+                    let log = 0.5 * ((1.0 + v) * large + (1.0 - v) * small);
+                    (log.exp(), log)
+                }
+                other => bail!("no variance {other}"),
+            })
+        };
+        let (mut variances, mut logs) =
+            (variance.index_axis_mut(Axis(0), index), log_variance.index_axis_mut(Axis(0), index));
+        for (variance, log) in variances.iter_mut().zip(logs.iter_mut()) {
+            (*variance, *log) = of(*variance)?;
+        }
+    }
+    Ok((variance, log_variance))
 }
