@@ -8,7 +8,9 @@
 use crate::predictor::{Ddim, DdimParts};
 use crate::{SampleError, Solver, Stepper, sample};
 use tweedie_schedules::{Interval, Prediction, TimeGrid, TimePoint};
-use tweedie_score::{Batch, DataMap, NoiseSource, ScoreError, ScoreFn, Silent, Times, Unchanged};
+use tweedie_score::{
+    DataMap, NoiseSource, ScoreError, ScoreFn, Silent, Times, Unchanged, VectorSpace,
+};
 
 /// DDIM whose data estimate goes through a map while the noise stays as the network has it.
 ///
@@ -50,7 +52,11 @@ pub enum Asked {
 /// # Errors
 /// When the network fails, or predicts data and the grid ends clean: the noise in a state without
 /// noise cannot be told from the data.
-pub fn encode<S: Batch>(score: &dyn ScoreFn<S>, grid: &TimeGrid, x: S) -> Result<S, SampleError> {
+pub fn encode<S: VectorSpace>(
+    score: &dyn ScoreFn<S>,
+    grid: &TimeGrid,
+    x: S,
+) -> Result<S, SampleError> {
     sample(&Encoding::<Unchanged>::default(), score, &grid.clone().reversed(), x, &mut Silent)
 }
 
@@ -78,7 +84,7 @@ fn plan(ddim: Ddim, grid: &TimeGrid) -> Result<Vec<DdimParts>, SampleError> {
     grid.intervals().iter().enumerate().map(checked).collect()
 }
 
-impl<S: Batch, M: DataMap<S>> Solver<S> for DdimKeepingNoise<M> {
+impl<S: VectorSpace, M: DataMap<S>> Solver<S> for DdimKeepingNoise<M> {
     fn plan<'a>(&'a self, grid: &'a TimeGrid) -> Result<Box<dyn Stepper<S> + 'a>, SampleError> {
         let (intervals, parts) = (grid.intervals(), plan(self.ddim, grid)?);
         Ok(Box::new(Steps { intervals, parts, asked: Asked::Here, map: &self.map }))
@@ -101,7 +107,7 @@ impl<M> Encoding<M> {
     }
 }
 
-impl<S: Batch, M: DataMap<S>> Solver<S> for Encoding<M> {
+impl<S: VectorSpace, M: DataMap<S>> Solver<S> for Encoding<M> {
     fn plan<'a>(&'a self, grid: &'a TimeGrid) -> Result<Box<dyn Stepper<S> + 'a>, SampleError> {
         let (intervals, parts) = (grid.intervals(), self.parts(grid)?);
         Ok(Box::new(Steps { intervals, parts, asked: self.asked, map: &self.map }))
@@ -114,7 +120,7 @@ impl<S: Batch, M: DataMap<S>> Solver<S> for Encoding<M> {
 
 impl<M> Steps<'_, M> {
     /// The mean of the step: both estimates are read at the level of the state, `here`.
-    fn mean<S: Batch>(
+    fn mean<S: VectorSpace>(
         &self,
         parts: DdimParts,
         (here, asked): (TimePoint, TimePoint),
@@ -135,7 +141,7 @@ impl<M> Steps<'_, M> {
     }
 }
 
-impl<S: Batch, M: DataMap<S>> Stepper<S> for Steps<'_, M> {
+impl<S: VectorSpace, M: DataMap<S>> Stepper<S> for Steps<'_, M> {
     fn step(
         &mut self,
         index: usize,

@@ -1,8 +1,8 @@
 //! Final denoising by Tweedie's formula, after the steps of any solver.
 
 use crate::{SampleError, Solver, Stepper};
-use tweedie_schedules::{TimeGrid, TimePoint};
-use tweedie_score::{Batch, NoiseSource, ScoreFn, Times};
+use tweedie_schedules::{Prediction, TimeGrid, TimePoint};
+use tweedie_score::{NoiseSource, ScoreFn, Times, VectorSpace};
 
 /// A solver followed by one more step, which replaces the state by the estimate of its data.
 ///
@@ -32,7 +32,7 @@ fn end(grid: &TimeGrid) -> Result<TimePoint, SampleError> {
     Ok(last.to)
 }
 
-impl<S: Batch, V: Solver<S>> Solver<S> for Denoised<V> {
+impl<S: VectorSpace, V: Solver<S>> Solver<S> for Denoised<V> {
     fn plan<'a>(&'a self, grid: &'a TimeGrid) -> Result<Box<dyn Stepper<S> + 'a>, SampleError> {
         let (inner, count, end) = (self.0.plan(grid)?, self.0.steps(grid), end(grid)?);
         Ok(Box::new(Steps { inner, count, end }))
@@ -48,7 +48,7 @@ impl<S: Batch, V: Solver<S>> Solver<S> for Denoised<V> {
     }
 }
 
-impl<S: Batch> Stepper<S> for Steps<'_, S> {
+impl<S: VectorSpace> Stepper<S> for Steps<'_, S> {
     fn step(
         &mut self,
         index: usize,
@@ -59,10 +59,9 @@ impl<S: Batch> Stepper<S> for Steps<'_, S> {
         if index < self.count {
             return self.inner.step(index, x, score, noise);
         }
-        score.predict_data(&x, Times::Shared(self.end)).map_err(|source| SampleError::Score {
-            step: index,
-            t: self.end.t,
-            source,
-        })
+        let failed = |source| SampleError::Score { step: index, t: self.end.t, source };
+        let (of_x, of_output) = score.conversion(Prediction::Data, self.end).map_err(failed)?;
+        let output = score.predict(&x, Times::Shared(self.end)).map_err(failed)?;
+        Ok(S::combine(&[(of_x, &x), (of_output, &output)]))
     }
 }

@@ -40,6 +40,7 @@ mod error;
 mod moments;
 mod ode;
 mod learned_variance;
+mod ode;
 mod one_step;
 mod predictor;
 mod solver;
@@ -54,6 +55,7 @@ pub use moments::{
 };
 pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
 pub use learned_variance::{Learned, LearnedAncestral};
+pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
 pub use one_step::OneStep;
 pub use predictor::{
     AnalyticDpm, Ancestral, Ddim, NoiseCap, Predictor, StepCoefficients, Variance,

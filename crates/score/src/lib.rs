@@ -37,7 +37,6 @@ pub use conditional::{ConditionalScoreFn, Conditioned};
 pub use data_map::{Clip, DataMap, MapData, Unchanged};
 pub use error::{NoiseError, ScoreError};
 pub use error_norm::{ErrorNorm, Tolerance};
-pub use noise::{Draw, NoiseSource, PerSample, Replay, Seeded, stream_rng};
 pub use noise::{Draw, NoiseSource, PerSample, Replay, Seeded, Silent, stream_rng};
 pub use posterior_means::PosteriorMeans;
 pub use score_fn::{ScoreFn, Times};

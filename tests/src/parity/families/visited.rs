@@ -1,7 +1,7 @@
 //! Which steps of a discrete model a case visits.
 
 use anyhow::{Result, bail};
-use tweedie_schedules::{DiscreteTable, NoiseLevel, Spacing, TimeGrid, TimePoint};
+use tweedie_schedules::{DiscreteTable, NoiseLevel, Respacing, Spacing, TimeGrid, TimePoint};
 
 use crate::parity::Case;
 
@@ -11,28 +11,26 @@ pub(super) const CLEAN: TimePoint = TimePoint { t: 0.0, level: NoiseLevel::CLEAN
 /// The indices that a scheduler of diffusers visits, noisiest first.
 pub(super) fn by_scheduler(case: &Case) -> Result<Vec<usize>> {
     let options = case.options();
-    let (spacing, offset) = match options.str_or("timestep_spacing", "leading")? {
-        "leading" => (Spacing::Leading, options.usize_or("steps_offset", 0)?),
-        "trailing" => (Spacing::Trailing, 0),
-        "linspace" => (Spacing::Linspace, 0),
+    let (count, steps) = (case.schedule.usize("N")?, case.steps()?);
+    let spacing = match options.str_or("timestep_spacing", "leading")? {
+        "leading" => {
+            let offset = options.usize_or("steps_offset", 0)?;
+            return Ok(Spacing::Leading.indices_with_offset(count, steps, offset)?);
+        }
+        "trailing" => Spacing::Trailing,
+        "linspace" => Spacing::Linspace,
         other => bail!("no spacing {other}"),
     };
-    let indices = spacing.indices(case.schedule.usize("N")?, case.steps()?)?;
-    Ok(indices.into_iter().map(|index| index + offset).collect())
+    Ok(spacing.indices(count, steps)?)
 }
 
 /// The chain of guided-diffusion, respaced if the case says so: down to the data.
 pub(super) fn chain(case: &Case) -> Result<TimeGrid> {
     let table = case.schedule.table()?;
-    let visited: Vec<usize> = match &case.timesteps {
-        Some(steps) if case.schedule.get("respacing").is_some() => {
-            steps.iter().map(|step| *step as usize).collect()
-        }
-        _ => (0..table.len()).collect(),
+    let visited = match case.schedule.get("respacing") {
+        Some(_) => case.schedule.str("respacing")?.parse::<Respacing>()?.indices(table.len())?,
+        None => (0..table.len()).rev().collect(),
     };
-    let mut visited = visited;
-    visited.sort_unstable();
-    visited.reverse();
     down_to_the_data(&table, &visited)
 }
 
