@@ -6,7 +6,7 @@ use tweedie_samplers::{
     Ancestral, Learned, LearnedAncestral, OneStep, Predictor, Solver, StepCoefficients, Variance,
 };
 use tweedie_schedules::{Interval, TimeGrid, TimePoint};
-use tweedie_score::{DataMap, ScoreFn, Times};
+use tweedie_score::{DataMap, Times};
 
 use super::estimate::{self, Estimate, Remembered, State};
 use super::guided::{self, WithVariance, step_from};
