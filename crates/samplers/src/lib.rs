@@ -37,9 +37,8 @@ mod denoised;
 #[cfg(doctest)]
 mod derivations;
 mod error;
-mod moments;
-mod ode;
 mod learned_variance;
+mod moments;
 mod ode;
 mod one_step;
 mod predictor;
@@ -50,11 +49,10 @@ mod trace;
 pub use ddim_parts::{Asked, DdimKeepingNoise, Encoding, encode};
 pub use denoised::Denoised;
 pub use error::SampleError;
+pub use learned_variance::{Learned, LearnedAncestral};
 pub use moments::{
     EstimatedMoments, MOMENTS_FILE, MomentEstimator, NoiseMoments, estimate_moments,
 };
-pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
-pub use learned_variance::{Learned, LearnedAncestral};
 pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
 pub use one_step::OneStep;
 pub use predictor::{

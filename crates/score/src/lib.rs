@@ -17,7 +17,6 @@
 //! `tch::Tensor` (feature `tch`). The whole of the numerics is tested on the first.
 
 mod backend;
-mod clip;
 mod condition_gradient;
 mod conditional;
 pub mod conformance;
@@ -31,7 +30,6 @@ mod threshold;
 mod vector_space;
 mod watch_data;
 
-pub use clip::ClipData;
 pub use condition_gradient::ConditionGradient;
 pub use conditional::{ConditionalScoreFn, Conditioned};
 pub use data_map::{Clip, DataMap, MapData, Unchanged};
