@@ -60,6 +60,14 @@ pub enum SampleError {
         /// Intervals the method needs.
         needed: usize,
     },
+    /// Orders were given to steps that take another number of intervals than the grid has.
+    #[error("the steps take {taken} intervals, expected {intervals}, as many as the grid has")]
+    OrdersMismatch {
+        /// Intervals that steps of the orders given take.
+        taken: usize,
+        /// Intervals of the grid.
+        intervals: usize,
+    },
     /// An adaptive method that cannot reach its tolerance.
     #[error(
         "no step at t = {t} meets the tolerance, down to {smallest}, the smallest that changes t; \

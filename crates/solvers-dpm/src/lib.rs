@@ -5,6 +5,8 @@
 //! the loop; a step is one linear combination of the state and of the predictions at hand.
 //!
 //! - [`Multistep`]: DPM-Solver and DPM-Solver++ of orders 1 to 3, their stochastic forms, and DEIS.
+//! - [`SingleStep`]: the same algorithms, each step by itself, with up to three evaluations.
+//! - [`Adaptive`]: pairs of single-step methods that choose their own steps.
 //! - [`UniPc`]: the predictor of any order that is corrected for free by the next prediction.
 //! - [`Pndm`]: pseudo linear multistep, as Stable Diffusion was published with.
 //! - [`CorrectState`]: any solver with a function applied to the state after each step.
@@ -39,23 +41,35 @@
 //! Errors are those of the samplers, [`tweedie_samplers::SampleError`]: a solver of this crate is a
 //! [`tweedie_samplers::Solver`] like any other.
 
+mod adaptive;
 mod algorithm;
 mod correct_state;
 #[cfg(doctest)]
 mod derivations;
+mod fresh_noise;
 mod interpolation;
 mod linear;
 mod multistep;
+#[cfg(test)]
+mod normal_data;
 mod order;
 mod phi;
 mod pndm;
+mod single_step;
+mod stage;
 mod unipc;
 
+pub use adaptive::{Adaptive, OrderPair, StepControl};
 pub use algorithm::Algorithm;
 pub use correct_state::CorrectState;
+pub use fresh_noise::FreshNoise;
 pub use linear::LinearStep;
 pub use multistep::{Multistep, ThirdOrder};
 pub use order::{FinalOrders, Order, SolverType};
 pub use phi::phi;
 pub use pndm::{HalfWay, Pndm};
+pub use single_step::{
+    InnerShares, SingleStep, ending_in_order_one, exact_evaluations, fixed_order,
+};
+pub use stage::{Row, Stage};
 pub use unipc::{BFunction, UniPc, UniPcStep};

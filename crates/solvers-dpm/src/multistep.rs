@@ -230,7 +230,7 @@ fn published(h0: f64, h1: f64, integral: &Integral, less: f64) -> Vec<f64> {
     vec![integral.moment(0) + newer, older - newer, -older]
 }
 
-fn check_not_negative(name: &'static str, value: f64) -> Result<(), SampleError> {
+pub(crate) fn check_not_negative(name: &'static str, value: f64) -> Result<(), SampleError> {
     if value >= 0.0 && value.is_finite() {
         return Ok(());
     }
