@@ -5,3 +5,6 @@ struct AncestralSampling;
 
 #[doc = include_str!("../../../docs/derivations/ddim.md")]
 struct DdimDerivation;
+
+#[doc = include_str!("../../../docs/derivations/analytic-dpm.md")]
+struct AnalyticDpmDerivation;

@@ -187,13 +187,15 @@ mod tests {
         linear_betas(count, 0.1 / count as f64, (20.0 / count as f64).min(0.5)).unwrap()
     }
 
-    /// Exact moments of normal data of deviation 0.5 in each coordinate.
+    /// Exact moments of normal data that is wide in half of its directions and narrow in the others.
     fn moments(betas: &[f64]) -> Vec<f64> {
-        let kept = betas.iter().scan(1.0, |kept, beta| {
+        let of = |variance: f64, bar: f64| (1.0 - bar) / (variance * bar + 1.0 - bar);
+        let product = |kept: &mut f64, beta: &f64| {
             *kept *= 1.0 - beta;
             Some(*kept)
-        });
-        kept.map(|bar| (1.0 - bar) / (0.25 * bar + 1.0 - bar)).collect()
+        };
+        let alpha_bars = betas.iter().scan(1.0, product);
+        alpha_bars.map(|bar| 0.5 * (of(0.5, bar) + of(0.002, bar))).collect()
     }
 
     fn cost(costs: &Costs, path: &[usize]) -> f64 {
@@ -226,23 +228,23 @@ mod tests {
             assert!(all.contains(&found), "{found:?}");
             let least = all.iter().map(|path| cost(&costs, path)).fold(f64::INFINITY, f64::min);
             assert!(cost(&costs, &found) < least + 1e-12, "{steps} steps: {found:?}");
+            let even: Vec<_> = (0..steps).map(|k| k * 11 / (steps - 1)).collect();
+            let gain = cost(&costs, &even) - cost(&costs, &found);
+            assert!(gain > 0.01 || !(3..10).contains(&steps), "{steps} steps gain {gain}");
         }
     }
 
     #[test]
-    fn costs_are_what_a_step_loses_of_its_variance() {
-        // ln(1 - beta Gamma) is ln of the optimal variance over beta / (1 - beta): check one of each
+    fn for_normal_data_every_path_costs_the_same() {
+        // each step is exact, so nothing can be lost: 1 - beta Gamma is (alpha_r / alpha_s)^2 V_s / V_r
         let betas = betas(100);
-        let moments = moments(&betas);
-        let costs = Costs::new(&betas, &moments);
         let bar = |last: usize| betas[..=last].iter().map(|beta| 1.0 - beta).product::<f64>();
-        let marginal = |bar: f64| 0.25 * bar + 1.0 - bar;
-        for (s, r) in [(0, 1), (10, 40), (3, 99)] {
-            let kept: f64 = bar(r) / bar(s);
-            // the variance of x_s given x_r for normal data
-            let reverse = marginal(bar(s)) - kept * marginal(bar(s)).powi(2) / marginal(bar(r));
-            let expected = (reverse * kept / (1.0 - kept)).ln();
-            assert!((costs.rows[s][r - s - 1] - expected).abs() < 1e-9, "{s} to {r}");
+        let variance = |bar: f64| 0.25 * bar + 1.0 - bar;
+        let normal: Vec<_> = (0..100).map(|i| (1.0 - bar(i)) / variance(bar(i))).collect();
+        let costs = Costs::new(&betas, &normal);
+        let expected = (bar(99) / bar(0) * variance(bar(0)) / variance(bar(99))).ln();
+        for path in [&[0, 99][..], &[0, 1, 99], &[0, 10, 40, 60, 99]] {
+            assert!((cost(&costs, path) - expected).abs() < 1e-9, "{path:?}");
         }
     }
 
