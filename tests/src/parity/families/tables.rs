@@ -25,6 +25,9 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
         ("openai/guided-diffusion" | "openai/improved-diffusion", "table_respace", _) => {
             discrete::respaced(case)
         }
+        ("LuChengTHU/dpm-solver", "table", _) if case.inputs.get("t").is_none() => {
+            spacing::single_step_orders(case)
+        }
         ("LuChengTHU/dpm-solver", "table", _) => continuous::of_dpm_solver(case),
         ("yang-song/score_sde_pytorch", "table", _) => sde::functions(case),
         ("yang-song/score_sde_pytorch", "table_index", _) => sde::entries(case),
