@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use ndarray::ArrayD;
 use tweedie_samplers::Solver;
-use tweedie_schedules::{Edm, NoiseSchedule, TimeGrid};
+use tweedie_schedules::{Edm, TimeGrid};
 use tweedie_solvers_dpm::{
     Algorithm, FreshNoise, InnerShares, Order, SingleStep, SolverType, ending_in_order_one,
     exact_evaluations, fixed_order,
@@ -145,4 +145,16 @@ pub(super) fn run_k(case: &Case, solver: &dyn Solver<State>, grid: &TimeGrid) ->
     let after = solved::states(case, solver, &model, grid)?;
     let before = [case.start()?].into_iter().chain(after.clone()).take(after.len()).collect();
     Ok(produced(after, model.evaluations()).states("states", before))
+}
+
+/// The orders of the steps for each `order,evaluations`.
+pub(super) fn table_of_orders(case: &Case) -> Result<Produced> {
+    let mut produced = Produced::new();
+    for name in case.outputs.0.keys() {
+        let (highest, evaluations) = name.split_once(',').context("no order,evaluations")?;
+        let orders = exact_evaluations(order(highest.parse()?)?, evaluations.parse()?);
+        let numbers = orders.into_iter().map(|order| order.get() as f64).collect();
+        produced = produced.numbers(name, numbers);
+    }
+    Ok(produced)
 }
