@@ -191,3 +191,15 @@ pub enum SampleError {
         expected: u32,
     },
 }
+
+impl SampleError {
+    /// The same error with its step numbered `step`, for those who count the steps of another.
+    #[must_use]
+    pub fn at_step(mut self, step: usize) -> Self {
+        match &mut self {
+            Self::Score { step: named, .. } | Self::Noise { step: named, .. } => *named = step,
+            _ => {}
+        }
+        self
+    }
+}

@@ -32,32 +32,43 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod annealed_dynamics;
+mod corrector;
 mod ddim_parts;
 mod denoised;
 #[cfg(doctest)]
 mod derivations;
 mod error;
 mod learned_variance;
+mod mean_at_end;
 mod moments;
+mod no_predictor;
 mod ode;
 mod one_step;
 mod predictor;
+mod predictor_corrector;
 mod solver;
 mod step_controller;
 mod trace;
 
+pub use annealed_dynamics::AnnealedDynamics;
+pub use corrector::{AnnealedLangevin, Corrector, Langevin, NoCorrector, WatchCorrector};
 pub use ddim_parts::{Asked, DdimKeepingNoise, Encoding, encode};
 pub use denoised::Denoised;
 pub use error::SampleError;
 pub use learned_variance::{Learned, LearnedAncestral};
+pub use mean_at_end::MeanAtEnd;
 pub use moments::{
     EstimatedMoments, MOMENTS_FILE, MomentEstimator, NoiseMoments, estimate_moments,
 };
+pub use no_predictor::NoPredictor;
 pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
 pub use one_step::OneStep;
 pub use predictor::{
-    AnalyticDpm, Ancestral, Ddim, NoiseCap, Predictor, StepCoefficients, Variance,
+    AnalyticDpm, Ancestral, AncestralChain, Ddim, EulerMaruyama, NoiseCap, Predictor,
+    ReverseDiffusion, StepCoefficients, Variance,
 };
+pub use predictor_corrector::{CorrectorPlace, PredictorCorrector};
 pub use solver::{Solver, Stepper, sample, sample_observed};
 pub use step_controller::{AdaptiveRun, Counters, Decision, StepController};
 pub use trace::{Combination, Evaluation, Symbol, TracedStep, trace};

@@ -2,14 +2,18 @@
 
 mod analytic;
 mod ancestral;
+mod ancestral_chain;
 mod ddim;
 mod noise_cap;
+mod reverse_diffusion;
 
 pub use analytic::AnalyticDpm;
 pub use ancestral::{Ancestral, Variance};
+pub use ancestral_chain::AncestralChain;
 pub use ddim::Ddim;
 pub(crate) use ddim::DdimParts;
 pub use noise_cap::NoiseCap;
+pub use reverse_diffusion::{EulerMaruyama, ReverseDiffusion};
 
 use tweedie_schedules::Interval;
 
@@ -28,6 +32,12 @@ pub struct StepCoefficients {
 pub trait Predictor {
     /// The coefficients of the step over `interval`.
     fn coefficients(&self, interval: Interval) -> StepCoefficients;
+}
+
+impl<P: Predictor + ?Sized> Predictor for Box<P> {
+    fn coefficients(&self, interval: Interval) -> StepCoefficients {
+        (**self).coefficients(interval)
+    }
 }
 
 #[cfg(test)]

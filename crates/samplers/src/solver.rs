@@ -24,6 +24,20 @@ pub trait Solver<S> {
     }
 }
 
+impl<S, V: Solver<S> + ?Sized> Solver<S> for Box<V> {
+    fn plan<'a>(&'a self, grid: &'a TimeGrid) -> Result<Box<dyn Stepper<S> + 'a>, SampleError> {
+        (**self).plan(grid)
+    }
+
+    fn evaluations(&self, grid: &TimeGrid) -> Result<usize, SampleError> {
+        (**self).evaluations(grid)
+    }
+
+    fn steps(&self, grid: &TimeGrid) -> usize {
+        (**self).steps(grid)
+    }
+}
+
 /// One run of a solver: it holds whatever the method remembers from step to step.
 pub trait Stepper<S> {
     /// Takes the state over interval `index` of the grid, or takes a step that the method adds.
