@@ -74,10 +74,10 @@ impl DiscreteTable {
         if first == last {
             return Err(ScheduleError::TooFewPoints { points: 1 });
         }
-        // Lin et al. 2024, algorithm 1: alpha - alpha_last, scaled to the old alpha at the first step;
-        // both differences are taken from the first alpha, so that early steps do not cancel
-        let fallen = |log: f64| (log - first).exp_m1();
-        let rescaled = |log: &f64| first + (-fallen(*log) / fallen(last)).ln_1p();
+        // ln(1 - alpha_last / alpha), which cancels neither near the first step nor near the last
+        let share_above = |log: f64| (-(last - log).exp_m1()).ln();
+        // Lin et al. 2024, algorithm 1: alpha - alpha_last, scaled to the old alpha at the first step
+        let rescaled = |log: &f64| log + share_above(*log) - share_above(first);
         let log_alphas = self.log_alphas.iter().map(rescaled).collect();
         Ok(Self { log_alphas, ..self })
     }
@@ -143,5 +143,17 @@ mod tests {
         let direct = (root(500) - root(999)) * root(0) / (root(0) - root(999));
         assert!((rescaled.alpha_bar(500).unwrap().sqrt() - direct).abs() < 1e-14);
         assert!(DiscreteTable::linear(1, 0.1, 0.2).unwrap().rescaled_to_zero_snr().is_err());
+    }
+
+    #[test]
+    fn zero_snr_keeps_falling_where_hardly_any_signal_is_left() {
+        let table = DiscreteTable::linear(4000, 1e-3, 0.2).unwrap();
+        let rescaled = table.clone().rescaled_to_zero_snr().unwrap();
+        assert!(rescaled.alpha_bars().windows(2).all(|pair| pair[1] < pair[0]));
+        let (kept, beta) = (rescaled.betas()[3997], table.betas()[3997..].to_vec());
+        // sqrt(1 - beta) of a step is the ratio of what its two alphas have above the last one
+        let above = |betas: &[f64]| 1.0 - betas.iter().map(|b| (1.0 - b).sqrt()).product::<f64>();
+        let expected = (1.0 - beta[0]).sqrt() * above(&beta[1..]) / above(&beta);
+        assert!(((1.0 - kept).sqrt() / expected - 1.0).abs() < 1e-12, "{kept}");
     }
 }

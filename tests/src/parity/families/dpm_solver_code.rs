@@ -5,7 +5,9 @@ use ndarray::{ArrayD, Axis};
 use tweedie_guidance::ClassifierGuided;
 use tweedie_samplers::{Ddim, OneStep, sample};
 use tweedie_schedules::{DiscreteTable, NoiseLevel, NoiseSchedule, TimeGrid, TimePoint, VpLinear};
-use tweedie_score::{ConditionGradient, Replay, ScoreError, ScoreFn, Times};
+use tweedie_score::{
+    ConditionGradient, DynamicThreshold, MapData, Replay, ScoreError, ScoreFn, Times,
+};
 use tweedie_solvers_dpm::{FinalOrders, Multistep, SolverType};
 
 use super::diffusers_sigmas::{grid_through, linspace};
@@ -133,7 +135,10 @@ pub(super) fn with_score<T>(
     match options.str_or("correcting_x0_fn", "")? {
         "" => use_it(plain, plain),
         "dynamic_thresholding" => {
-            anyhow::bail!("thresholding")
+            let quantile = options.f64_or("dynamic_thresholding_ratio", 0.995)?;
+            let floor = options.f64_or("thresholding_max_val", 1.0)?;
+            let map = DynamicThreshold::new(quantile)?.with_floor(floor)?;
+            use_it(plain, &MapData { inner: plain, map })
         }
         other => bail!("correcting_x0_fn {other}"),
     }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use ndarray::ArrayD;
 use tweedie_samplers::{Solver, sample_observed};
 use tweedie_schedules::{Prediction, TimeGrid};
-use tweedie_score::{ScoreError, ScoreFn, Times};
+use tweedie_score::{DynamicThreshold, MapData, ScoreError, ScoreFn, Times};
 
 use crate::parity::{Case, Produced};
 
@@ -39,7 +39,10 @@ pub(super) fn scheduler(
 ) -> Result<Produced> {
     let (model, options) = (case.model()?, case.options());
     let states = if options.bool_or("thresholding", false)? {
-        anyhow::bail!("thresholding")
+        let quantile = options.f64_or("dynamic_thresholding_ratio", 0.995)?;
+        let ceiling = options.f64_or("sample_max_value", 1.0)?;
+        let map = DynamicThreshold::new(quantile)?.with_ceiling(ceiling)?;
+        states(case, solver, &MapData { inner: &model, map }, grid)?
     } else {
         states(case, solver, &model, grid)?
     };

@@ -7,6 +7,7 @@ mod spacing;
 
 use anyhow::{Result, bail};
 
+use super::dpm_singlestep;
 use crate::parity::{Case, Produced};
 
 /// Runs a case.
@@ -24,6 +25,12 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
         }
         ("openai/guided-diffusion" | "openai/improved-diffusion", "table_respace", _) => {
             discrete::respaced(case)
+        }
+        ("LuChengTHU/dpm-solver", "table", _) if case.inputs.get("t").is_none() => {
+            spacing::single_step_orders(case)
+        }
+        ("LuChengTHU/dpm-solver", "table", _) if case.inputs.0.is_empty() => {
+            dpm_singlestep::table_of_orders(case)
         }
         ("LuChengTHU/dpm-solver", "table", _) => continuous::of_dpm_solver(case),
         ("yang-song/score_sde_pytorch", "table", _) => sde::functions(case),

@@ -1,7 +1,8 @@
-//! Which steps of a discrete model are visited.
+//! Which steps of a discrete model are visited, and of what order steps are.
 
 use anyhow::{Context, Result, bail};
 use tweedie_schedules::{Respacing, Spacing};
+use tweedie_solvers_dpm::{Order, exact_evaluations};
 
 use crate::parity::{Case, Produced};
 
@@ -26,8 +27,8 @@ fn of_diffusers(case: &Case, steps: usize) -> Result<Vec<usize>> {
         | "UniPCMultistepScheduler" => true,
         other => bail!("the timesteps of {other} are not known"),
     };
-    let default = if name.starts_with("DDIM") { "leading" } else { "linspace" };
-    let default = if name == "DDPMScheduler" { "leading" } else { default };
+    // each peer's own default
+    let default = if one_more { "linspace" } else { "leading" };
     let offset = case.options().usize_or("steps_offset", 0)?;
     Ok(match (case.options().str_or("timestep_spacing", default)?, one_more) {
         // the solvers of higher order choose one step more and leave out the last, the data's
@@ -57,6 +58,23 @@ pub(super) fn respacings(case: &Case) -> Result<Produced> {
             }
             Err(error) => produced.refused(name, error),
         };
+    }
+    Ok(produced)
+}
+
+/// How dpm-solver shares out evaluations among steps: each output is named `order,evaluations`.
+pub(super) fn single_step_orders(case: &Case) -> Result<Produced> {
+    let mut produced = Produced::new();
+    for name in case.outputs.0.keys() {
+        let (order, evaluations) = name.split_once(',').context("an output without a number")?;
+        let order = match order {
+            "1" => Order::One,
+            "2" => Order::Two,
+            "3" => Order::Three,
+            other => bail!("no order {other}"),
+        };
+        let orders = exact_evaluations(order, evaluations.parse()?);
+        produced = produced.numbers(name, orders.iter().map(|order| order.get() as f64).collect());
     }
     Ok(produced)
 }
