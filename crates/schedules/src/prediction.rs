@@ -29,47 +29,69 @@ pub enum Prediction {
     },
 }
 
+/// What is predicted: `(data x_0 + noise eps) / unit`.
+#[derive(Clone, Copy)]
+struct Form {
+    data: f64,
+    noise: f64,
+    /// Apart from the form because the score's is 0 where there is no noise.
+    unit: f64,
+}
+
 impl Prediction {
     /// The linear form `(coefficient of x_0, coefficient of eps)` that is predicted at a level:
-    /// the target of training.
+    /// the target of training. That of the score is infinite at `sigma = 0`.
     #[must_use]
     pub fn target(self, at: NoiseLevel) -> (f64, f64) {
+        let Form { data, noise, unit } = self.form(at);
+        (data / unit, noise / unit)
+    }
+
+    fn form(self, at: NoiseLevel) -> Form {
         let NoiseLevel { alpha, sigma } = at;
+        let plain = |data, noise| Form { data, noise, unit: 1.0 };
         match self {
-            Self::Noise => (0.0, 1.0),
-            Self::Data => (1.0, 0.0),
-            Self::Velocity => (-sigma, alpha), // Salimans and Ho 2022, sec. 4
-            Self::Score => (0.0, -1.0 / sigma), // Song et al. 2021, eq. 7
+            Self::Noise => plain(0.0, 1.0),
+            Self::Data => plain(1.0, 0.0),
+            Self::Velocity => plain(-sigma, alpha), // Salimans and Ho 2022, sec. 4
+            Self::Score => Form { data: 0.0, noise: -1.0, unit: sigma }, // Song et al. 2021, eq. 7
             Self::EdmF { sigma_data } => {
-                // Karras et al. 2022, eq. 8, solved for F in x_0 and eps
-                let ratio = sigma / alpha;
-                let norm = ratio.hypot(sigma_data);
-                (ratio / (sigma_data * norm), -sigma_data / norm)
+                // Karras et al. 2022, eq. 8, solved for F in x_0 and eps; at any alpha, 0 included
+                let norm = sigma.hypot(alpha * sigma_data);
+                plain(sigma / (sigma_data * norm), -alpha * sigma_data / norm)
             }
             Self::PosteriorMean { earlier } => {
                 let point = |level| TimePoint { t: 0.0, level };
                 let posterior = Interval { from: point(at), to: point(earlier) }.posterior();
-                (earlier.alpha, posterior.x * sigma)
+                plain(earlier.alpha, posterior.x * sigma)
             }
         }
     }
 
     /// Coefficients `(of x, of output)` that turn this prediction, made at `at`, into another.
     ///
-    /// They are infinite where the state holds too little to tell: noise from data at `sigma = 0`,
-    /// data from noise at `alpha = 0`.
+    /// They are finite wherever state and prediction determine the answer, also at `alpha = 0` and
+    /// `sigma = 0`. They are infinite where they tell too little: noise from data at `sigma = 0`, data
+    /// from noise or from a score at `alpha = 0`.
     #[must_use]
     pub fn convert(self, to: Self, at: NoiseLevel) -> (f64, f64) {
         if self == to {
             return (0.0, 1.0);
         }
+        let (have, want) = (self.form(at), to.form(at));
+        let cross = have.noise * want.data - have.data * want.noise;
+        if cross == 0.0 {
+            // one is a multiple of the other, and the state is not needed
+            let of_data = have.data.abs() > have.noise.abs();
+            let multiple = if of_data { want.data / have.data } else { want.noise / have.noise };
+            return (0.0, multiple * have.unit / want.unit);
+        }
         let NoiseLevel { alpha, sigma } = at;
-        let (p, q) = self.target(at);
-        let (wanted_p, wanted_q) = to.target(at);
-        let determinant = alpha * q - sigma * p;
-        let of_x = (q * wanted_p - p * wanted_q) / determinant;
-        let of_output = (alpha * wanted_q - sigma * wanted_p) / determinant;
-        (of_x, of_output)
+        // Cramer's rule on the two known forms, the state and the prediction
+        let determinant = alpha * have.noise - sigma * have.data;
+        let of_x = cross / determinant;
+        let of_output = (alpha * want.noise - sigma * want.data) / determinant;
+        (of_x / want.unit, of_output * have.unit / want.unit)
     }
 }
 
@@ -131,9 +153,64 @@ mod tests {
         assert!((c_out - sigma * sigma_data / total.sqrt()).abs() < 1e-14);
     }
 
+    proptest! {
+        #[test]
+        fn conversions_invert(log_alpha in -4.0..-1e-2) {
+            let at = NoiseLevel::variance_preserving(log_alpha);
+            for from in all() {
+                for to in all() {
+                    let ((a, b), (c, d)) = (from.convert(to, at), to.convert(from, at));
+                    // c x + d (a x + b output) is the output again
+                    prop_assert!((c + d * a).abs() < 1e-9 * (1.0 + c.abs()), "{from:?} {to:?}");
+                    prop_assert!((d * b - 1.0).abs() < 1e-9, "{from:?} {to:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn conversions_hold_at_any_scale_of_the_state(alpha in 0.01..2.0, sigma in 1e-3..90.0_f64) {
+            let (at, (x0, eps)) = (NoiseLevel { alpha, sigma }, (0.7, -1.3));
+            let x = alpha * x0 + sigma * eps;
+            for from in all().into_iter().take(5) {
+                for to in all().into_iter().take(5) {
+                    let (a, b) = from.convert(to, at);
+                    let output = value(from, at, x0, eps);
+                    let expected = value(to, at, x0, eps);
+                    // the terms may be larger than their sum
+                    let size = 1.0 + (a * x).abs() + (b * output).abs();
+                    prop_assert!((a * x + b * output - expected).abs() < 1e-12 * size, "{from:?} {to:?}");
+                }
+            }
+        }
+    }
+
     #[test]
-    fn velocity_is_defined_where_alpha_is_zero() {
+    fn pure_noise_is_converted_wherever_the_answer_is_determined() {
         let at = NoiseLevel { alpha: 0.0, sigma: 1.0 };
+        let edm = Prediction::EdmF { sigma_data: 0.5 };
         assert_eq!(Prediction::Velocity.convert(Prediction::Data, at), (0.0, -1.0));
+        assert_eq!(Prediction::Velocity.convert(Prediction::Noise, at), (1.0, 0.0));
+        assert_eq!(Prediction::Data.convert(Prediction::Noise, at), (1.0, 0.0));
+        assert_eq!(Prediction::Data.convert(Prediction::Velocity, at), (0.0, -1.0));
+        assert_eq!(Prediction::Noise.convert(Prediction::Score, at), (0.0, -1.0));
+        assert_eq!(edm.convert(Prediction::Data, at), (0.0, 0.5));
+        let earlier = NoiseLevel { alpha: 0.6, sigma: 0.8 };
+        let mean = Prediction::PosteriorMean { earlier };
+        assert_eq!(mean.convert(Prediction::Data, at), (0.0, 1.0 / 0.6));
+        for silent in [Prediction::Noise, Prediction::Score] {
+            let (of_x, of_output) = silent.convert(Prediction::Data, at);
+            assert!(of_x.is_infinite() && of_output.is_infinite(), "{silent:?}");
+        }
+    }
+
+    #[test]
+    fn clean_data_is_the_state_itself_whatever_is_predicted() {
+        let (at, edm) = (NoiseLevel::CLEAN, Prediction::EdmF { sigma_data: 0.5 });
+        for from in [Prediction::Noise, Prediction::Velocity, Prediction::Score, edm] {
+            assert_eq!(from.convert(Prediction::Data, at), (1.0, 0.0), "{from:?}");
+        }
+        assert_eq!(Prediction::Velocity.convert(Prediction::Noise, at), (0.0, 1.0));
+        assert!(Prediction::Data.convert(Prediction::Noise, at).0.is_infinite());
+        assert!(Prediction::Noise.convert(Prediction::Score, at).1.is_infinite());
     }
 }
