@@ -7,7 +7,9 @@
 //! - [`NoiseLevel`] is the pair `(alpha, sigma)`; [`TimePoint`] adds the time, [`Interval`] joins two.
 //! - [`NoiseSchedule`] maps time to level: [`VpLinear`], [`VpCosine`], [`SubVpLinear`],
 //!   [`VeGeometric`] and [`Edm`] in continuous time, [`DiscreteTable`] for a discrete model.
-//! - [`TimeGrid`] is the list of intervals a solver walks, noisiest first.
+//! - [`TimeGrid`] is the list of intervals a solver walks, noisiest first: in equal steps of time,
+//!   its root or lambda, by Karras's rule, or through steps of a table that a [`Spacing`], a
+//!   [`Respacing`] or a [`Trajectory`] chooses.
 //! - [`Prediction`] says what a network was trained to return and converts it to anything else.
 //!
 //! ```
@@ -17,6 +19,19 @@
 //! let grid = TimeGrid::discrete(&table, 50, Spacing::Trailing)?.ending_clean();
 //! assert_eq!(grid.len(), 50);
 //! assert!(grid.intervals()[0].from.level.sigma > 0.99);
+//! # Ok::<(), tweedie_schedules::ScheduleError>(())
+//! ```
+//!
+//! A schedule in continuous time is used in the same way, over whatever part of it is wanted:
+//!
+//! ```
+//! use tweedie_schedules::{NoiseSchedule, TimeGrid, VpLinear};
+//!
+//! let schedule = VpLinear::new(0.1, 20.0)?.with_time_range(1e-4, 1.0)?;
+//! let grid = TimeGrid::uniform_lambda(&schedule, 20)?;
+//! let halfway = schedule.time_at_lambda(0.0); // as much signal as noise
+//! assert!((schedule.level(halfway).snr() - 1.0).abs() < 1e-12);
+//! assert_eq!(grid.intervals()[19].to.t, 1e-4);
 //! # Ok::<(), tweedie_schedules::ScheduleError>(())
 //! ```
 //!

@@ -26,9 +26,6 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
         ("openai/guided-diffusion" | "openai/improved-diffusion", "table_respace", _) => {
             discrete::respaced(case)
         }
-        ("LuChengTHU/dpm-solver", "table", _) if case.inputs.get("t").is_none() => {
-            spacing::single_step_orders(case)
-        }
         ("LuChengTHU/dpm-solver", "table", _) if case.inputs.0.is_empty() => {
             dpm_singlestep::table_of_orders(case)
         }

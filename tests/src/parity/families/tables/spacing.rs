@@ -1,8 +1,7 @@
-//! Which steps of a discrete model are visited, and of what order steps are.
+//! Which steps of a discrete model are visited.
 
 use anyhow::{Context, Result, bail};
 use tweedie_schedules::{Respacing, Spacing};
-use tweedie_solvers_dpm::{Order, exact_evaluations};
 
 use crate::parity::{Case, Produced};
 
@@ -58,23 +57,6 @@ pub(super) fn respacings(case: &Case) -> Result<Produced> {
             }
             Err(error) => produced.refused(name, error),
         };
-    }
-    Ok(produced)
-}
-
-/// How dpm-solver shares out evaluations among steps: each output is named `order,evaluations`.
-pub(super) fn single_step_orders(case: &Case) -> Result<Produced> {
-    let mut produced = Produced::new();
-    for name in case.outputs.0.keys() {
-        let (order, evaluations) = name.split_once(',').context("an output without a number")?;
-        let order = match order {
-            "1" => Order::One,
-            "2" => Order::Two,
-            "3" => Order::Three,
-            other => bail!("no order {other}"),
-        };
-        let orders = exact_evaluations(order, evaluations.parse()?);
-        produced = produced.numbers(name, orders.iter().map(|order| order.get() as f64).collect());
     }
     Ok(produced)
 }
