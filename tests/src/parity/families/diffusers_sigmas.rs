@@ -32,7 +32,7 @@ pub(super) fn sigmas(case: &Case) -> Result<Vec<f64>> {
     let mut sigmas: Vec<f64> = if on("use_karras_sigmas")? {
         let root = |sigma: f64| sigma.powf(1.0 / 7.0);
         let (low, high) = (root(smallest), root(largest));
-        ramp.iter().map(|share| (high + share * (low - high)).powi(7)).collect()
+        ramp.iter().map(|share| (high + share * (low - high)).powf(7.0)).collect()
     } else if on("use_lu_lambdas")? || on("use_exponential_sigmas")? {
         let (low, high) = (smallest.ln(), largest.ln());
         ramp.iter().map(|share| (high + share * (low - high)).exp()).collect()
@@ -107,7 +107,7 @@ fn beta_quantile(share: f64) -> f64 {
 
 /// The variance-preserving point of a sigma in k space, which serves as its time.
 pub(super) fn point(sigma: f64) -> TimePoint {
-    let alpha = 1.0 / sigma.mul_add(sigma, 1.0).sqrt();
+    let alpha = 1.0 / (sigma * sigma + 1.0).sqrt();
     TimePoint { t: sigma, level: NoiseLevel { alpha, sigma: sigma * alpha } }
 }
 
@@ -117,8 +117,18 @@ pub(super) fn k_point(sigma: f64) -> TimePoint {
 }
 
 /// The grid through points that may repeat or run either way.
+///
+/// A point that lies behind the one before by rounding alone counts as the same: some published grids
+/// end in a step of no length.
 pub(super) fn grid_through(points: &[TimePoint]) -> Result<TimeGrid> {
-    let join = |pair: &[TimePoint]| Interval { from: pair[0], to: pair[1] };
+    let lambda = |point: Option<&TimePoint>| point.map_or(0.0, |point| point.level.lambda());
+    let direction = (lambda(points.last()) - lambda(points.first())).signum();
+    let join = |pair: &[TimePoint]| {
+        let (from, to) = (pair[0], pair[1]);
+        let h = to.level.lambda() - from.level.lambda();
+        let same = h * direction < 0.0 && h.abs() < 1e-13;
+        Interval { from, to: if same { from } else { to } }
+    };
     Ok(TimeGrid::from_intervals(points.windows(2).map(join).collect())?)
 }
 
