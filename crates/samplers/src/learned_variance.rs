@@ -4,7 +4,7 @@
 //! Nichol and Dhariwal 2021, sec. 3.1. One evaluation a step, stochastic; the network must give the
 //! values behind the variance ([`ScoreFn::predict_with_variance`]).
 
-use crate::{SampleError, Solver, Stepper, Variance};
+use crate::{Ancestral, Predictor, SampleError, Solver, Stepper, Variance};
 use tweedie_schedules::{Interval, NoiseLevel, Prediction, TimeGrid};
 use tweedie_score::{Elementwise, NoiseSource, ScoreError, ScoreFn, Times};
 
@@ -30,13 +30,33 @@ pub struct LearnedAncestral {
     pub clean_floor: Option<f64>,
 }
 
-/// The deviation of one step, as a function of the network's values `v`.
+/// The deviation of the noise in one step, which may follow the network's values `v`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum Deviation {
+pub enum Deviation {
+    /// The same for every value.
+    Fixed(f64),
     /// `factor * exp(rate * v)`.
-    Exponential { factor: f64, rate: f64 },
+    Exponential {
+        /// The deviation where `v` is 0.
+        factor: f64,
+        /// Growth of its logarithm with `v`.
+        rate: f64,
+    },
     /// `sqrt(v)`.
     Root,
+}
+
+/// An ancestral method: the posterior's mean, and noise of some deviation.
+pub trait ReverseNoise {
+    /// The deviation over `interval`; `None` where the step adds no noise.
+    fn deviation(&self, interval: Interval) -> Option<Deviation>;
+}
+
+impl ReverseNoise for Ancestral {
+    fn deviation(&self, interval: Interval) -> Option<Deviation> {
+        let noise = self.coefficients(interval).noise;
+        (noise != 0.0).then_some(Deviation::Fixed(noise))
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +72,7 @@ struct Steps<'a> {
     steps: Vec<Step>,
 }
 
-impl LearnedAncestral {
+impl ReverseNoise for LearnedAncestral {
     fn deviation(&self, interval: Interval) -> Option<Deviation> {
         let log_small = if interval.to.level == NoiseLevel::CLEAN {
             self.clean_floor?.ln()
@@ -70,7 +90,9 @@ impl LearnedAncestral {
             }
         })
     }
+}
 
+impl LearnedAncestral {
     fn steps(&self, grid: &TimeGrid) -> Result<Vec<Step>, SampleError> {
         if grid.is_empty() {
             return Err(SampleError::EmptyGrid);
@@ -104,19 +126,25 @@ impl<S: Elementwise> Solver<S> for LearnedAncestral {
 impl Deviation {
     fn is_finite(self) -> bool {
         match self {
+            Self::Fixed(deviation) => deviation.is_finite(),
             Self::Exponential { factor, rate } => factor.is_finite() && rate.is_finite(),
             Self::Root => true,
         }
     }
 
-    /// The noise to add to the mean, and a factor that is the same for all of it.
-    fn scale<S: Elementwise>(self, z: &S, values: &S) -> (f64, S) {
-        match self {
+    /// The deviation times `z`, as a state and a factor that is the same for all of it.
+    ///
+    /// # Errors
+    /// When the deviation follows `values` and there are none.
+    pub fn times<S: Elementwise>(self, z: &S, values: Option<&S>) -> Result<(f64, S), ScoreError> {
+        let values = || values.ok_or(ScoreError::NoVariance);
+        Ok(match self {
+            Self::Fixed(deviation) => (deviation, S::combine(&[(1.0, z)])),
             Self::Exponential { factor, rate } => {
-                (factor, S::combine(&[(rate, values)]).exp().mul(z))
+                (factor, S::combine(&[(rate, values()?)]).exp().mul(z))
             }
-            Self::Root => (1.0, values.sqrt().mul(z)),
-        }
+            Self::Root => (1.0, values()?.sqrt().mul(z)),
+        })
     }
 }
 
@@ -137,10 +165,9 @@ impl<S: Elementwise> Stepper<S> for Steps<'_> {
         let Some(deviation) = step.deviation else {
             return Ok(S::combine(&[(a, &x), (b, &output)]));
         };
-        let values = values.ok_or(ScoreError::NoVariance).map_err(failed)?;
         let z =
             noise.normal_like(&x).map_err(|source| SampleError::Noise { step: index, source })?;
-        let (factor, added) = deviation.scale(&z, &values);
+        let (factor, added) = deviation.times(&z, values.as_ref()).map_err(failed)?;
         Ok(S::combine(&[(a, &x), (b, &output), (factor, &added)]))
     }
 }

@@ -58,6 +58,7 @@ pub use denoised::Denoised;
 pub use error::SampleError;
 pub use learned_variance::{Learned, LearnedAncestral};
 pub use mean_at_end::MeanAtEnd;
+pub use learned_variance::{Deviation, Learned, LearnedAncestral, ReverseNoise};
 pub use moments::{
     EstimatedMoments, MOMENTS_FILE, MomentEstimator, NoiseMoments, estimate_moments,
 };

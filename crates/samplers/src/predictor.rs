@@ -79,7 +79,7 @@ mod tests {
             let ddim = Ddim::new(1.0).unwrap().coefficients(interval);
             let ancestral = Ancestral { variance: Variance::FixedSmall }.coefficients(interval);
             for (a, b) in [(ddim.x, ancestral.x), (ddim.data, ancestral.data), (ddim.noise, ancestral.noise)] {
-                prop_assert!((a - b).abs() < 1e-7, "{ddim:?} {ancestral:?}");
+                prop_assert!((a - b).abs() < 1e-12, "{ddim:?} {ancestral:?}");
             }
         }
     }

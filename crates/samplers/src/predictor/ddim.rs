@@ -42,13 +42,15 @@ impl Ddim {
 
     pub(crate) fn parts(&self, interval: Interval) -> DdimParts {
         let to = interval.to.level;
-        let noise = if self.eta == 0.0 {
-            0.0 // also where the interval leads to more noise and has no posterior: encoding
-        } else {
-            self.eta * interval.posterior().variance.sqrt() // Song et al. 2021a, eq. 16
-        };
-        // sigma_s^2 - c^2, with both factors computed so that eta = 1 does not cancel below zero
-        let eps = ((to.sigma - noise) * (to.sigma + noise)).max(0.0).sqrt();
+        if self.eta == 0.0 {
+            // also where the interval leads to more noise and has no posterior: encoding
+            return DdimParts { data: to.alpha, eps: to.sigma, noise: 0.0 };
+        }
+        // Song et al. 2021a, eq. 16: c^2 = eta^2 sigma_s^2 (1 - exp(-2h)), so that neither c^2 nor
+        // sigma_s^2 - c^2 is a difference of near equals
+        let (eta_squared, h) = (self.eta * self.eta, interval.h());
+        let noise = self.eta * to.sigma * (-(-2.0 * h).exp_m1()).sqrt();
+        let eps = to.sigma * ((1.0 - eta_squared) + eta_squared * (-2.0 * h).exp()).sqrt();
         DdimParts { data: to.alpha, eps, noise } // Song et al. 2021a, eq. 12
     }
 }
@@ -65,11 +67,25 @@ impl Predictor for Ddim {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tweedie_schedules::{NoiseLevel, TimePoint};
 
     #[test]
     fn eta_outside_its_range_is_refused() {
         let error = Ddim::new(1.5).unwrap_err();
         assert_eq!(error.to_string(), "eta is 1.5, expected a value in [0, 1]");
         assert!(Ddim::new(f64::NAN).is_err());
+    }
+
+    #[test]
+    fn from_pure_noise_eta_one_keeps_none_of_it() {
+        let point = |t, alpha: f64| TimePoint {
+            t,
+            level: NoiseLevel { alpha, sigma: (1.0 - alpha * alpha).sqrt() },
+        };
+        for alpha in [0.03, 0.2, 0.9] {
+            let interval = Interval { from: point(1.0, 0.0), to: point(0.5, alpha) };
+            let step = Ddim::new(1.0).unwrap().coefficients(interval);
+            assert_eq!((step.x, step.data, step.noise), (0.0, alpha, interval.to.level.sigma));
+        }
     }
 }

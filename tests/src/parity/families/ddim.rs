@@ -1,12 +1,13 @@
 //! DDIM and its inversion: diffusers' schedulers, guided-diffusion's loops.
 
 use anyhow::{Result, bail};
+use tweedie_guidance::ClassifierGuided;
 use tweedie_samplers::{Asked, Ddim, DdimKeepingNoise, Encoding, OneStep};
 use tweedie_schedules::{DiscreteTable, Interval, TimeGrid, TimePoint};
-use tweedie_score::{Times, Unchanged};
+use tweedie_score::{MapData, Times, Unchanged};
 
 use super::estimate::{self, Estimate, Remembered, State};
-use super::guided;
+use super::guided::{self, Pull};
 use super::visited::{self, CLEAN};
 use crate::parity::{Case, Produced};
 
@@ -64,10 +65,17 @@ fn inverse_scheduler(case: &Case) -> Result<Produced> {
 
 fn sample_loop(case: &Case) -> Result<Produced> {
     let (chain, exact) = (visited::chain(case)?, guided::exact(case)?);
-    let seen = Remembered::new(Estimate::clip(case.options().bool_or("clip_denoised", true)?, 1.0));
+    let clip = Estimate::clip(case.options().bool_or("clip_denoised", true)?, 1.0);
     let score = guided::score(case, &exact, &chain)?;
     let solver = OneStep(Ddim::new(case.options().f64_or("eta", 0.0)?)?);
-    let produced = estimate::run_mapped(case, &solver, &chain, &*score, &seen)?;
+    let produced = if guided::has_condition(case)? {
+        let inner = MapData { inner: &*score, map: clip }; // what guidance adds is not clipped
+        let score = ClassifierGuided { inner, gradient: Pull, scale: 1.0 };
+        let seen = Remembered::new(Estimate::AsItIs);
+        estimate::run_mapped(case, &solver, &chain, &score, &seen)?
+    } else {
+        estimate::run_mapped(case, &solver, &chain, &*score, &Remembered::new(clip))?
+    };
     Ok(produced.evaluations(exact.evaluations()))
 }
 

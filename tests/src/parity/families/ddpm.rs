@@ -2,14 +2,16 @@
 
 use anyhow::{Result, bail};
 use ndarray::Axis;
+use tweedie_guidance::MeanGuided;
 use tweedie_samplers::{
-    Ancestral, Learned, LearnedAncestral, OneStep, Predictor, Solver, StepCoefficients, Variance,
+    Ancestral, Deviation, Learned, LearnedAncestral, OneStep, Predictor, ReverseNoise, Solver,
+    StepCoefficients, Variance,
 };
 use tweedie_schedules::{Interval, TimeGrid, TimePoint};
 use tweedie_score::{DataMap, Times};
 
 use super::estimate::{self, Estimate, Remembered, State};
-use super::guided::{self, WithVariance, step_from};
+use super::guided::{self, Pull, WithVariance, step_from};
 use super::visited;
 use crate::parity::{Case, Produced};
 
@@ -63,27 +65,63 @@ fn scheduler(case: &Case) -> Result<Produced> {
     Ok(produced.evaluations(model.evaluations()))
 }
 
+/// The noise of guided-diffusion: what the last step would add it draws times 0, but the mean is
+/// shifted by it.
+struct ChainNoise<'a> {
+    kind: &'a str,
+    chain: &'a TimeGrid,
+}
+
+impl ChainNoise<'_> {
+    /// The small variance of the last step, which ends clean, is that of the step before.
+    fn last_small(&self) -> f64 {
+        let steps = self.chain.intervals();
+        Variance::FixedSmall.of(steps[steps.len().saturating_sub(2)])
+    }
+}
+
+impl ReverseNoise for ChainNoise<'_> {
+    fn deviation(&self, interval: Interval) -> Option<Deviation> {
+        let learned = |learned| LearnedAncestral { learned, clean_floor: Some(self.last_small()) };
+        match self.kind {
+            "LEARNED" => learned(Learned::LogVariance).deviation(interval),
+            "LEARNED_RANGE" => learned(Learned::Range).deviation(interval),
+            "FIXED_LARGE" if interval.to == visited::CLEAN => {
+                Some(Deviation::Fixed(self.last_small().sqrt()))
+            }
+            "FIXED_LARGE" => Ancestral { variance: Variance::FixedLarge }.deviation(interval),
+            _ => Ancestral { variance: Variance::FixedSmall }.deviation(interval),
+        }
+    }
+}
+
 fn p_sample(case: &Case) -> Result<Produced> {
     let options = case.options();
-    let solver: Box<dyn Solver<State>> = match options.str("model_var_type")? {
+    let (chain, exact) = (visited::chain(case)?, guided::exact(case)?);
+    let kind = options.str("model_var_type")?;
+    let learned = |learned| LearnedAncestral { learned, clean_floor: None };
+    let conditioned = guided::has_condition(case)?;
+    let solver: Box<dyn Solver<State> + '_> = match kind {
+        _ if conditioned => {
+            let ancestral = ChainNoise { kind, chain: &chain };
+            Box::new(MeanGuided { ancestral, gradient: Pull, scale: 1.0 })
+        }
         "FIXED_SMALL" => Box::new(OneStep(Ancestral { variance: Variance::FixedSmall })),
         "FIXED_LARGE" => Box::new(OneStep(Ancestral { variance: Variance::FixedLarge })),
-        "LEARNED" => {
-            Box::new(LearnedAncestral { learned: Learned::LogVariance, clean_floor: None })
-        }
-        "LEARNED_RANGE" => {
-            Box::new(LearnedAncestral { learned: Learned::Range, clean_floor: None })
-        }
+        "LEARNED" => Box::new(learned(Learned::LogVariance)),
+        "LEARNED_RANGE" => Box::new(learned(Learned::Range)),
         other => bail!("no variance {other}"),
     };
-    let (chain, exact) = (visited::chain(case)?, guided::exact(case)?);
-    let score = guided::score(case, &exact, &chain)?;
-    let clip = Estimate::clip(options.bool_or("clip_denoised", true)?, 1.0);
-    let seen = Remembered::new(clip);
-    let produced = if guided::predicts_mean(case)? {
-        estimate::run_watched(case, &*solver, &chain, &*score, &seen)? // the mean is not clipped
+    let mut case = case.clone();
+    if let Some(last) = case.noises.last_mut() {
+        last.values.fill(0.0); // drawn, and multiplied by 0
+    }
+    let score = guided::score(&case, &exact, &chain)?;
+    let seen = Remembered::new(Estimate::clip(options.bool_or("clip_denoised", true)?, 1.0));
+    let produced = if guided::predicts_mean(&case)? {
+        estimate::run_watched(&case, &*solver, &chain, &*score, &seen)? // the mean is not clipped
     } else {
-        estimate::run_mapped(case, &*solver, &chain, &*score, &seen)?
+        estimate::run_mapped(&case, &*solver, &chain, &*score, &seen)?
     };
     Ok(produced.evaluations(exact.evaluations()))
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use tweedie_schedules::{Interval, NoiseLevel, Prediction, TimeGrid, TimePoint};
-use tweedie_score::{PosteriorMeans, ScoreError, ScoreFn, Times};
+use tweedie_score::{ConditionGradient, PosteriorMeans, ScoreError, ScoreFn, Times};
 
 use super::estimate::State;
 use crate::parity::{Case, Exact};
@@ -89,4 +89,18 @@ pub(super) fn score<'a>(
     } else {
         Box::new(WithVariance(exact))
     })
+}
+
+/// The condition of all cases: `grad log p(y | x) = -(x - 1/4) / 2`.
+pub(super) struct Pull;
+
+impl ConditionGradient<State> for Pull {
+    fn log_gradient(&self, x: &State, _at: Times<'_>) -> Result<State, ScoreError> {
+        Ok(x.mapv(|x| -0.5 * (x - 0.25)))
+    }
+}
+
+/// Whether a case has a condition.
+pub(super) fn has_condition(case: &Case) -> Result<bool> {
+    case.options().bool_or("cond_fn", false)
 }
