@@ -56,7 +56,6 @@ pub use corrector::{AnnealedLangevin, Corrector, Langevin, NoCorrector, WatchCor
 pub use ddim_parts::{Asked, DdimKeepingNoise, Encoding, encode};
 pub use denoised::Denoised;
 pub use error::SampleError;
-pub use learned_variance::{Learned, LearnedAncestral};
 pub use mean_at_end::MeanAtEnd;
 pub use learned_variance::{Deviation, Learned, LearnedAncestral, ReverseNoise};
 pub use moments::{
