@@ -17,6 +17,16 @@ pub enum ScheduleError {
         /// What stood there.
         value: f64,
     },
+    /// One beta vanishes beside the ones before it.
+    #[error("beta[{index}] is {value}, too small to change alpha_bar, which is {alpha_bar} there")]
+    BetaTooSmall {
+        /// Position in the table, from 0.
+        index: usize,
+        /// What stood there.
+        value: f64,
+        /// `alpha_bar` before and after it.
+        alpha_bar: f64,
+    },
     /// One `alpha_bar` is not below the one before it, or not above 0.
     #[error(
         "alpha_bar[{index}] is {value}, expected a value below {above} and above 0 (at the end 0 itself)"

@@ -220,6 +220,30 @@ mod tests {
     }
 
     #[test]
+    fn every_step_from_pure_noise_has_finite_gaussians() {
+        let tables = [DiscreteTable::jsd(50).unwrap(), table().rescaled_to_zero_snr().unwrap()];
+        for table in tables {
+            let grids = [
+                TimeGrid::uniform_time(&table, 20),
+                TimeGrid::quadratic_time(&table, 20),
+                TimeGrid::discrete(&table, 20, Spacing::Trailing),
+                TimeGrid::discrete(&table, 50, Spacing::Linspace),
+            ];
+            for interval in
+                grids.map(|grid| grid.unwrap().ending_clean()).iter().flat_map(TimeGrid::intervals)
+            {
+                let (forward, back) = (interval.transition(), interval.posterior());
+                let numbers = [forward.scale, forward.variance, back.x, back.data, back.variance];
+                assert!(numbers.iter().all(|value| value.is_finite()), "{interval:?}: {numbers:?}");
+                let noisy = interval.from.level;
+                let kept = back.x.powi(2) * noisy.sigma.powi(2) + back.variance;
+                assert!((kept - interval.to.level.sigma.powi(2)).abs() < 1e-12);
+                assert!((back.x * noisy.alpha + back.data - interval.to.level.alpha).abs() < 1e-12);
+            }
+        }
+    }
+
+    #[test]
     fn a_grid_in_lambda_refuses_pure_noise_and_takes_a_truncated_table() {
         let pure = table().rescaled_to_zero_snr().unwrap();
         for grid in [2, 3, 4].map(|kind: usize| all(&pure, 20)[kind].clone()) {

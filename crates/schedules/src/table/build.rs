@@ -11,8 +11,8 @@ impl DiscreteTable {
     /// The table that a list of betas leads to: `alpha_bar_i` is the product of `1 - beta_j` up to `i`.
     ///
     /// # Errors
-    /// When the list is empty or a beta lies outside (0, 1); the last may be 1, which ends the table at
-    /// `alpha_bar = 0`.
+    /// When the list is empty, a beta lies outside (0, 1) or is too small to change `alpha_bar`; the
+    /// last may be 1, which ends the table at `alpha_bar = 0`.
     ///
     /// # Precision
     /// The product is a sum of `ln_1p(-beta)`, so `sigma` is exact to rounding for tiny betas.
@@ -27,7 +27,15 @@ impl DiscreteTable {
             *sum += 0.5 * (-beta).ln_1p(); // Ho et al. 2020, eq. 4
             Some(*sum)
         });
-        Ok(Self::from_log_alphas(log_alphas.collect()))
+        let table = Self::from_log_alphas(log_alphas.collect());
+        match table.log_alphas.windows(2).position(|pair| pair[0] == pair[1]) {
+            None => Ok(table),
+            Some(before) => Err(ScheduleError::BetaTooSmall {
+                index: before + 1,
+                value: betas[before + 1],
+                alpha_bar: table.alpha_bar(before)?,
+            }),
+        }
     }
 
     /// The table of these values of `alpha_bar = alpha^2`, the cleanest first.
@@ -134,6 +142,8 @@ mod tests {
         assert_eq!(error.to_string(), "beta[1] is 1.2, expected a value in (0, 1)");
         assert!(DiscreteTable::from_betas(&[f64::NAN]).is_err());
         assert!(DiscreteTable::from_betas(&[1.0, 0.1]).is_err());
+        let error = DiscreteTable::from_betas(&[0.5, 1e-20]).unwrap_err();
+        assert!(matches!(error, ScheduleError::BetaTooSmall { index: 1, .. }), "{error}");
     }
 
     #[test]

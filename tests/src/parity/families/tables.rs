@@ -2,7 +2,6 @@
 
 mod continuous;
 mod discrete;
-mod sde;
 mod spacing;
 
 use anyhow::{Result, bail};
@@ -30,8 +29,6 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
             dpm_singlestep::table_of_orders(case)
         }
         ("LuChengTHU/dpm-solver", "table", _) => continuous::of_dpm_solver(case),
-        ("yang-song/score_sde_pytorch", "table", _) => sde::functions(case),
-        ("yang-song/score_sde_pytorch", "table_index", _) => sde::entries(case),
         ("crowsonkb/k-diffusion", "table", "sigmas") => continuous::sigmas(case),
         ("crowsonkb/k-diffusion", "table", "none") => continuous::ancestral_steps(case),
         (peer, family, _) => bail!("no case of {peer} of family {family} is implemented"),
