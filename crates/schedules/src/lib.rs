@@ -37,11 +37,13 @@
 //!
 //! Sampling time runs downward: an interval's `from` is its noisier end, `to` its cleaner one.
 
+mod beta_quantile;
 mod betas;
 #[cfg(doctest)]
 mod derivations;
 mod error;
 mod grid;
+mod iddpm;
 mod interval;
 mod level;
 mod prediction;
@@ -51,17 +53,22 @@ mod spacing;
 mod table;
 mod trajectory;
 
+pub use beta_quantile::beta_quantile;
 pub use betas::{
     constant_betas, cosine_betas, cosine_betas_with, jsd_betas, length_scaled_linear_betas,
     linear_betas, quadratic_betas, sigmoid_betas, warmup_betas,
 };
 pub use error::ScheduleError;
 pub use grid::TimeGrid;
+pub use iddpm::iddpm_sigmas;
 pub use interval::{Interval, Posterior, TimePoint, Transition};
 pub use level::NoiseLevel;
 pub use prediction::Prediction;
 pub use respacing::Respacing;
-pub use schedule::{Edm, NoiseSchedule, SubVpLinear, VeGeometric, VpCosine, VpLinear};
+pub use schedule::{
+    Edm, NoiseSchedule, ScaledSigma, Scaling, SigmaOfTime, SubVpLinear, VeGeometric, VpCosine,
+    VpLinear,
+};
 pub use spacing::Spacing;
 pub use table::{BelowFirst, DiscreteTable};
 pub use trajectory::{Trajectory, least_cost};

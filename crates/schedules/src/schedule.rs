@@ -1,6 +1,7 @@
 //! The one trait a noise schedule implements, and the schedules in continuous time.
 
 mod edm;
+mod scaled_sigma;
 mod sub_vp_linear;
 mod time_range;
 mod ve_geometric;
@@ -8,6 +9,7 @@ mod vp_cosine;
 mod vp_linear;
 
 pub use edm::Edm;
+pub use scaled_sigma::{ScaledSigma, Scaling, SigmaOfTime};
 pub use sub_vp_linear::SubVpLinear;
 pub(crate) use time_range::TimeRange;
 pub use ve_geometric::VeGeometric;

@@ -3,6 +3,7 @@
 //! `dx = f(t) x dt + g(t) dw`. A schedule fixes both: `f = d ln alpha / dt` and
 //! `g^2 = d sigma^2 / dt - 2 f sigma^2`. Song et al. 2021, eq. 5 and appendix B.
 
+mod scaled;
 mod sub_vp;
 mod ve;
 mod vp;
@@ -51,10 +52,22 @@ impl<N: Sde + ?Sized> Sde for &N {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use tweedie_schedules::{Edm, SubVpLinear, VeGeometric, VpCosine, VpLinear};
+    use tweedie_schedules::{
+        Edm, ScaledSigma, Scaling, SigmaOfTime, SubVpLinear, VeGeometric, VpCosine, VpLinear,
+    };
+
+    fn scaled(sigma: SigmaOfTime, scaling: Scaling) -> Box<dyn Sde> {
+        Box::new(ScaledSigma::new(sigma, scaling, 0.002, 80.0).unwrap())
+    }
 
     fn all() -> Vec<Box<dyn Sde>> {
+        let rates = SigmaOfTime::VariancePreserving { beta_d: 19.9, beta_min: 0.1 };
         vec![
+            scaled(SigmaOfTime::SquareRoot, Scaling::None),
+            scaled(SigmaOfTime::SquareRoot, Scaling::VariancePreserving),
+            scaled(SigmaOfTime::Linear, Scaling::VariancePreserving),
+            scaled(rates, Scaling::None),
+            scaled(rates, Scaling::VariancePreserving),
             Box::new(VpLinear::new(0.1, 20.0).unwrap()),
             Box::new(VpCosine::default()),
             Box::new(SubVpLinear::new(0.1, 20.0).unwrap()),
