@@ -38,15 +38,18 @@ mod ddim_parts;
 mod denoised;
 #[cfg(doctest)]
 mod derivations;
+mod edm;
 mod error;
 mod learned_variance;
 mod mean_at_end;
 mod moments;
 mod no_predictor;
+mod linear_multistep;
 mod ode;
 mod one_step;
 mod predictor;
 mod predictor_corrector;
+mod probability_flow;
 mod solver;
 mod step_controller;
 mod trace;
@@ -55,6 +58,9 @@ pub use annealed_dynamics::AnnealedDynamics;
 pub use corrector::{AnnealedLangevin, Corrector, Langevin, NoCorrector, WatchCorrector};
 pub use ddim_parts::{Asked, DdimKeepingNoise, Encoding, encode};
 pub use denoised::Denoised;
+pub use edm::{
+    AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVariable, Stochastic,
+};
 pub use error::SampleError;
 pub use mean_at_end::MeanAtEnd;
 pub use learned_variance::{Deviation, Learned, LearnedAncestral, ReverseNoise};
@@ -62,6 +68,7 @@ pub use moments::{
     EstimatedMoments, MOMENTS_FILE, MomentEstimator, NoiseMoments, estimate_moments,
 };
 pub use no_predictor::NoPredictor;
+pub use linear_multistep::LinearMultistep;
 pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
 pub use one_step::OneStep;
 pub use predictor::{
@@ -69,6 +76,7 @@ pub use predictor::{
     ReverseDiffusion, StepCoefficients, Variance,
 };
 pub use predictor_corrector::{CorrectorPlace, PredictorCorrector};
+pub use probability_flow::ProbabilityFlow;
 pub use solver::{Solver, Stepper, sample, sample_observed};
 pub use step_controller::{AdaptiveRun, Counters, Decision, StepController};
 pub use trace::{Combination, Evaluation, Symbol, TracedStep, trace};

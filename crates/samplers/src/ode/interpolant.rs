@@ -55,11 +55,11 @@ impl<S: VectorSpace> Interpolant<S> {
     }
 }
 
-/// `x + h sum of weight * stage`.
+/// `x + h sum of weight * stage`. The state comes last, so that the sum is rounded to it only once.
 pub(super) fn advance<S: VectorSpace>(x: &S, h: f64, weights: &[f64], stages: &[S]) -> S {
     let slopes = weights.iter().zip(stages).filter(|(weight, _)| **weight != 0.0);
     let slopes = slopes.map(|(weight, stage)| (h * weight, stage));
-    let terms: Vec<_> = std::iter::once((1.0, x)).chain(slopes).collect();
+    let terms: Vec<_> = slopes.chain(std::iter::once((1.0, x))).collect();
     S::combine(&terms)
 }
 
