@@ -1,7 +1,7 @@
 //! The noise levels that diffusers' DPM-type schedulers visit, from their options.
 
 use anyhow::{Result, bail, ensure};
-use tweedie_schedules::{Interval, NoiseLevel, TimeGrid, TimePoint};
+use tweedie_schedules::{Interval, NoiseLevel, TimeGrid, TimePoint, beta_quantile};
 
 use crate::parity::{Case, Fields};
 
@@ -37,7 +37,7 @@ pub(super) fn sigmas(case: &Case) -> Result<Vec<f64>> {
         let (low, high) = (smallest.ln(), largest.ln());
         ramp.iter().map(|share| (high + share * (low - high)).exp()).collect()
     } else if on("use_beta_sigmas")? {
-        let quantile = |share: &f64| beta_quantile(1.0 - share);
+        let quantile = |share: &f64| beta_quantile(1.0 - share, 0.6, 0.6);
         ramp.iter().map(|share| smallest + quantile(share) * (largest - smallest)).collect()
     } else {
         let indices = timesteps(case, &table)?;
@@ -97,12 +97,6 @@ pub(super) fn linspace(first: f64, last: f64, count: usize) -> Vec<f64> {
     let step = (last - first) / (count.max(2) - 1) as f64;
     let number = |k: usize| if k > 0 && k == count - 1 { last } else { first + k as f64 * step };
     (0..count).map(number).collect()
-}
-
-/// Quantile of the beta distribution with both parameters 0.6.
-fn beta_quantile(share: f64) -> f64 {
-    let _ = share;
-    f64::NAN
 }
 
 /// The variance-preserving point of a sigma in k space, which serves as its time.
