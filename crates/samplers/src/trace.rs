@@ -70,8 +70,8 @@ pub struct Evaluation {
 /// One step of a traced run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TracedStep {
-    /// The interval of the grid.
-    pub interval: Interval,
+    /// The interval of the grid; none for a step that the method adds at the end.
+    pub interval: Option<Interval>,
     /// The evaluations made; those of all steps are numbered through from 0.
     pub evaluations: Vec<Evaluation>,
     /// The state the step ends with.
@@ -90,13 +90,18 @@ pub fn trace(
     let mut stepper = solver.plan(grid)?;
     let network = Asked { prediction, evaluations: RefCell::default() };
     let mut noise = Named { drawn: 0 };
-    let mut steps = Vec::with_capacity(grid.len());
-    for (index, interval) in grid.intervals().iter().enumerate() {
+    let count = solver.steps(grid);
+    let mut steps = Vec::with_capacity(count);
+    for index in 0..count {
         let before = network.evaluations.borrow().len();
         let start = Combination::of(Symbol::State(index));
         let result = stepper.step(index, start, &network, &mut noise)?;
         let evaluations = network.evaluations.borrow()[before..].to_vec();
-        steps.push(TracedStep { interval: *interval, evaluations, result });
+        steps.push(TracedStep {
+            interval: grid.intervals().get(index).copied(),
+            evaluations,
+            result,
+        });
     }
     Ok(steps)
 }
@@ -158,7 +163,7 @@ mod tests {
         let steps = trace(&OneStep(method), &grid, Prediction::Data).unwrap();
         assert_eq!(steps.len(), 7);
         for (k, step) in steps.iter().enumerate() {
-            let want = method.coefficients(step.interval);
+            let want = method.coefficients(step.interval.unwrap());
             assert_eq!(step.evaluations.len(), 1);
             assert_eq!(step.evaluations[0].input, Combination::of(Symbol::State(k)));
             for (symbol, coefficient) in [

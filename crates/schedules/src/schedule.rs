@@ -39,33 +39,27 @@ pub trait NoiseSchedule {
     }
 }
 
-impl<N: NoiseSchedule + ?Sized> NoiseSchedule for &N {
-    fn time_range(&self) -> (f64, f64) {
-        (**self).time_range()
-    }
+macro_rules! seen_through {
+    ($pointer:ty) => {
+        impl<N: NoiseSchedule + ?Sized> NoiseSchedule for $pointer {
+            fn time_range(&self) -> (f64, f64) {
+                (**self).time_range()
+            }
 
-    fn level(&self, t: f64) -> NoiseLevel {
-        (**self).level(t)
-    }
+            fn level(&self, t: f64) -> NoiseLevel {
+                (**self).level(t)
+            }
 
-    fn time_at_lambda(&self, lambda: f64) -> f64 {
-        (**self).time_at_lambda(lambda)
-    }
+            fn time_at_lambda(&self, lambda: f64) -> f64 {
+                (**self).time_at_lambda(lambda)
+            }
+        }
+    };
 }
 
-impl<N: NoiseSchedule + ?Sized> NoiseSchedule for Box<N> {
-    fn time_range(&self) -> (f64, f64) {
-        (**self).time_range()
-    }
-
-    fn level(&self, t: f64) -> NoiseLevel {
-        (**self).level(t)
-    }
-
-    fn time_at_lambda(&self, lambda: f64) -> f64 {
-        (**self).time_at_lambda(lambda)
-    }
-}
+seen_through!(&N);
+seen_through!(Box<N>);
+seen_through!(std::sync::Arc<N>);
 
 fn check_rates(beta_min: f64, beta_max: f64) -> Result<(), ScheduleError> {
     ordered(["beta_min", "beta_max"], beta_min, beta_max)
