@@ -165,3 +165,105 @@ impl<S: VectorSpace, M: DataMap<S>> Stepper<S> for Steps<'_, M> {
         Ok(S::combine(&[(1.0, &mean), (parts.noise, &z)]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::OneStep;
+    use ndarray::{ArrayD, arr1};
+    use std::cell::RefCell;
+    use tweedie_schedules::{DiscreteTable, NoiseLevel, Spacing};
+    use tweedie_score::{Clip, Replay};
+
+    /// The exact prediction, of either kind, for standard normal data of deviation 1/2; it remembers
+    /// the times of its calls.
+    struct Normal {
+        prediction: Prediction,
+        calls: RefCell<Vec<f64>>,
+    }
+
+    fn normal(prediction: Prediction) -> Normal {
+        Normal { prediction, calls: RefCell::default() }
+    }
+
+    impl ScoreFn<ArrayD<f64>> for Normal {
+        fn prediction(&self) -> Prediction {
+            self.prediction
+        }
+
+        fn predict(&self, x: &ArrayD<f64>, at: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
+            self.calls.borrow_mut().push(at.of(0).t);
+            let NoiseLevel { alpha, sigma } = at.of(0).level;
+            let (of_data, of_eps) = self.prediction.target(at.of(0).level);
+            let total = 0.25 * alpha * alpha + sigma * sigma;
+            Ok(x * ((0.25 * alpha * of_data + sigma * of_eps) / total))
+        }
+    }
+
+    fn grid(steps: usize) -> TimeGrid {
+        let table = DiscreteTable::linear(1000, 1e-4, 0.02).unwrap();
+        TimeGrid::discrete(&table, steps, Spacing::Trailing).unwrap().ending_clean()
+    }
+
+    fn state() -> ArrayD<f64> {
+        arr1(&[0.4, -1.7, 2.5]).into_dyn()
+    }
+
+    #[test]
+    fn with_the_data_unchanged_it_is_ddim() {
+        let (grid, ddim) = (grid(8), Ddim::new(0.6).unwrap());
+        for prediction in [Prediction::Noise, Prediction::Data, Prediction::Velocity] {
+            let score = normal(prediction);
+            let noise = || Replay::new((0..7).map(|k| vec![0.3 * f64::from(k) - 1.0, 0.2, 0.9]));
+            let apart = DdimKeepingNoise { ddim, map: Unchanged };
+            let got = sample(&apart, &score, &grid, state(), &mut noise()).unwrap();
+            let want = sample(&OneStep(ddim), &score, &grid, state(), &mut noise()).unwrap();
+            let off = (&got - &want).iter().fold(0.0_f64, |most, error| most.max(error.abs()));
+            assert!(off < 1e-12, "{prediction:?} is off by {off}");
+        }
+    }
+
+    #[test]
+    fn a_map_changes_the_data_and_leaves_the_noise() {
+        let grid = grid(8);
+        let (step, score) = (grid.intervals()[0], normal(Prediction::Noise));
+        let map = Clip { low: -0.1, high: 0.1 };
+        let solver = DdimKeepingNoise { ddim: Ddim::DETERMINISTIC, map };
+        let mut stepper = Solver::<ArrayD<f64>>::plan(&solver, &grid).unwrap();
+        let got = stepper.step(0, state(), &score, &mut Silent).unwrap();
+        let at = Times::Shared(step.from);
+        let (eps, data) = (score.predict(&state(), at), score.predict_data(&state(), at));
+        let (from_data, to) = (data.unwrap().mapv(|x| x.clamp(-0.1, 0.1)), step.to.level);
+        let want = from_data * to.alpha + eps.unwrap() * to.sigma;
+        assert!((got - want).iter().all(|error| error.abs() < 1e-14));
+    }
+
+    #[test]
+    fn encoding_starts_from_data_without_noise_and_asks_at_the_end_it_is_told() {
+        let grid = grid(4);
+        let times = |asked| {
+            let score = normal(Prediction::Noise);
+            let encoding = Encoding { asked, map: Unchanged };
+            let end = sample(&encoding, &score, &grid.clone().reversed(), state(), &mut Silent);
+            assert!(end.unwrap().iter().all(|value| value.is_finite()));
+            score.calls.into_inner()
+        };
+        assert_eq!(times(Asked::Here), [0.0, 0.25, 0.5, 0.75]);
+        assert_eq!(times(Asked::Ahead), [0.25, 0.5, 0.75, 1.0]);
+        let error = encode(&normal(Prediction::Data), &grid, state()).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        assert!(source.contains("does not determine"), "{source}");
+    }
+
+    #[test]
+    fn a_walk_the_wrong_way_is_refused_when_planned() {
+        let (down, up) = (grid(4), grid(4).reversed());
+        let encoding = Encoding::<Unchanged>::default();
+        let plan = Solver::<ArrayD<f64>>::evaluations(&encoding, &down);
+        assert!(matches!(plan, Err(SampleError::ImpossibleStep { step: 0, .. })));
+        let noisy = DdimKeepingNoise { ddim: Ddim::new(0.5).unwrap(), map: Unchanged };
+        let plan = Solver::<ArrayD<f64>>::evaluations(&noisy, &up);
+        assert!(matches!(plan, Err(SampleError::ImpossibleStep { step: 0, .. })));
+        assert_eq!(Solver::<ArrayD<f64>>::evaluations(&encoding, &up).unwrap(), 4);
+    }
+}

@@ -65,3 +65,49 @@ impl<S: VectorSpace> Stepper<S> for Steps<'_, S> {
         Ok(S::combine(&[(of_x, &x), (of_output, &output)]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Ddim, OneStep, sample_observed};
+    use ndarray::{ArrayD, arr1};
+    use tweedie_schedules::{DiscreteTable, Spacing};
+    use tweedie_score::{ScoreError, Silent};
+
+    /// The score of data that is always 0.4.
+    struct Point;
+
+    impl ScoreFn<ArrayD<f64>> for Point {
+        fn prediction(&self) -> Prediction {
+            Prediction::Score
+        }
+
+        fn predict(&self, x: &ArrayD<f64>, at: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
+            let level = at.of(0).level;
+            Ok(x.mapv(|x| (level.alpha * 0.4 - x) / level.sigma.powi(2)))
+        }
+    }
+
+    #[test]
+    fn the_last_step_removes_the_noise_that_the_grid_leaves() {
+        let table = DiscreteTable::linear(100, 1e-3, 0.2).unwrap();
+        let grid = TimeGrid::discrete(&table, 5, Spacing::Trailing).unwrap();
+        let solver = Denoised(OneStep(Ddim::DETERMINISTIC));
+        assert_eq!(Solver::<ArrayD<f64>>::evaluations(&solver, &grid).unwrap(), 5);
+        let (mut states, start) = (Vec::new(), arr1(&[1.3, -0.2]).into_dyn());
+        let mut keep = |_: usize, state: &ArrayD<f64>| states.push(state.clone());
+        let end = sample_observed(&solver, &Point, &grid, start, &mut Silent, &mut keep).unwrap();
+        assert!(end.iter().all(|value| (value - 0.4).abs() < 1e-12), "{end}");
+        assert_eq!((states.len(), states.last()), (5, Some(&end)));
+        assert!(states[3].iter().all(|value| (value - 0.4).abs() > 1e-3), "noise is left");
+    }
+
+    #[test]
+    fn a_grid_that_ends_clean_leaves_nothing_to_denoise() {
+        let table = DiscreteTable::linear(100, 1e-3, 0.2).unwrap();
+        let grid = TimeGrid::discrete(&table, 5, Spacing::Trailing).unwrap().ending_clean();
+        let solver = Denoised(OneStep(Ddim::DETERMINISTIC));
+        let error = Solver::<ArrayD<f64>>::evaluations(&solver, &grid).unwrap_err();
+        assert!(error.to_string().contains("nothing to denoise"), "{error}");
+    }
+}

@@ -171,3 +171,100 @@ impl<S: Elementwise> Stepper<S> for Steps<'_> {
         Ok(S::combine(&[(a, &x), (b, &output), (factor, &added)]))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{OneStep, sample};
+    use ndarray::{ArrayD, arr1};
+    use tweedie_schedules::{DiscreteTable, Spacing};
+    use tweedie_score::Replay;
+
+    /// Predicts no noise, and values of its variance if it has any.
+    struct Network(Option<f64>);
+
+    impl ScoreFn<ArrayD<f64>> for Network {
+        fn prediction(&self) -> Prediction {
+            Prediction::Noise
+        }
+
+        fn predict(&self, x: &ArrayD<f64>, _at: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
+            Ok(x * 0.0)
+        }
+
+        fn predict_with_variance(
+            &self,
+            x: &ArrayD<f64>,
+            _at: Times<'_>,
+        ) -> Result<(ArrayD<f64>, Option<ArrayD<f64>>), ScoreError> {
+            Ok((x * 0.0, self.0.map(|value| x.mapv(|_| value))))
+        }
+    }
+
+    fn grid(clean: bool) -> TimeGrid {
+        let table = DiscreteTable::cosine(100).unwrap();
+        let grid = TimeGrid::discrete(&table, 2, Spacing::Linspace).unwrap();
+        if clean { grid.ending_clean() } else { grid }
+    }
+
+    fn run(
+        solver: &dyn Solver<ArrayD<f64>>,
+        values: Option<f64>,
+        clean: bool,
+    ) -> Result<(f64, usize), SampleError> {
+        let mut noise = Replay::new([vec![0.7], vec![-0.4]]);
+        let start = arr1(&[1e-3]).into_dyn();
+        let end = sample(solver, &Network(values), &grid(clean), start, &mut noise)?;
+        Ok((end[0], 2 - noise.remaining()))
+    }
+
+    #[track_caller]
+    fn check_same(learned: Learned, value: f64, variance: Variance) {
+        let solver = LearnedAncestral { learned, clean_floor: None };
+        let got = run(&solver, Some(value), false).unwrap();
+        let want = run(&OneStep(Ancestral { variance }), None, false).unwrap();
+        assert!((got.0 - want.0).abs() < 1e-12 && got.1 == want.1, "{got:?}, expected {want:?}");
+    }
+
+    #[test]
+    fn the_ends_of_the_range_are_the_fixed_variances() {
+        check_same(Learned::Range, -1.0, Variance::FixedSmall);
+        check_same(Learned::Range, 1.0, Variance::FixedLarge);
+    }
+
+    #[test]
+    fn a_variance_and_its_logarithm_are_taken_as_they_are() {
+        let step = grid(false).intervals()[0];
+        for variance in [Variance::FixedSmall, Variance::FixedLarge] {
+            check_same(Learned::LogVariance, variance.of(step).ln(), variance);
+            check_same(Learned::Variance, variance.of(step), variance);
+        }
+    }
+
+    #[test]
+    fn a_step_that_ends_clean_adds_noise_only_when_told() {
+        let draws = |clean_floor| {
+            let solver = LearnedAncestral { learned: Learned::Range, clean_floor };
+            run(&solver, Some(0.2), true).unwrap().1
+        };
+        assert_eq!((draws(None), draws(Some(1e-20))), (1, 2));
+    }
+
+    #[test]
+    fn a_network_that_learns_no_variance_is_refused() {
+        let error = run(&LearnedAncestral::default(), None, false).unwrap_err();
+        let SampleError::Score { source: ScoreError::NoVariance, .. } = error else {
+            panic!("{error}");
+        };
+    }
+
+    #[test]
+    fn encoding_grids_are_refused_when_planned() {
+        let grid = grid(false).reversed();
+        for learned in [Learned::Range, Learned::LogVariance, Learned::Variance] {
+            let solver = LearnedAncestral { learned, clean_floor: None };
+            let plan = Solver::<ArrayD<f64>>::evaluations(&solver, &grid);
+            assert!(matches!(plan, Err(SampleError::ImpossibleStep { step: 0, .. })));
+        }
+    }
+}

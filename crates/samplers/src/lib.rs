@@ -62,8 +62,8 @@ pub use edm::{
     AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVariable, Stochastic,
 };
 pub use error::SampleError;
-pub use mean_at_end::MeanAtEnd;
 pub use learned_variance::{Deviation, Learned, LearnedAncestral, ReverseNoise};
+pub use mean_at_end::MeanAtEnd;
 pub use moments::{
     EstimatedMoments, MOMENTS_FILE, MomentEstimator, NoiseMoments, estimate_moments,
 };

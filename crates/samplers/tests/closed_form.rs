@@ -6,9 +6,11 @@ mod gaussian;
 use gaussian::Gaussian;
 use ndarray::{ArrayD, IxDyn, arr1};
 use tweedie_closed_form::{Coordinate, ExactScore, Mixture, Part};
-use tweedie_samplers::{Ancestral, Ddim, OneStep, Solver, Variance, sample};
+use tweedie_samplers::{
+    Ancestral, Ddim, DdimKeepingNoise, LearnedAncestral, OneStep, Solver, Variance, encode, sample,
+};
 use tweedie_schedules::{DiscreteTable, NoiseLevel, Prediction, TimeGrid};
-use tweedie_score::{NoiseSource, Replay, Seeded};
+use tweedie_score::{NoiseSource, Replay, ScoreError, ScoreFn, Seeded, Silent, Times, Unchanged};
 
 type State = ArrayD<f64>;
 
@@ -31,13 +33,37 @@ fn grid(steps: usize) -> (TimeGrid, NoiseLevel, NoiseLevel) {
     (grid.clone(), grid.start().level, end)
 }
 
-fn stochastic() -> [(&'static str, Box<dyn Solver<State>>); 4] {
+/// A network with a learned variance, which it puts half way between its bounds.
+struct WithVariance<F>(F);
+
+impl<F: ScoreFn<State>> ScoreFn<State> for WithVariance<F> {
+    fn prediction(&self) -> Prediction {
+        self.0.prediction()
+    }
+
+    fn predict(&self, x: &State, at: Times<'_>) -> Result<State, ScoreError> {
+        self.0.predict(x, at)
+    }
+
+    fn predict_with_variance(
+        &self,
+        x: &State,
+        at: Times<'_>,
+    ) -> Result<(State, Option<State>), ScoreError> {
+        Ok((self.0.predict(x, at)?, Some(x * 0.0)))
+    }
+}
+
+fn stochastic() -> [(&'static str, Box<dyn Solver<State>>); 6] {
     let ancestral = |variance| Box::new(OneStep(Ancestral { variance }));
+    let ddim = Ddim::new(0.5).unwrap();
     [
         ("DDIM at eta 0.5", Box::new(OneStep(Ddim::new(0.5).unwrap()))),
         ("DDIM at eta 1", Box::new(OneStep(Ddim::new(1.0).unwrap()))),
         ("ancestral, small variance", ancestral(Variance::FixedSmall)),
         ("ancestral, large variance", ancestral(Variance::FixedLarge)),
+        ("ancestral, learned variance", Box::new(LearnedAncestral::default())),
+        ("DDIM at eta 0.5, estimates apart", Box::new(DdimKeepingNoise { ddim, map: Unchanged })),
     ]
 }
 
@@ -83,13 +109,32 @@ fn ddim_carries_quantiles_of_a_mixture_to_quantiles_at_first_order() {
 }
 
 #[test]
+fn encoding_carries_quantiles_to_noise_and_sampling_carries_them_back_at_first_order() {
+    let network = mixture();
+    for share in [0.05, 0.28, 0.8] {
+        let quantile = |level| states(&network, level).quantile(share);
+        let errors = [128, 256, 512, 1024].map(|steps| {
+            let (grid, noisy, clean) = grid(steps);
+            let start = arr1(&[quantile(clean)]).into_dyn();
+            let latent = encode(&network, &grid, start).unwrap();
+            let off = latent[0] - quantile(noisy);
+            let solver = OneStep(Ddim::DETERMINISTIC);
+            let back = sample(&solver, &network, &grid, latent, &mut Silent).unwrap();
+            (off.abs(), (back[0] - quantile(clean)).abs())
+        });
+        check_order(&errors.map(|(encoded, _)| encoded), 1.0);
+        check_order(&errors.map(|(_, back)| back), 1.0);
+    }
+}
+
+#[test]
 fn the_mean_of_normal_data_is_kept_exactly_by_every_method() {
     let data = Gaussian { mean: -0.7, deviation: 0.4 };
     let (grid, noisy, clean) = grid(10);
     for (name, solver) in stochastic() {
         let start = arr1(&[noisy.alpha * data.mean]).into_dyn();
         let mut still = Replay::new(vec![vec![0.0]; 10]);
-        let end = sample(solver.as_ref(), &data, &grid, start, &mut still).unwrap();
+        let end = sample(solver.as_ref(), &WithVariance(data), &grid, start, &mut still).unwrap();
         assert!((end[0] - clean.alpha * data.mean).abs() < 1e-12, "{name}: {}", end[0]);
     }
 }
@@ -109,6 +154,7 @@ fn stochastic_methods_reach_the_moments_of_a_mixture() {
         let mut noise = Seeded::new(1);
         let z: State = noise.normal_like(&ArrayD::zeros(IxDyn(&[1, count]))).unwrap();
         let x = z.mapv(|z| start.mean() + z * start.variance().sqrt());
+        let network = WithVariance(&network);
         let x = sample(solver.as_ref(), &network, &grid, x, &mut noise).unwrap();
         let measured = x.mean().unwrap();
         let spread = x.mapv(|x| (x - measured).powi(2)).mean().unwrap();

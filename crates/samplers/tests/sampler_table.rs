@@ -7,10 +7,11 @@ use gaussian::Gaussian;
 use ndarray::{ArrayD, IxDyn};
 use std::cell::Cell;
 use tweedie_samplers::{
-    AnalyticDpm, Ancestral, Ddim, NoiseMoments, OneStep, Solver, Variance, sample,
+    AnalyticDpm, Ancestral, Ddim, DdimKeepingNoise, Encoding, LearnedAncestral, NoiseMoments,
+    OneStep, Solver, Variance, sample,
 };
 use tweedie_schedules::{DiscreteTable, Prediction, TimeGrid};
-use tweedie_score::{Replay, ScoreError, ScoreFn, Times};
+use tweedie_score::{Replay, ScoreError, ScoreFn, Times, Unchanged};
 
 type State = ArrayD<f64>;
 
@@ -26,6 +27,12 @@ fn methods() -> Vec<(&'static str, Box<dyn Solver<State>>)> {
         ("`Ddim`, `0 < eta <= 1`", Box::new(OneStep(Ddim::new(0.6).unwrap()))),
         ("`Ancestral`, `FixedSmall`", ancestral(Variance::FixedSmall)),
         ("`Ancestral`, `FixedLarge`", ancestral(Variance::FixedLarge)),
+        ("`LearnedAncestral`", Box::new(LearnedAncestral::default())),
+        (
+            "`DdimKeepingNoise`",
+            Box::new(DdimKeepingNoise { ddim: Ddim::DETERMINISTIC, map: Unchanged }),
+        ),
+        ("`Encoding`", Box::new(Encoding::<Unchanged>::default())),
         ("`AnalyticDpm`, `eta = 0`", analytic(0.0)),
         ("`AnalyticDpm`, `0 < eta <= 1`", analytic(1.0)),
     ]
@@ -90,6 +97,15 @@ impl ScoreFn<State> for Counted {
         self.calls.set(self.calls.get() + 1);
         self.data.predict(x, at)
     }
+
+    /// A learned variance half way between its bounds.
+    fn predict_with_variance(
+        &self,
+        x: &State,
+        at: Times<'_>,
+    ) -> Result<(State, Option<State>), ScoreError> {
+        Ok((self.predict(x, at)?, Some(x * 0.0)))
+    }
 }
 
 /// What one run shows.
@@ -104,13 +120,18 @@ fn grid(steps: usize) -> TimeGrid {
     TimeGrid::uniform_lambda(&table, steps).unwrap()
 }
 
+/// The grid that a method walks: encoding goes from data to noise.
+fn grid_of(method: &str, steps: usize) -> TimeGrid {
+    let grid = grid(steps);
+    if method.starts_with("`Encoding`") { grid.reversed() } else { grid }
+}
+
 /// The error of the final standard deviation, free of chance.
 ///
 /// Everything is linear, so the state is kept as a vector with one axis for the starting noise and
 /// one for each draw: the squared length of the result is the variance a random run would have.
-fn run(solver: &dyn Solver<State>, steps: usize) -> Measured {
-    let grid = grid(steps);
-    let data = DATA;
+fn run(solver: &dyn Solver<State>, grid: &TimeGrid) -> Measured {
+    let (data, steps) = (DATA, grid.len());
     let axis = |index: usize| {
         let mut values = vec![0.0; steps + 1];
         values[index] = 1.0;
@@ -120,7 +141,7 @@ fn run(solver: &dyn Solver<State>, steps: usize) -> Measured {
     let start = State::from_shape_vec(IxDyn(&[1, steps + 1]), axis(0)).unwrap()
         * data.spread(grid.start().level);
     let mut noise = Replay::new((1..=steps).map(axis));
-    let end = sample(solver, &score, &grid, start, &mut noise).unwrap();
+    let end = sample(solver, &score, grid, start, &mut noise).unwrap();
     let deviation = end.iter().map(|value| value * value).sum::<f64>().sqrt();
     let exact = data.spread(grid.intervals()[steps - 1].to.level);
     Measured {
@@ -159,7 +180,7 @@ fn every_predictor_in_the_sources_has_a_row() {
 fn order_evaluations_and_noise_are_as_declared() {
     for (name, solver) in methods() {
         let row = rows().into_iter().find(|row| row.method == name).expect(name);
-        let runs = STEPS.map(|steps| run(solver.as_ref(), steps));
+        let runs = STEPS.map(|steps| run(solver.as_ref(), &grid_of(name, steps)));
         for pair in runs.windows(2) {
             let order = (pair[0].error / pair[1].error).log2();
             let as_declared = if row.order.is_finite() {
@@ -170,7 +191,7 @@ fn order_evaluations_and_noise_are_as_declared() {
             assert!(as_declared, "{name}: measured order {order}, error {}", pair[1].error);
         }
         for (steps, run) in STEPS.into_iter().zip(&runs) {
-            let planned = solver.evaluations(&grid(steps)).unwrap();
+            let planned = solver.evaluations(&grid_of(name, steps)).unwrap();
             assert_eq!(planned, row.evaluations * steps, "{name}: evaluations as planned");
             assert_eq!(run.calls, planned, "{name}: evaluations made");
             assert_eq!(run.draws, if row.stochastic { steps } else { 0 }, "{name}: draws of noise");
