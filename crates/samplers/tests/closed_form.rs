@@ -113,7 +113,7 @@ fn encoding_carries_quantiles_to_noise_and_sampling_carries_them_back_at_first_o
     let network = mixture();
     for share in [0.05, 0.28, 0.8] {
         let quantile = |level| states(&network, level).quantile(share);
-        let errors = [128, 256, 512, 1024].map(|steps| {
+        let errors = [256, 512, 1024, 2048].map(|steps| {
             let (grid, noisy, clean) = grid(steps);
             let start = arr1(&[quantile(clean)]).into_dyn();
             let latent = encode(&network, &grid, start).unwrap();
