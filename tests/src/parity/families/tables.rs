@@ -2,6 +2,7 @@
 
 mod continuous;
 mod discrete;
+mod likelihood;
 mod spacing;
 
 use anyhow::{Result, bail};
@@ -24,6 +25,9 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
         }
         ("openai/guided-diffusion" | "openai/improved-diffusion", "table_respace", _) => {
             discrete::respaced(case)
+        }
+        ("openai/guided-diffusion" | "openai/improved-diffusion", "table_likelihood", _) => {
+            likelihood::run(case)
         }
         ("LuChengTHU/dpm-solver", "table", _) if case.inputs.0.is_empty() => {
             dpm_singlestep::table_of_orders(case)
