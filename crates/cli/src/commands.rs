@@ -4,4 +4,5 @@ pub(crate) mod completions;
 pub(crate) mod data;
 pub(crate) mod evaluate;
 pub(crate) mod sample;
+pub(crate) mod schedule;
 pub(crate) mod train;

@@ -1,5 +1,8 @@
 //! Names on the command line to methods of the library: nowhere else is a string turned into one.
 
+mod parameters;
+pub(crate) mod schedules;
+
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use tch::Tensor;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use toml::Table;
 
 /// The arrows between the crates: each may depend on those named here and, through them, on theirs.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("schedules", &[]),
     ("sde", &["schedules"]),
     ("score", &["schedules"]),
@@ -17,6 +17,7 @@ const ARROWS: [(&str, &[&str]); 15] = [
     ("likelihood", &["samplers", "losses"]),
     ("guidance", &["samplers", "score"]),
     ("closed-form", &["score"]),
+    ("plots", &["schedules"]),
     ("checkpoints", &[]),
     ("datasets", &[]),
     ("evaluation", &["datasets"]),

@@ -3,4 +3,5 @@
 mod interrupt;
 mod program;
 mod run;
+mod schedule;
 mod usage;

@@ -4,8 +4,15 @@ use crate::program::{Program, TINY};
 
 #[test]
 fn every_command_explains_itself() {
-    for command in [&[][..], &["train"], &["sample"], &["evaluate"], &["data"], &["data", "fetch"]]
-    {
+    for command in [
+        &[][..],
+        &["train"],
+        &["sample"],
+        &["evaluate"],
+        &["data"],
+        &["data", "fetch"],
+        &["schedule", "plot"],
+    ] {
         let mut arguments = command.to_vec();
         arguments.push("--help");
         let help = Program::run(&arguments).expect_success();
