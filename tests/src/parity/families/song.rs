@@ -62,13 +62,16 @@ fn run_pc(case: &Case) -> Result<Produced> {
         process,
     };
     let model = case.model()?;
+    if options.bool_or("continuous", false)? {
+        return run.produce(&model, &model);
+    }
     match run.process.table()? {
-        // sub-VP has no table, and its networks are continuous whatever the option says
-        Some(table) if !options.bool_or("continuous", false)? => {
+        Some(table) => {
             let rounds = run.process.rounds();
             run.produce(&model, &OnTable { inner: &model, table, rounds })
         }
-        _ => run.produce(&model, &model),
+        // the networks of sub-VP are continuous whatever the option says
+        None => run.produce(&model, &model),
     }
 }
 
