@@ -24,6 +24,20 @@ pub trait Solver<S> {
     }
 }
 
+impl<S, V: Solver<S> + ?Sized> Solver<S> for &V {
+    fn plan<'a>(&'a self, grid: &'a TimeGrid) -> Result<Box<dyn Stepper<S> + 'a>, SampleError> {
+        (**self).plan(grid)
+    }
+
+    fn evaluations(&self, grid: &TimeGrid) -> Result<usize, SampleError> {
+        (**self).evaluations(grid)
+    }
+
+    fn steps(&self, grid: &TimeGrid) -> usize {
+        (**self).steps(grid)
+    }
+}
+
 impl<S, V: Solver<S> + ?Sized> Solver<S> for Box<V> {
     fn plan<'a>(&'a self, grid: &'a TimeGrid) -> Result<Box<dyn Stepper<S> + 'a>, SampleError> {
         (**self).plan(grid)
