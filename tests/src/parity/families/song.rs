@@ -44,7 +44,7 @@ struct Run<'a> {
     denoise: bool,
 }
 
-/// `get_pc_sampler` of score_sde_pytorch.
+/// `get_pc_sampler` of `score_sde_pytorch`.
 fn run_pc(case: &Case) -> Result<Produced> {
     let options = case.options();
     let steps = options.usize("N").or_else(|_| case.steps())?;
