@@ -30,7 +30,7 @@ pub enum ThirdOrder {
     /// Half of what the expansion asks for, as in all published code: converges with order 2.
     #[default]
     Published,
-    /// The whole of it: the exact integral of the parabola through three predictions; order 3.
+    /// The whole of it: the exact integral of the parabola through three predictions; order 3 for the flow.
     Corrected,
     /// As `Published`, but in the data form of the SDE (`eta = 1`) with a constant of the wrong sign, as
     /// in diffusers: converges with order 1. It serves to reproduce samples made there.
@@ -141,12 +141,14 @@ impl Multistep {
 
     /// The order of convergence: of the state for the flow, in the weak sense with noise.
     ///
-    /// With noise it is that of the mean on linear problems.
+    /// With noise it is 2 at most: the noise of a step reaches the prediction within the step, which no
+    /// polynomial through the steps' starts can know.
     #[must_use]
     pub fn convergence_order(&self) -> usize {
         match (self.order, self.third_order) {
             (Order::Three, ThirdOrder::Diffusers) if self.has_wrong_sign() => 1,
-            (Order::Three, ThirdOrder::Published | ThirdOrder::Diffusers) => 2,
+            (Order::Three, ThirdOrder::Corrected) if self.algorithm.eta() == 0.0 => 3,
+            (Order::Three, _) => 2,
             (order, _) => order.get(),
         }
     }
