@@ -115,8 +115,8 @@ impl<S: VectorSpace> Stepper<S> for LinearRun<S> {
         let keep = self.needed(index + 1);
         // a prediction that no later step needs is not formed on its own
         let own = step.outputs[0];
-        let newest =
-            (keep > 0 && of_x != 0.0).then(|| S::combine(&[(of_x, &x), (of_output, &output)]));
+        let newest = (keep > 0 && (of_x, of_output) != (0.0, 1.0))
+            .then(|| S::combine(&[(of_x, &x), (of_output, &output)]));
         let mut terms = match &newest {
             Some(newest) => vec![(step.x, &x), (own, newest)],
             None => vec![(step.x + own * of_x, &x), (own * of_output, &output)],

@@ -215,10 +215,10 @@ impl ScoreFn<State> for OnLine {
 
 #[test]
 fn stochastic_methods_reach_the_moments_of_a_mixture() {
-    // n = 20 000 samples, seed 1, 200 steps. Mean, variance and share of the left part are held to
+    // n = 20 000 samples, seed 1, 400 steps. Mean, variance and share of the left part are held to
     // 4 standard errors; the discretization adds less than one (it falls with the number of steps).
     let (count, sigmas) = (20_000, 4.0);
-    let grid = grid(200);
+    let grid = grid(400);
     let (noisy, clean) = ends(&grid);
     let (before, after) = (mixture().at(noisy).coordinate(0), mixture().at(clean).coordinate(0));
     let (variance, left) = (after.variance(), after.share_below(-0.2));

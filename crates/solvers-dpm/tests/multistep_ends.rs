@@ -147,6 +147,19 @@ fn encoding_and_decoding_returns_the_data() {
 }
 
 #[test]
+fn every_kind_of_network_gives_the_same_run() {
+    let table = DiscreteTable::linear(1000, 1e-4, 0.02).unwrap();
+    let grid = TimeGrid::uniform_lambda(&table, 8).unwrap();
+    for (name, solver) in methods() {
+        let expected = run(solver.as_ref(), &grid, Prediction::Noise).unwrap();
+        for kind in [Prediction::Data, Prediction::Velocity, Prediction::Score] {
+            let end = run(solver.as_ref(), &grid, kind).unwrap();
+            assert!(distance(&end, &expected) < 1e-9, "{name} {kind:?}: {end} {expected}");
+        }
+    }
+}
+
+#[test]
 fn a_stochastic_method_does_not_encode() {
     let table = DiscreteTable::linear(1000, 1e-4, 0.02).unwrap();
     let grid = TimeGrid::uniform_lambda(&table, 10).unwrap().reversed();
