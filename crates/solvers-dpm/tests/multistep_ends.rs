@@ -83,14 +83,15 @@ fn runs_from_pure_noise_to_the_data_are_the_limit_of_runs_from_nearly_pure_noise
         |last| TimeGrid::discrete(&table(last), 12, Spacing::Trailing).unwrap().ending_clean();
     for (name, solver) in methods() {
         let limit = run(solver.as_ref(), &grid(0.0), Prediction::Velocity).unwrap();
-        let near = run(solver.as_ref(), &grid(1e-24), Prediction::Velocity).unwrap();
+        let near = run(solver.as_ref(), &grid(1e-16), Prediction::Velocity).unwrap();
         assert!(limit.iter().all(|value| value.is_finite()), "{name}: {limit}");
-        // the noise form of the SDE has no limit: it takes more noise away than there is
-        if name.contains("form: Noise, eta: 1.0") {
+        // the noise form of the SDE and UniPC's corrector have no such limit: they blow up on the way
+        if !name.starts_with("Multistep") || name.contains("form: Noise, eta: 1.0") {
             continue;
         }
-        // the near run still takes its first prediction, 24 away in lambda, for a neighbour
-        assert!(distance(&limit, &near) < 0.1, "{name}: {limit} {near}");
+        // the near run still takes its first prediction, 16 away in lambda, for a neighbour
+        let off = distance(&limit, &near);
+        assert!(off < 1e-3, "{name}: {off}");
     }
 }
 
