@@ -50,8 +50,6 @@ mod fresh_noise;
 mod interpolation;
 mod linear;
 mod multistep;
-#[cfg(test)]
-mod normal_data;
 mod order;
 mod phi;
 mod pndm;
