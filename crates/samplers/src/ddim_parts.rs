@@ -1,4 +1,4 @@
-//! DDIM with its two estimates apart: sampling with a mapped data estimate, and encoding.
+//! Steps with the two estimates apart: sampling with a mapped data estimate, and encoding.
 //!
 //! `x_s = alpha_s x0_hat + sqrt(sigma_s^2 - c^2) eps_hat + c z`, Song et al. 2021a, eq. 12, where both
 //! estimates come straight from the network's output. In `OneStep(Ddim)` the noise follows from the
@@ -6,20 +6,21 @@
 //! One evaluation a step, first order.
 
 use crate::predictor::{Ddim, DdimParts};
-use crate::{SampleError, Solver, Stepper, sample};
-use tweedie_schedules::{Interval, Prediction, TimeGrid, TimePoint};
+use crate::{OneStep, Predictor, SampleError, Solver, StepCoefficients, Stepper, sample};
+use tweedie_schedules::{Interval, NoiseLevel, Prediction, TimeGrid, TimePoint};
 use tweedie_score::{
     DataMap, NoiseSource, ScoreError, ScoreFn, Silent, Times, Unchanged, VectorSpace,
 };
 
-/// DDIM whose data estimate goes through a map while the noise stays as the network has it.
+/// A one-step method whose data estimate goes through a map while the noise stays as the network has
+/// it: DDIM and [`AnalyticDpm`](crate::AnalyticDpm) as published.
 ///
 /// With a [`MapData`](tweedie_score::MapData) around the network the noise would follow the mapped
 /// data; samplers have been published with either.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DdimKeepingNoise<M> {
+pub struct KeepingNoise<P, M> {
     /// The method.
-    pub ddim: Ddim,
+    pub predictor: P,
     /// The map of the data estimate.
     pub map: M,
 }
@@ -67,31 +68,26 @@ struct Steps<'a, M> {
     map: &'a M,
 }
 
-/// The steps of `ddim` over a grid.
-fn plan(ddim: Ddim, grid: &TimeGrid) -> Result<Vec<DdimParts>, SampleError> {
-    if grid.is_empty() {
-        return Err(SampleError::EmptyGrid);
+impl<P: Predictor, M> KeepingNoise<P, M> {
+    /// The steps over a grid, with `x_t = alpha_t x0_hat + sigma_t eps_hat` put into each.
+    fn parts(&self, grid: &TimeGrid) -> Result<Vec<DdimParts>, SampleError> {
+        let apart = |(step, interval): (StepCoefficients, &Interval)| {
+            let NoiseLevel { alpha, sigma } = interval.from.level;
+            DdimParts { data: step.data + step.x * alpha, eps: step.x * sigma, noise: step.noise }
+        };
+        let steps = OneStep(&self.predictor).coefficients(grid)?;
+        Ok(steps.into_iter().zip(grid.intervals()).map(apart).collect())
     }
-    let checked = |(step, interval): (usize, &Interval)| {
-        let parts = ddim.parts(*interval);
-        if parts.noise.is_nan() {
-            let (from, to) = (interval.from.t, interval.to.t);
-            let reason = "it leads to more noise, where only eta = 0 goes";
-            return Err(SampleError::ImpossibleStep { step, from, to, reason });
-        }
-        Ok(parts)
-    };
-    grid.intervals().iter().enumerate().map(checked).collect()
 }
 
-impl<S: VectorSpace, M: DataMap<S>> Solver<S> for DdimKeepingNoise<M> {
+impl<S: VectorSpace, P: Predictor, M: DataMap<S>> Solver<S> for KeepingNoise<P, M> {
     fn plan<'a>(&'a self, grid: &'a TimeGrid) -> Result<Box<dyn Stepper<S> + 'a>, SampleError> {
-        let (intervals, parts) = (grid.intervals(), plan(self.ddim, grid)?);
+        let (intervals, parts) = (grid.intervals(), self.parts(grid)?);
         Ok(Box::new(Steps { intervals, parts, asked: Asked::Here, map: &self.map }))
     }
 
     fn evaluations(&self, grid: &TimeGrid) -> Result<usize, SampleError> {
-        Ok(plan(self.ddim, grid)?.len())
+        Ok(self.parts(grid)?.len())
     }
 }
 
@@ -103,7 +99,11 @@ impl<M> Encoding<M> {
             let reason = "it leads to less noise; expected the reversed grid of a sampling";
             return Err(SampleError::ImpossibleStep { step, from: from.t, to: to.t, reason });
         }
-        plan(Ddim::DETERMINISTIC, grid)
+        if grid.is_empty() {
+            return Err(SampleError::EmptyGrid);
+        }
+        let parts = |interval: &Interval| Ddim::DETERMINISTIC.parts(*interval);
+        Ok(grid.intervals().iter().map(parts).collect())
     }
 }
 

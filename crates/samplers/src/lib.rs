@@ -4,7 +4,7 @@
 //! computes them, [`OneStep`] makes a [`Solver`] of it, [`sample`] runs any solver over a grid.
 //!
 //! Beside the predictors stand [`LearnedAncestral`] for networks that learn a variance,
-//! [`DdimKeepingNoise`] for DDIM whose data estimate alone is clipped, [`encode`] from data to its
+//! [`KeepingNoise`] for methods whose data estimate alone is clipped, [`encode`] from data to its
 //! latent, and [`Denoised`], which ends any solver with Tweedie's formula.
 //!
 //! ```
@@ -57,6 +57,7 @@ mod trace;
 pub use annealed_dynamics::AnnealedDynamics;
 pub use corrector::{AnnealedLangevin, Corrector, Langevin, NoCorrector, WatchCorrector};
 pub use ddim_parts::{Asked, DdimKeepingNoise, Encoding, encode};
+pub use ddim_parts::{Asked, Encoding, KeepingNoise, encode};
 pub use denoised::Denoised;
 pub use edm::{
     AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVariable, Stochastic,

@@ -40,6 +40,12 @@ impl<P: Predictor + ?Sized> Predictor for Box<P> {
     }
 }
 
+impl<P: Predictor + ?Sized> Predictor for &P {
+    fn coefficients(&self, interval: Interval) -> StepCoefficients {
+        (**self).coefficients(interval)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use tweedie_guidance::ClassifierGuided;
-use tweedie_samplers::{Asked, Ddim, DdimKeepingNoise, Encoding, OneStep};
+use tweedie_samplers::{Asked, Ddim, Encoding, KeepingNoise, OneStep};
 use tweedie_schedules::{DiscreteTable, Interval, TimeGrid, TimePoint};
 use tweedie_score::{MapData, Times, Unchanged};
 
@@ -49,7 +49,7 @@ fn scheduler(case: &Case) -> Result<Produced> {
             estimate::run_mapped(case, &OneStep(ddim), &grid, &model, &seen)?
         } else {
             let map = |data: State, at: Times<'_>| seen.map(data, at);
-            estimate::run(case, &DdimKeepingNoise { ddim, map }, &grid, &model, &seen)?
+            estimate::run(case, &KeepingNoise { predictor: ddim, map }, &grid, &model, &seen)?
         };
     Ok(produced.evaluations(model.evaluations()))
 }
