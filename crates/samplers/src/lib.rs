@@ -56,7 +56,6 @@ mod trace;
 
 pub use annealed_dynamics::AnnealedDynamics;
 pub use corrector::{AnnealedLangevin, Corrector, Langevin, NoCorrector, WatchCorrector};
-pub use ddim_parts::{Asked, DdimKeepingNoise, Encoding, encode};
 pub use ddim_parts::{Asked, Encoding, KeepingNoise, encode};
 pub use denoised::Denoised;
 pub use edm::{
