@@ -28,6 +28,17 @@ const RULES: &[Rule] = &[
                 })
         },
     },
+    Rule {
+        reason: "the peer weighs the curvature in the data form of the SDE with a constant of the wrong \
+                 sign, which takes away the order that the curvature should add",
+        concerns: |case| {
+            let option = |name: &str| case.options().str_or(name, "").ok();
+            case.sampler.name == "DPMSolverSinglestepScheduler"
+                && option("algorithm_type") == Some("sde-dpmsolver++")
+                && option("solver_type") == Some("heun")
+                && case.options().usize_or("solver_order", 2).is_ok_and(|order| order == 3)
+        },
+    },
 ];
 
 /// Why a case is not compared, if it is not.
