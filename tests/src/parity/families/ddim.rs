@@ -14,8 +14,8 @@ use crate::parity::{Case, Produced};
 /// Runs a case.
 pub(super) fn run(case: &Case) -> Result<Produced> {
     match case.sampler.name.as_str() {
-        "DDIMScheduler" => scheduler(case),
-        "DDIMInverseScheduler" => inverse_scheduler(case),
+        "DDIMScheduler" => diffusers(case),
+        "DDIMInverseScheduler" => diffusers_inverse(case),
         "ddim_sample_loop" => sample_loop(case),
         "ddim_reverse_sample" => reverse_sample(case),
         other => bail!("no DDIM {other}"),
@@ -36,14 +36,14 @@ fn intervals(case: &Case) -> Result<Vec<Interval>> {
         Ok(index.checked_sub(stride).map_or(Ok(end), |index| table.node(index))?)
     };
     let step = |index| Ok(Interval { from: table.node(index)?, to: below(&table, index)? });
-    visited::by_scheduler(case)?.into_iter().map(step).collect()
+    visited::by_diffusers(case)?.into_iter().map(step).collect()
 }
 
-fn scheduler(case: &Case) -> Result<Produced> {
+fn diffusers(case: &Case) -> Result<Produced> {
     let grid = TimeGrid::from_intervals(intervals(case)?)?;
     let step_options = &case.sampler.step_options;
     let ddim = Ddim::new(step_options.f64_or("eta", 0.0)?)?;
-    let (model, seen) = (case.model()?, Remembered::new(Estimate::of_scheduler(case)?));
+    let (model, seen) = (case.model()?, Remembered::new(Estimate::of_diffusers(case)?));
     let produced =
         if seen.is_identity() || step_options.bool_or("use_clipped_model_output", false)? {
             estimate::run_mapped(case, &OneStep(ddim), &grid, &model, &seen)?
@@ -54,9 +54,9 @@ fn scheduler(case: &Case) -> Result<Produced> {
     Ok(produced.evaluations(model.evaluations()))
 }
 
-fn inverse_scheduler(case: &Case) -> Result<Produced> {
+fn diffusers_inverse(case: &Case) -> Result<Produced> {
     let grid = TimeGrid::from_intervals(intervals(case)?)?.reversed();
-    let (model, seen) = (case.model()?, Remembered::new(Estimate::of_scheduler(case)?));
+    let (model, seen) = (case.model()?, Remembered::new(Estimate::of_diffusers(case)?));
     let map = |data: State, at: Times<'_>| seen.map(data, at);
     let produced =
         estimate::run(case, &Encoding { asked: Asked::Ahead, map }, &grid, &model, &seen)?;

@@ -18,7 +18,7 @@ use crate::parity::{Case, Produced};
 /// Runs a case.
 pub(super) fn run(case: &Case) -> Result<Produced> {
     match case.sampler.name.as_str() {
-        "DDPMScheduler" => scheduler(case),
+        "DDPMScheduler" => diffusers(case),
         "p_sample_loop" => p_sample(case),
         "p_mean_variance" => p_mean_variance(case),
         other => bail!("no ancestral sampler {other}"),
@@ -38,8 +38,8 @@ impl Predictor for NoisyToTheEnd {
     }
 }
 
-fn scheduler(case: &Case) -> Result<Produced> {
-    let visited = visited::by_scheduler(case)?;
+fn diffusers(case: &Case) -> Result<Produced> {
+    let visited = visited::by_diffusers(case)?;
     let grid = visited::down_to_the_data(&case.schedule.table()?, &visited)?;
     let noisy_end = visited.last().is_some_and(|index| *index > 0);
     let fixed = |variance| -> Box<dyn Solver<State>> {
@@ -60,7 +60,7 @@ fn scheduler(case: &Case) -> Result<Produced> {
         other => bail!("no variance {other}"),
     };
     let model = case.model()?;
-    let seen = Remembered::new(Estimate::of_scheduler(case)?);
+    let seen = Remembered::new(Estimate::of_diffusers(case)?);
     let produced = estimate::run_mapped(case, &*solver, &grid, &WithVariance(&model), &seen)?;
     Ok(produced.evaluations(model.evaluations()))
 }

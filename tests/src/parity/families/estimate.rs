@@ -27,7 +27,7 @@ pub(super) enum Estimate {
 
 impl Estimate {
     /// From the options of a scheduler of diffusers.
-    pub(super) fn of_scheduler(case: &Case) -> Result<Self> {
+    pub(super) fn of_diffusers(case: &Case) -> Result<Self> {
         let options = case.options();
         if options.bool_or("thresholding", false)? {
             let rule = DynamicThreshold::new(options.f64_or("dynamic_thresholding_ratio", 0.995)?)?;

@@ -9,7 +9,7 @@ use crate::parity::Case;
 pub(super) const CLEAN: TimePoint = TimePoint { t: 0.0, level: NoiseLevel::CLEAN };
 
 /// The indices that a scheduler of diffusers visits, noisiest first.
-pub(super) fn by_scheduler(case: &Case) -> Result<Vec<usize>> {
+pub(super) fn by_diffusers(case: &Case) -> Result<Vec<usize>> {
     let options = case.options();
     let (count, steps) = (case.schedule.usize("N")?, case.steps()?);
     let spacing = match options.str_or("timestep_spacing", "leading")? {
