@@ -215,7 +215,7 @@ mod tests {
         for prediction in [Prediction::Noise, Prediction::Data, Prediction::Velocity] {
             let score = normal(prediction);
             let noise = || Replay::new((0..7).map(|k| vec![0.3 * f64::from(k) - 1.0, 0.2, 0.9]));
-            let apart = DdimKeepingNoise { ddim, map: Unchanged };
+            let apart = KeepingNoise { predictor: ddim, map: Unchanged };
             let got = sample(&apart, &score, &grid, state(), &mut noise()).unwrap();
             let want = sample(&OneStep(ddim), &score, &grid, state(), &mut noise()).unwrap();
             let off = (&got - &want).iter().fold(0.0_f64, |most, error| most.max(error.abs()));
@@ -228,7 +228,7 @@ mod tests {
         let grid = grid(8);
         let (step, score) = (grid.intervals()[0], normal(Prediction::Noise));
         let map = Clip { low: -0.1, high: 0.1 };
-        let solver = DdimKeepingNoise { ddim: Ddim::DETERMINISTIC, map };
+        let solver = KeepingNoise { predictor: Ddim::DETERMINISTIC, map };
         let mut stepper = Solver::<ArrayD<f64>>::plan(&solver, &grid).unwrap();
         let got = stepper.step(0, state(), &score, &mut Silent).unwrap();
         let at = Times::Shared(step.from);
@@ -261,7 +261,7 @@ mod tests {
         let encoding = Encoding::<Unchanged>::default();
         let plan = Solver::<ArrayD<f64>>::evaluations(&encoding, &down);
         assert!(matches!(plan, Err(SampleError::ImpossibleStep { step: 0, .. })));
-        let noisy = DdimKeepingNoise { ddim: Ddim::new(0.5).unwrap(), map: Unchanged };
+        let noisy = KeepingNoise { predictor: Ddim::new(0.5).unwrap(), map: Unchanged };
         let plan = Solver::<ArrayD<f64>>::evaluations(&noisy, &up);
         assert!(matches!(plan, Err(SampleError::ImpossibleStep { step: 0, .. })));
         assert_eq!(Solver::<ArrayD<f64>>::evaluations(&encoding, &up).unwrap(), 4);

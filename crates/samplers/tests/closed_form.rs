@@ -7,7 +7,7 @@ use gaussian::Gaussian;
 use ndarray::{ArrayD, IxDyn, arr1};
 use tweedie_closed_form::{Coordinate, ExactScore, Mixture, Part};
 use tweedie_samplers::{
-    Ancestral, Ddim, DdimKeepingNoise, LearnedAncestral, OneStep, Solver, Variance, encode, sample,
+    Ancestral, Ddim, KeepingNoise, LearnedAncestral, OneStep, Solver, Variance, encode, sample,
 };
 use tweedie_schedules::{DiscreteTable, NoiseLevel, Prediction, TimeGrid};
 use tweedie_score::{NoiseSource, Replay, ScoreError, ScoreFn, Seeded, Silent, Times, Unchanged};
@@ -63,7 +63,10 @@ fn stochastic() -> [(&'static str, Box<dyn Solver<State>>); 6] {
         ("ancestral, small variance", ancestral(Variance::FixedSmall)),
         ("ancestral, large variance", ancestral(Variance::FixedLarge)),
         ("ancestral, learned variance", Box::new(LearnedAncestral::default())),
-        ("DDIM at eta 0.5, estimates apart", Box::new(DdimKeepingNoise { ddim, map: Unchanged })),
+        (
+            "DDIM at eta 0.5, estimates apart",
+            Box::new(KeepingNoise { predictor: ddim, map: Unchanged }),
+        ),
     ]
 }
 

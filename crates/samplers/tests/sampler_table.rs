@@ -7,7 +7,7 @@ use gaussian::Gaussian;
 use ndarray::{ArrayD, IxDyn};
 use std::cell::Cell;
 use tweedie_samplers::{
-    AnalyticDpm, Ancestral, AncestralChain, Ddim, DdimKeepingNoise, Encoding, EulerMaruyama,
+    AnalyticDpm, Ancestral, AncestralChain, Ddim, Encoding, EulerMaruyama, KeepingNoise,
     LearnedAncestral, NoiseMoments, OneStep, ReverseDiffusion, Solver, Variance, sample,
 };
 use tweedie_schedules::{Prediction, TimeGrid, VpLinear};
@@ -30,8 +30,8 @@ fn methods() -> Vec<(&'static str, Box<dyn Solver<State>>)> {
         ("`Ancestral`, `FixedLarge`", ancestral(Variance::FixedLarge)),
         ("`LearnedAncestral`", Box::new(LearnedAncestral::default())),
         (
-            "`DdimKeepingNoise`",
-            Box::new(DdimKeepingNoise { ddim: Ddim::DETERMINISTIC, map: Unchanged }),
+            "`KeepingNoise`",
+            Box::new(KeepingNoise { predictor: Ddim::DETERMINISTIC, map: Unchanged }),
         ),
         ("`Encoding`", Box::new(Encoding::<Unchanged>::default())),
         ("`AnalyticDpm`, `eta = 0`", analytic(0.0)),
