@@ -51,6 +51,21 @@ impl OrderPair {
 }
 
 /// An adaptive single-step solver over the whole time range of a schedule, unless told otherwise.
+///
+/// ```
+/// use ndarray::arr2;
+/// use tweedie_closed_form::{ExactScore, Mixture};
+/// use tweedie_schedules::{Prediction, VpLinear};
+/// use tweedie_score::Replay;
+/// use tweedie_solvers_dpm::{Adaptive, OrderPair};
+///
+/// let schedule = VpLinear::new(0.1, 20.0)?;
+/// let network = ExactScore::new(Mixture::gaussian(vec![0.4], 0.3)?, Prediction::Noise);
+/// let solver = Adaptive::dpm_solver(&schedule, OrderPair::TwoThree);
+/// let run = solver.run(&network, arr2(&[[0.7], [-1.3]]).into_dyn(), &mut Replay::new([]))?;
+/// assert_eq!(run.times.len(), run.counters.accepted + 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Adaptive<'s> {
     schedule: &'s dyn NoiseSchedule,

@@ -14,7 +14,8 @@ pub enum FreshNoise {
     #[default]
     Never,
     /// At the end of each step, which first goes below the level of its end: ancestral sampling
-    /// around a solver of the ODE, whose inner states hold no fresh noise.
+    /// around a solver of the ODE, whose inner states hold no fresh noise. No step goes below the end
+    /// of the grid, so the last one adds none.
     EachStep {
         /// Share of the posterior's standard deviation, at least 0.
         eta: f64,

@@ -27,6 +27,23 @@ use tweedie_schedules::{NoiseSchedule, TimeGrid};
 use tweedie_score::VectorSpace;
 
 /// A single-step solver.
+///
+/// ```
+/// use tweedie_schedules::{TimeGrid, VpLinear};
+/// use tweedie_solvers_dpm::{Order, SingleStep, exact_evaluations};
+///
+/// let schedule = VpLinear::new(0.1, 20.0)?;
+/// // DPM-Solver-fast with ten evaluations: its steps are equal in lambda, of orders 3, 3, 3 and 1
+/// let orders = exact_evaluations(Order::Three, 10);
+/// let grid = TimeGrid::uniform_lambda(&schedule, orders.len())?;
+/// let solver = SingleStep::dpm_solver(Order::Three).with_orders(orders).in_lambda(&schedule);
+/// assert_eq!(solver.stages(&grid)?.concat().len(), 10);
+///
+/// // or whole steps of order three on a grid that holds every evaluation
+/// let grid = TimeGrid::uniform_time(&schedule, 12)?;
+/// assert_eq!(SingleStep::dpmpp(Order::Three).stages(&grid)?.concat().len(), 12);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct SingleStep<'s> {
     rule: Rule,

@@ -4,7 +4,9 @@ use ndarray::{ArrayD, IxDyn};
 use tweedie_samplers::{Solver, sample};
 use tweedie_schedules::{NoiseLevel, NoiseSchedule, Prediction, TimeGrid, VpLinear};
 use tweedie_score::{Replay, ScoreError, ScoreFn, Times};
-use tweedie_solvers_dpm::{FinalOrders, Multistep, Order, Pndm, SingleStep, ThirdOrder, UniPc};
+use tweedie_solvers_dpm::{
+    FinalOrders, FreshNoise, Multistep, Order, Pndm, SingleStep, ThirdOrder, UniPc,
+};
 
 type State = ArrayD<f64>;
 
@@ -42,6 +44,16 @@ fn solvers(schedule: &dyn NoiseSchedule) -> Vec<(&'static str, Box<dyn Solver<St
             single(SingleStep::dpm_solver, Order::Three),
         ),
         ("`SingleStep::dpmpp(Three)`, `in_lambda`", single(SingleStep::dpmpp, Order::Three)),
+        ("`SingleStep::sde_dpmpp(Two)`, `in_lambda`", single(SingleStep::sde_dpmpp, Order::Two)),
+        (
+            "`SingleStep::dpmpp(Two)`, `in_lambda`, `EachStep`",
+            Box::new(
+                SingleStep::dpmpp(Order::Two)
+                    .in_lambda(schedule)
+                    .with_fresh_noise(FreshNoise::EachStep { eta: 1.0 })
+                    .unwrap(),
+            ),
+        ),
     ]
 }
 
@@ -128,8 +140,12 @@ fn order_evaluations_and_noise_are_as_declared() {
     let schedule = schedule();
     for (name, solver) in solvers(&schedule) {
         let row = rows().into_iter().find(|row| row.solver == name).expect(name);
+        // the SDE has noise at each evaluation, the others at the end of the step
+        let of_step = if name.starts_with("`SingleStep::sde") { row.evaluations } else { 1 };
         let runs = STEPS.map(|steps| {
-            let draws = if row.stochastic { steps } else { 0 };
+            // nothing is below the end of the grid, to come back from with noise
+            let last = usize::from(name.ends_with("`EachStep`"));
+            let draws = if row.stochastic { of_step * steps - last } else { 0 };
             let (error, drawn) = run(solver.as_ref(), draws, steps);
             assert_eq!(drawn, draws, "{name}: draws of noise");
             error
