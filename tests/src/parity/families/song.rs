@@ -25,8 +25,8 @@ type State = ArrayD<f64>;
 pub(super) fn run(case: &Case) -> Result<Produced> {
     match case.sampler.name.as_str() {
         "pc" => run_pc(case),
-        "ScoreSdeVeScheduler" => run_ve_scheduler(case),
-        "ScoreSdeVpScheduler" => run_vp_scheduler(case),
+        "ScoreSdeVeScheduler" => run_diffusers_ve(case),
+        "ScoreSdeVpScheduler" => run_diffusers_vp(case),
         _ => tables::run(case),
     }
 }
@@ -76,7 +76,7 @@ fn run_pc(case: &Case) -> Result<Produced> {
 }
 
 /// `ScoreSdeVeScheduler`, looped over as its pipeline does.
-fn run_ve_scheduler(case: &Case) -> Result<Produced> {
+fn run_diffusers_ve(case: &Case) -> Result<Produced> {
     let process = Process::read(&case.schedule, case.steps()?)?;
     let corrections = case.options().usize_or("correct_steps", 1)?;
     let run = Run {
@@ -95,7 +95,7 @@ fn run_ve_scheduler(case: &Case) -> Result<Produced> {
 }
 
 /// `ScoreSdeVpScheduler`.
-fn run_vp_scheduler(case: &Case) -> Result<Produced> {
+fn run_diffusers_vp(case: &Case) -> Result<Produced> {
     let process = Process::read(&case.schedule, case.steps()?)?;
     let run = Run {
         case,
