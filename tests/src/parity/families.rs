@@ -56,14 +56,14 @@ pub fn run(case: &Case) -> Result<Produced> {
             }
             _ => karras::run(case),
         },
-        ("diffusers", "sample") => run_scheduler(case),
+        ("diffusers", "sample") => run_diffusers(case),
         (_, "table" | "timesteps") => tables::run(case),
         (peer, kind) => bail!("no case of {peer} of kind {kind} is implemented"),
     }
 }
 
-/// A scheduler of diffusers.
-fn run_scheduler(case: &Case) -> Result<Produced> {
+/// A sampler of diffusers, whose classes mix grid and solver.
+fn run_diffusers(case: &Case) -> Result<Produced> {
     match case.sampler.name.as_str() {
         "DDPMScheduler" => ddpm::run(case),
         "DDIMScheduler" | "DDIMInverseScheduler" => ddim::run(case),

@@ -13,5 +13,5 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
     let grid = grid(case)?;
     let order = order(case.options().usize_or("solver_order", 2)?)?;
     let solver = Multistep::deis(order).final_orders(final_orders(case, grid.len())?);
-    solved::scheduler(case, &solver, &grid)
+    solved::diffusers(case, &solver, &grid)
 }

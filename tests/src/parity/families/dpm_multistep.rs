@@ -16,11 +16,11 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
         (_, "EDMDPMSolverMultistepScheduler") => {
             let points: Vec<_> = edm_sigmas(case)?.into_iter().map(k_point).collect();
             let grid = grid_through(&points)?;
-            solved::scheduler(case, &solver(case, grid.len())?, &grid)
+            solved::diffusers(case, &solver(case, grid.len())?, &grid)
         }
         _ => {
             let grid = grid(case)?;
-            solved::scheduler(case, &solver(case, grid.len())?, &grid)
+            solved::diffusers(case, &solver(case, grid.len())?, &grid)
         }
     }
 }

@@ -22,7 +22,7 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
     match (case.peer_name(), case.sampler.name.as_str()) {
         ("LuChengTHU/dpm-solver", _) => dpm_solver_code(case),
         ("crowsonkb/k-diffusion", _) => k_diffusion(case),
-        _ => solved::scheduler(case, &scheduler(case)?, &grid(case)?),
+        _ => solved::diffusers(case, &single_step(case)?, &grid(case)?),
     }
 }
 
@@ -99,7 +99,7 @@ pub(super) fn published_type(case: &Case) -> Result<SolverType> {
 }
 
 /// The single-step scheduler of diffusers, which evaluates the network on the sigma grid.
-fn scheduler(case: &Case) -> Result<SingleStep<'static>> {
+fn single_step(case: &Case) -> Result<SingleStep<'static>> {
     let (options, steps) = (case.options(), case.steps()?);
     let highest = order(options.usize_or("solver_order", 2)?)?;
     let solver_type = match options.str_or("solver_type", "midpoint")? {

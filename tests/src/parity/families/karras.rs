@@ -1,6 +1,6 @@
 //! Samplers that step in sigma: k-diffusion's own, and the schedulers of diffusers after them.
 
-mod scheduler;
+mod diffusers;
 
 use std::cell::RefCell;
 
@@ -21,7 +21,7 @@ type State = ArrayD<f64>;
 
 /// Runs a case.
 pub(super) fn run(case: &Case) -> Result<Produced> {
-    if case.peer_name() == "diffusers" { scheduler::run(case) } else { run_sampler(case) }
+    if case.peer_name() == "diffusers" { diffusers::run(case) } else { run_sampler(case) }
 }
 
 /// A sampler of k-diffusion.

@@ -32,7 +32,7 @@ pub(super) fn produced(states: Vec<State>, evaluations: usize) -> Produced {
 }
 
 /// Runs a case of a diffusers scheduler, with its thresholding.
-pub(super) fn scheduler(
+pub(super) fn diffusers(
     case: &Case,
     solver: &dyn Solver<State>,
     grid: &TimeGrid,

@@ -9,7 +9,7 @@ use crate::parity::{Case, Produced};
 
 /// Runs a case.
 pub(super) fn run(case: &Case) -> Result<Produced> {
-    solved::scheduler(case, &solver(case)?, &grid(case)?)
+    solved::diffusers(case, &solver(case)?, &grid(case)?)
 }
 
 fn solver(case: &Case) -> Result<UniPc> {
