@@ -99,16 +99,16 @@ impl<'a> Pndm<'a> {
 
     fn step(&self, index: usize, intervals: &[Interval]) -> Result<Step, SampleError> {
         let interval = intervals[index];
-        let own = self.transfer(index, interval.from, interval)?;
+        let own = self.transfer(index, interval)?;
         let next = intervals.get(index + 1).map(|next| next.from);
         match (&self.start, next) {
             (Start::Heun { again }, Some(next)) if index == 0 => {
                 let again = again.unwrap_or(Interval { from: interval.from, to: next });
-                Ok(Step::Heun { own, next, again: self.transfer(index, again.from, again)? })
+                Ok(Step::Heun { own, next, again: self.transfer(index, again)? })
             }
             (Start::RungeKutta { half_way }, Some(end)) if index < RUNGE_KUTTA_STEPS => {
                 let HalfWay { landed, called } = half_way(interval);
-                let to = |to| self.transfer(index, to, Interval { from: interval.from, to });
+                let to = |to| self.transfer(index, Interval { from: interval.from, to });
                 Ok(Step::RungeKutta {
                     landing: to(landed)?,
                     called,
@@ -126,12 +126,7 @@ impl<'a> Pndm<'a> {
     }
 
     /// DDIM's step with an averaged prediction: coefficients of the state and of the average.
-    fn transfer(
-        &self,
-        step: usize,
-        reached: TimePoint,
-        interval: Interval,
-    ) -> Result<Transfer, SampleError> {
+    fn transfer(&self, step: usize, interval: Interval) -> Result<Transfer, SampleError> {
         let (from, to) = (interval.from.level, interval.to.level);
         let (of_x, of_output) = self.averaged.convert(Prediction::Data, from);
         let kept = to.sigma / from.sigma;
@@ -141,7 +136,7 @@ impl<'a> Pndm<'a> {
             return Ok(transfer);
         }
         let reason = "its coefficients are not finite; at alpha = 0 average velocities or data";
-        let (from, to) = (interval.from.t, reached.t);
+        let (from, to) = (interval.from.t, interval.to.t);
         Err(SampleError::ImpossibleStep { step, from, to, reason })
     }
 

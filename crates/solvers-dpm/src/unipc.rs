@@ -1,4 +1,4 @@
-//! UniPC: a multistep predictor whose result is corrected when the next prediction is known.
+//! `UniPC`: a multistep predictor whose result is corrected when the next prediction is known.
 //!
 //! UniP-p predicts with the polynomial through the newest `p` predictions. The network is called there
 //! once, and UniC-p takes the step again with that prediction as one more node; no call is added. The
@@ -23,7 +23,7 @@ use tweedie_samplers::{SampleError, Solver, Stepper};
 use tweedie_schedules::{Interval, TimeGrid, TimePoint};
 use tweedie_score::{NoiseSource, ScoreFn, VectorSpace};
 
-/// The function `B(h)` of UniPC.
+/// The function `B(h)` of `UniPC`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BFunction {
     /// `B_1(h) = h`.
@@ -33,7 +33,7 @@ pub enum BFunction {
     Bh2,
 }
 
-/// The UniPC solver of the diffusion flow.
+/// The `UniPC` solver of the diffusion flow.
 ///
 /// ```
 /// use tweedie_solvers_dpm::UniPc;
@@ -52,7 +52,7 @@ pub struct UniPc {
 }
 
 impl UniPc {
-    /// UniPC of the data prediction, with `order` predictions a step; orders fall at the end of a run.
+    /// The solver by the data prediction, with `order` predictions a step; orders fall at the end of a run.
     ///
     /// # Errors
     /// When `order` is 0 or above 6, where the polynomials swing.
@@ -193,7 +193,7 @@ fn offsets(points: &[TimePoint], start: TimePoint) -> Vec<f64> {
     points.iter().map(|point| point.level.lambda() - start.level.lambda()).collect()
 }
 
-/// One step of UniPC: the step before is corrected, then the next state is predicted.
+/// One step: the step before is corrected, then the next state is predicted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct UniPcStep {
     /// The step before, taken again from where it started; its first prediction is the new one.
