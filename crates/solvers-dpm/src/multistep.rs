@@ -196,6 +196,12 @@ impl Multistep {
         .checked(index, interval)
     }
 
+    /// What diffusers' constant of the wrong sign, -1/2 for 1/2, takes off the weight of `h^2 m''`.
+    fn third_order_error(&self, integral: &Integral) -> f64 {
+        let concerned = self.third_order == ThirdOrder::Diffusers && self.has_wrong_sign();
+        if concerned { 0.5 * integral.flat() * integral.h() } else { 0.0 }
+    }
+
     /// Weights of the predictions made at `points`, newest first.
     fn outputs(&self, points: &[TimePoint], integral: &Integral) -> Vec<f64> {
         let newest = points[0].level.lambda();
@@ -207,11 +213,8 @@ impl Multistep {
                 let slope = 0.5 * integral.moment(0) * integral.h() / -earlier;
                 vec![integral.moment(0) + slope, -slope]
             }
-            ([_, one, two], _, ThirdOrder::Published) => published(-one, one - two, integral, 0.0),
-            ([_, one, two], _, ThirdOrder::Diffusers) => {
-                let sign =
-                    if self.has_wrong_sign() { 0.5 * integral.flat() * integral.h() } else { 0.0 };
-                published(-one, one - two, integral, sign)
+            ([_, one, two], _, ThirdOrder::Published | ThirdOrder::Diffusers) => {
+                published((-one, one - two), integral, self.third_order_error(integral))
             }
             // an infinite step: no powers of lambda
             ([_], ..) => vec![integral.moment(0)],
@@ -220,14 +223,13 @@ impl Multistep {
     }
 }
 
-/// Weights of three predictions in the third-order form as published; `less` is taken off the weight of
-/// the second derivative.
-fn published(h0: f64, h1: f64, integral: &Integral, less: f64) -> Vec<f64> {
-    // D = (m0 - m1) / h0, D' = (m1 - m2) / h1
+/// Weights of three predictions, `h0` and `h1` apart, in the third-order form as published, with `error`
+/// taken off the weight of the second derivative.
+fn published((h0, h1): (f64, f64), integral: &Integral, error: f64) -> Vec<f64> {
+    // with D = (m0 - m1) / h0 and D' = (m1 - m2) / h1 the derivative at the start of the step is
+    // D + h0 / (h0 + h1) (D - D'); (D - D') / (h0 + h1) stands for the second one, which is twice that
     let slope = integral.moment(1);
-    // the derivative at the start is D + h0 / (h0 + h1) (D - D'), and (D - D') / (h0 + h1) stands where
-    // the second derivative should, which is twice that
-    let bend = (slope * h0 + integral.moment(2) - less) / (h0 + h1);
+    let bend = (slope * h0 + integral.moment(2) - error) / (h0 + h1);
     let (newer, older) = ((slope + bend) / h0, -bend / h1);
     vec![integral.moment(0) + newer, older - newer, -older]
 }
