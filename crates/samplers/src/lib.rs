@@ -41,10 +41,10 @@ mod derivations;
 mod edm;
 mod error;
 mod learned_variance;
+mod linear_multistep;
 mod mean_at_end;
 mod moments;
 mod no_predictor;
-mod linear_multistep;
 mod ode;
 mod one_step;
 mod predictor;
@@ -58,17 +58,15 @@ pub use annealed_dynamics::AnnealedDynamics;
 pub use corrector::{AnnealedLangevin, Corrector, Langevin, NoCorrector, WatchCorrector};
 pub use ddim_parts::{Asked, Encoding, KeepingNoise, encode};
 pub use denoised::Denoised;
-pub use edm::{
-    AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVariable, Stochastic,
-};
+pub use edm::{AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVariable, Stochastic};
 pub use error::SampleError;
 pub use learned_variance::{Deviation, Learned, LearnedAncestral, ReverseNoise};
+pub use linear_multistep::LinearMultistep;
 pub use mean_at_end::MeanAtEnd;
 pub use moments::{
     EstimatedMoments, MOMENTS_FILE, MomentEstimator, NoiseMoments, estimate_moments,
 };
 pub use no_predictor::NoPredictor;
-pub use linear_multistep::LinearMultistep;
 pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
 pub use one_step::OneStep;
 pub use predictor::{
