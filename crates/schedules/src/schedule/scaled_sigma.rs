@@ -29,7 +29,7 @@ impl SigmaOfTime {
     #[must_use]
     pub fn variance_preserving(sigma_min: f64, sigma_max: f64, epsilon: f64) -> Self {
         let (low, high) = ((sigma_min * sigma_min).ln_1p(), (sigma_max * sigma_max).ln_1p());
-        // Karras et al. 2022, eq. 152 solved for both rates
+        // Karras et al. 2022, app. C.1: the noise of the VP column, solved for both rates
         let beta_d = 2.0 * (low / epsilon - high) / (epsilon - 1.0);
         Self::VariancePreserving { beta_d, beta_min: high - 0.5 * beta_d }
     }

@@ -1,6 +1,6 @@
 //! The SDE of a schedule given by its relative noise and its scaling.
 //!
-//! `dx = (s' / s) x dt + s sqrt(2 sigma sigma') dw`. Karras et al. 2022, eqs. 25 and 28 (app. B.2).
+//! `dx = (s' / s) x dt + s sqrt(2 sigma sigma') dw`. Karras et al. 2022, app. B.
 
 use super::Sde;
 use tweedie_schedules::{NoiseSchedule, ScaledSigma, Scaling};
