@@ -8,6 +8,3 @@ struct DdimDerivation;
 
 #[doc = include_str!("../../../docs/derivations/analytic-dpm.md")]
 struct AnalyticDpmDerivation;
-
-#[doc = include_str!("../../../docs/derivations/predictor-corrector.md")]
-struct PredictorCorrectorSampling;

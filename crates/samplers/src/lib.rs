@@ -7,9 +7,6 @@
 //! [`KeepingNoise`] for methods whose data estimate alone is clipped, [`encode`] from data to its
 //! latent, and [`Denoised`], which ends any solver with Tweedie's formula.
 //!
-//! [`PredictorCorrector`] lets a [`Corrector`] ([`Langevin`], [`AnnealedLangevin`]) work within each level
-//! that a solver passes; [`AnnealedDynamics`] is a corrector alone.
-//!
 //! ```
 //! use ndarray::ArrayD;
 //! use tweedie_samplers::{Ddim, OneStep, sample};
@@ -44,10 +41,10 @@ mod derivations;
 mod edm;
 mod error;
 mod learned_variance;
-mod linear_multistep;
 mod mean_at_end;
 mod moments;
 mod no_predictor;
+mod linear_multistep;
 mod ode;
 mod one_step;
 mod predictor;
@@ -61,15 +58,17 @@ pub use annealed_dynamics::AnnealedDynamics;
 pub use corrector::{AnnealedLangevin, Corrector, Langevin, NoCorrector, WatchCorrector};
 pub use ddim_parts::{Asked, Encoding, KeepingNoise, encode};
 pub use denoised::Denoised;
-pub use edm::{AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVariable, Stochastic};
+pub use edm::{
+    AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVariable, Stochastic,
+};
 pub use error::SampleError;
 pub use learned_variance::{Deviation, Learned, LearnedAncestral, ReverseNoise};
-pub use linear_multistep::LinearMultistep;
 pub use mean_at_end::MeanAtEnd;
 pub use moments::{
     EstimatedMoments, MOMENTS_FILE, MomentEstimator, NoiseMoments, estimate_moments,
 };
 pub use no_predictor::NoPredictor;
+pub use linear_multistep::LinearMultistep;
 pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
 pub use one_step::OneStep;
 pub use predictor::{

@@ -2,8 +2,9 @@
 //!
 //! In relative noise `s = sigma / alpha` the probability flow is `dy/ds = eps_hat` of `y = x / alpha`.
 //! The last noise predictions are joined by a polynomial in `s`, whose integral is the step:
-//! Adams-Bashforth on uneven points (Hairer et al. 1993, sec. III.5). One evaluation a step;
-//! order `p` after `p - 1` steps of lower order; deterministic.
+//! Adams-Bashforth on uneven points (Hairer et al. 1993, sec. III.5). One evaluation a step,
+//! deterministic. It starts with a step of Euler's rule, whose error is of second order in the end: so is
+//! the method, however many predictions it looks at; more of them make the error smaller.
 
 use crate::{SampleError, Solver, Stepper};
 use std::collections::VecDeque;

@@ -45,7 +45,14 @@ impl<M: Sde> ProbabilityFlow<M> {
         let output = score.predict(x, Times::Shared(at))?;
         let (of_x, of_score) = ReverseSde::probability_flow(&self.sde).drift(t);
         let (score_x, score_output) = score.prediction().convert(Prediction::Score, at.level);
-        Ok(S::combine(&[(of_x + of_score * score_x, x), (of_score * score_output, &output)]))
+        let (of_x, of_output) = (of_x + of_score * score_x, of_score * score_output);
+        if of_output == 0.0 {
+            return Ok(S::combine(&[(of_x, x)]));
+        }
+        // drift and score all but cancel where the state is nearly noise: what is left is summed
+        // before it is scaled, so that no rounding of the two large terms remains in it
+        let sum = S::combine(&[(of_x / of_output, x), (1.0, &output)]);
+        Ok(S::combine(&[(of_output, &sum)]))
     }
 
     /// Carries a state drawn from the prior to the data.

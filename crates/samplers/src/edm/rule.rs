@@ -44,7 +44,7 @@ impl Rule {
         match self {
             Self::Euler => None,
             Self::Heun { alpha } => {
-                // Karras et al. 2022, algorithm 3 (app. D.2)
+                // Karras et al. 2022, algorithm 3
                 let weight = 0.5 / alpha;
                 Some((from + alpha * (to - from), 1.0 - weight, weight))
             }

@@ -47,7 +47,7 @@ impl<N: NoiseSchedule> StepVariable for InSigma<N> {
 
     fn slope(&self, at: TimePoint) -> (f64, f64) {
         let sigma = self.value(at);
-        (1.0 / sigma, -1.0 / sigma) // Karras et al. 2022, eq. 3
+        (1.0 / sigma, -1.0 / sigma) // Karras et al. 2022, eqs. 1 and 3
     }
 }
 
@@ -77,7 +77,7 @@ impl<M: Sde> StepVariable for InTime<M> {
 
     fn slope(&self, at: TimePoint) -> (f64, f64) {
         let NoiseLevel { alpha, sigma } = at.level;
-        // Karras et al. 2022, eq. 81, with sigma' / sigma = g^2 / (2 sigma^2) of the state's sigma
+        // Karras et al. 2022, eq. 4, with sigma' / sigma = g^2 / (2 sigma^2) of the state's sigma
         let growth = self.0.diffusion_squared(at.t) / (2.0 * sigma * sigma);
         (self.0.drift(at.t) + growth, -alpha * growth)
     }
