@@ -23,14 +23,14 @@ pub struct Mixture {
 }
 
 impl Mixture {
-    /// `(E[x_0 | x], E[eps | x])` of one item at a noise level.
+    /// `(E[x_0 | x], score)` of one item at a noise level, where `E[eps | x]` is `-sigma score`.
     ///
     /// Given the component, `x_0` and `eps` are normal with the mean of the linear regression on `x`.
     fn expectations(&self, x: ArrayView1<'_, f64>, at: NoiseLevel) -> (Vec<f64>, Vec<f64>) {
         let NoiseLevel { alpha, sigma } = at;
-        let variance = |k: usize| (alpha * self.stds[k]).powi(2) + sigma.powi(2);
+        let variance = |k: usize| alpha.powi(2) * self.stds[k].powi(2) + sigma.powi(2);
         let log_weight = |k: usize| {
-            let square = |(x, m): (&f64, &f64)| (x - alpha * m).powi(2);
+            let square = |(x, m): (&f64, &f64)| (alpha * m - x).powi(2);
             let distance: f64 = x.iter().zip(&self.means[k]).map(square).sum();
             let v = variance(k);
             self.weights[k].ln() - 0.5 * (distance / v + self.dim as f64 * v.ln())
@@ -38,17 +38,17 @@ impl Mixture {
         let logs: Vec<f64> = (0..self.weights.len()).map(log_weight).collect();
         let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let total: f64 = logs.iter().map(|log| (log - largest).exp()).sum();
-        let (mut data, mut eps) = (vec![0.0; self.dim], vec![0.0; self.dim]);
+        let (mut data, mut score) = (vec![0.0; self.dim], vec![0.0; self.dim]);
         for (k, log) in logs.iter().enumerate() {
             let share = (log - largest).exp() / total;
             let v = variance(k);
             for (i, (x, m)) in x.iter().zip(&self.means[k]).enumerate() {
-                let off = (x - alpha * m) / v;
-                data[i] += share * (m + alpha * self.stds[k].powi(2) * off);
-                eps[i] += share * sigma * off;
+                let off = alpha * m - x;
+                data[i] += share * (m - alpha * self.stds[k].powi(2) * off / v);
+                score[i] += share * off / v;
             }
         }
-        (data, eps)
+        (data, score)
     }
 }
 
@@ -96,10 +96,16 @@ impl ScoreFn<ArrayD<f64>> for Exact<'_> {
                         format!("an item is not of {} values", self.mixture.dim).into(),
                     )
                 })?;
-            let (data, eps) = self.mixture.expectations(flat.view(), level);
-            let (of_data, of_eps) = self.prediction.target(level);
-            for ((value, data), eps) in flat.iter_mut().zip(data).zip(eps) {
-                *value = of_data * data + of_eps * eps;
+            let (data, score) = self.mixture.expectations(flat.view(), level);
+            let (of_data, of_score) = match self.prediction {
+                Prediction::Score => (0.0, 1.0), // exactly, where -1 / sigma times -sigma is not
+                other => {
+                    let (of_data, of_eps) = other.target(level);
+                    (of_data, -level.sigma * of_eps)
+                }
+            };
+            for ((value, data), score) in flat.iter_mut().zip(data).zip(score) {
+                *value = of_data * data + of_score * score;
             }
         }
         Ok(output)
