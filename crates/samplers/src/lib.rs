@@ -34,12 +34,14 @@
 
 mod annealed_dynamics;
 mod corrector;
-mod ddim_parts;
 mod denoised;
 #[cfg(doctest)]
 mod derivations;
 mod edm;
+mod encoding;
 mod error;
+mod estimates_apart;
+mod keeping_noise;
 mod learned_variance;
 mod mean_at_end;
 mod moments;
@@ -56,12 +58,13 @@ mod trace;
 
 pub use annealed_dynamics::AnnealedDynamics;
 pub use corrector::{AnnealedLangevin, Corrector, Langevin, NoCorrector, WatchCorrector};
-pub use ddim_parts::{Asked, Encoding, KeepingNoise, encode};
 pub use denoised::Denoised;
 pub use edm::{
     AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVariable, Stochastic,
 };
+pub use encoding::{Asked, Encoding, encode};
 pub use error::SampleError;
+pub use keeping_noise::KeepingNoise;
 pub use learned_variance::{Deviation, Learned, LearnedAncestral, ReverseNoise};
 pub use mean_at_end::MeanAtEnd;
 pub use moments::{
