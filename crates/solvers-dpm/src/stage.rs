@@ -224,6 +224,26 @@ mod tests {
     }
 
     #[test]
+    fn tiny_steps_have_the_weights_of_quadrature() {
+        let h = 1e-7;
+        let from = at(0.5);
+        let targets = [1.0 / 3.0, 2.0 / 3.0, 1.0].map(|r| Target::plain(at(0.5 + r * h)));
+        for rule in rules() {
+            let row = rule.row(from, &targets);
+            let total: f64 = row.estimates.iter().sum();
+            // the parabola's integral; the slope of the chord has the same weights at these shares
+            for (got, expected) in row.estimates.iter().zip([0.25, 0.0, 0.75]) {
+                assert!((got / total - expected).abs() < 1e-7, "{:?}", row.estimates);
+            }
+            let factor = match rule.algorithm.prediction() {
+                Prediction::Data => from.level.alpha,
+                _ => -from.level.sigma,
+            };
+            assert!((total / (factor * h) - 1.0).abs() < 1e-6, "{total}");
+        }
+    }
+
+    #[test]
     fn a_step_of_order_one_to_the_data_is_the_data_estimate() {
         let from = at(1.5);
         let clean = Target::plain(TimePoint { t: 0.0, level: NoiseLevel::CLEAN });
