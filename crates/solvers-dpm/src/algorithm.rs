@@ -132,3 +132,94 @@ impl Integral {
         self.h
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tweedie_schedules::{NoiseLevel, TimePoint};
+
+    fn point(level: NoiseLevel) -> TimePoint {
+        TimePoint { t: level.sigma, level }
+    }
+
+    fn interval(noisy: f64, clean: f64) -> Interval {
+        let [from, to] = [noisy, clean].map(|log| point(NoiseLevel::variance_preserving(-log)));
+        Interval { from, to }
+    }
+
+    proptest! {
+        #[test]
+        fn the_data_form_keeps_the_marginal_of_known_data(
+            noisy in 1e-4..6.0, share in 0.0..0.999, eta in 0.0..3.0,
+        ) {
+            let interval = interval(noisy, noisy * share);
+            let (from, to) = (interval.from.level, interval.to.level);
+            let integral = Algorithm::DPM_SOLVER_PP.with_eta(eta).integral(interval);
+            let mean = integral.x * from.alpha + integral.moment(0) - to.alpha;
+            let variance = (integral.x * from.sigma).hypot(integral.noise) - to.sigma;
+            prop_assert!(mean.abs() < 1e-12 && variance.abs() < 1e-12, "{mean} {variance}");
+        }
+
+        #[test]
+        fn both_forms_of_the_flow_are_ddim_at_first_order(
+            noisy in 1e-4..6.0, share in 0.0..0.999, x in -2.0..2.0_f64, data in -1.0..1.0_f64,
+        ) {
+            let interval = interval(noisy, noisy * share);
+            let from = interval.from.level;
+            let noise = (x - from.alpha * data) / from.sigma;
+            let step = |algorithm: Algorithm, prediction: f64| {
+                let integral = algorithm.integral(interval);
+                integral.x * x + integral.moment(0) * prediction
+            };
+            let (a, b) = (step(Algorithm::DPM_SOLVER, noise), step(Algorithm::DPM_SOLVER_PP, data));
+            prop_assert!((a - b).abs() < 1e-10 * (1.0 + noise.abs()) / from.alpha, "{a} {b}");
+        }
+
+        #[test]
+        fn moments_of_long_steps_are_those_of_the_integral(h in 0.1..8.0, eta in 0.0..=1.0) {
+            let level = |lambda: f64| point(NoiseLevel { alpha: 1.0, sigma: f64::exp(-lambda) });
+            let interval = Interval { from: level(0.0), to: level(h) };
+            for algorithm in [Algorithm::DPM_SOLVER, Algorithm::DPM_SOLVER_PP] {
+                let integral = algorithm.with_eta(eta).integral(interval);
+                for (k, factorial) in [(0, 1.0), (1, 1.0), (2, 2.0)] {
+                    let cells = 4000;
+                    let term = |cell: i32| {
+                        let u = h * (f64::from(cell) + 0.5) / f64::from(cells);
+                        (integral.rate * (h - u)).exp() * u.powi(k) / factorial
+                    };
+                    let sum: f64 = (0..cells).map(term).sum();
+                    let expected = integral.scale * sum * h / f64::from(cells);
+                    let got = integral.moment(k as usize);
+                    prop_assert!((got / expected - 1.0).abs() < 1e-4, "{k}: {got} {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn infinite_steps_have_finite_solutions() {
+        let noise = NoiseLevel { alpha: 0.0, sigma: 1.0 };
+        let middle = NoiseLevel::variance_preserving(-0.3);
+        for algorithm in [
+            Algorithm::DPM_SOLVER,
+            Algorithm::DPM_SOLVER_PP,
+            Algorithm::SDE_DPM_SOLVER,
+            Algorithm::SDE_DPM_SOLVER_PP,
+        ] {
+            let at_start = Interval { from: point(noise), to: point(middle) };
+            let start = algorithm.over(at_start);
+            assert_eq!(start.prediction(), Prediction::Data);
+            let start = start.integral(at_start);
+            assert_eq!(start.moment(0), middle.alpha);
+            assert!((start.x.hypot(start.noise) - middle.sigma).abs() < 1e-15);
+            let at_end = Interval { from: point(middle), to: point(NoiseLevel::CLEAN) };
+            let end = algorithm.over(at_end);
+            let (of_x, of_prediction) = end.prediction().convert(Prediction::Data, middle);
+            let end = end.integral(at_end);
+            // the data estimate, in terms of the state and of the prediction
+            assert!((end.x - of_x).abs() < 1e-15 && end.noise == 0.0, "{end:?}");
+            assert!((end.moment(0) - of_prediction).abs() < 1e-15, "{end:?}");
+        }
+    }
+}
