@@ -8,3 +8,6 @@ struct DdimDerivation;
 
 #[doc = include_str!("../../../docs/derivations/analytic-dpm.md")]
 struct AnalyticDpmDerivation;
+
+#[doc = include_str!("../../../docs/derivations/probability-flow.md")]
+struct ProbabilityFlowDerivation;
