@@ -11,3 +11,6 @@ struct AnalyticDpmDerivation;
 
 #[doc = include_str!("../../../docs/derivations/probability-flow.md")]
 struct ProbabilityFlowDerivation;
+
+#[doc = include_str!("../../../docs/derivations/predictor-corrector.md")]
+struct PredictorCorrectorSampling;

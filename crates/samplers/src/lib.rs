@@ -7,6 +7,9 @@
 //! [`KeepingNoise`] for methods whose data estimate alone is clipped, [`encode`] from data to its
 //! latent, and [`Denoised`], which ends any solver with Tweedie's formula.
 //!
+//! [`PredictorCorrector`] lets a [`Corrector`] ([`Langevin`], [`AnnealedLangevin`]) work within each level
+//! that a solver passes; [`AnnealedDynamics`] is a corrector alone.
+//!
 //! ```
 //! use ndarray::ArrayD;
 //! use tweedie_samplers::{Ddim, OneStep, sample};
