@@ -46,10 +46,10 @@ mod error;
 mod estimates_apart;
 mod keeping_noise;
 mod learned_variance;
+mod linear_multistep;
 mod mean_at_end;
 mod moments;
 mod no_predictor;
-mod linear_multistep;
 mod ode;
 mod one_step;
 mod predictor;
@@ -62,19 +62,17 @@ mod trace;
 pub use annealed_dynamics::AnnealedDynamics;
 pub use corrector::{AnnealedLangevin, Corrector, Langevin, NoCorrector, WatchCorrector};
 pub use denoised::Denoised;
-pub use edm::{
-    AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVariable, Stochastic,
-};
+pub use edm::{AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVariable, Stochastic};
 pub use encoding::{Asked, Encoding, encode};
 pub use error::SampleError;
 pub use keeping_noise::KeepingNoise;
 pub use learned_variance::{Deviation, Learned, LearnedAncestral, ReverseNoise};
+pub use linear_multistep::LinearMultistep;
 pub use mean_at_end::MeanAtEnd;
 pub use moments::{
     EstimatedMoments, MOMENTS_FILE, MomentEstimator, NoiseMoments, estimate_moments,
 };
 pub use no_predictor::NoPredictor;
-pub use linear_multistep::LinearMultistep;
 pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, Tableau};
 pub use one_step::OneStep;
 pub use predictor::{
