@@ -13,7 +13,8 @@ use tweedie_samplers::{
     ReverseDiffusion, SampleError, Solver, Variance, sample,
 };
 use tweedie_schedules::{
-    Edm, NoiseLevel, Prediction, SubVpLinear, TimeGrid, VeGeometric, VpCosine, VpLinear,
+    DiscreteTable, Edm, NoiseLevel, Prediction, SubVpLinear, TimeGrid, VeGeometric, VpCosine,
+    VpLinear,
 };
 use tweedie_score::{NoiseSource, ScoreError, ScoreFn, Seeded, Times};
 use tweedie_sde::{Discretization, Euler, Exact, Sde, SongTable, song_grid};
@@ -30,6 +31,7 @@ fn sdes() -> Vec<(&'static str, Box<dyn Sde>)> {
         ("sub-VP", Box::new(SubVpLinear::new(0.1, 20.0).unwrap())),
         ("VE", Box::new(VeGeometric::new(0.01, 50.0).unwrap())),
         ("EDM", Box::new(Edm::new(0.002, 80.0).unwrap())),
+        ("table", Box::new(DiscreteTable::linear(1000, 1e-4, 0.02).unwrap())),
     ]
 }
 

@@ -102,6 +102,27 @@ impl DiscreteTable {
             .collect()
     }
 
+    /// Rate at time `t`, `-2 d ln alpha / dt`: the variance added per unit of time. At a step it is
+    /// that of the segment towards the data; it is infinite where `alpha` reaches 0, and 0 where the level
+    /// is held at the clean one.
+    #[must_use]
+    pub fn beta(&self, t: f64) -> f64 {
+        let position = self.position(t);
+        if self.log_alpha(position) > 0.0 {
+            return 0.0; // held at the clean level
+        }
+        let first = usize::from(!self.starts_at_origin());
+        // the step at the noisier end of the segment
+        let right = (position.max(0.0).ceil() as usize).max(first).min(self.len() - 1);
+        let before = if right == 0 { 0.0 } else { self.log_alphas[right - 1] };
+        let per_step = match self.log_alphas[right] - before {
+            // alpha falls in a straight line to 0
+            f64::NEG_INFINITY => -1.0 / (right as f64 - position),
+            slope => slope,
+        };
+        -2.0 * per_step * self.full_len as f64
+    }
+
     fn log_alpha_of(&self, index: usize) -> Result<f64, ScheduleError> {
         let last = self.len() - 1;
         self.log_alphas.get(index).copied().ok_or(ScheduleError::IndexOutOfRange { index, last })

@@ -53,7 +53,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use tweedie_schedules::{
-        Edm, ScaledSigma, Scaling, SigmaOfTime, SubVpLinear, VeGeometric, VpCosine, VpLinear,
+        BelowFirst, DiscreteTable, Edm, ScaledSigma, Scaling, SigmaOfTime, SubVpLinear,
+        VeGeometric, VpCosine, VpLinear,
     };
 
     fn scaled(sigma: SigmaOfTime, scaling: Scaling) -> Box<dyn Sde> {
@@ -99,6 +100,23 @@ mod tests {
                 let size = 1.0 + growth.abs() + decay.abs();
                 let got = sde.diffusion_squared(t);
                 prop_assert!((got - (growth - decay)).abs() < 1e-7 * size, "g^2 at {t}: {got}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_rate_of_a_table_is_its_slope_within_every_segment() {
+        let cosine = DiscreteTable::cosine(50).unwrap();
+        let zero_snr =
+            DiscreteTable::linear(50, 1e-3, 0.2).unwrap().rescaled_to_zero_snr().unwrap();
+        for table in [cosine.clone().with_below_first(BelowFirst::Origin), cosine, zero_snr] {
+            for segment in 0..50 {
+                let t = (f64::from(segment) + 0.5) / 50.0;
+                let log_alpha = |t: f64| table.level(t).alpha.ln();
+                let drift = (log_alpha(t + 1e-6) - log_alpha(t - 1e-6)) / 2e-6;
+                let off = (table.drift(t) - drift).abs();
+                assert!(off <= 1e-6 * drift.abs(), "segment {segment}: {drift}");
+                assert_eq!(table.diffusion_squared(t), -2.0 * table.drift(t));
             }
         }
     }
