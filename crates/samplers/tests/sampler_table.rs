@@ -7,8 +7,9 @@ use gaussian::Gaussian;
 use ndarray::{ArrayD, IxDyn};
 use std::cell::Cell;
 use tweedie_samplers::{
-    AnalyticDpm, Ancestral, AncestralChain, Ddim, Encoding, EulerMaruyama, KeepingNoise,
-    LearnedAncestral, NoiseMoments, OneStep, ReverseDiffusion, Solver, Variance, sample,
+    AnalyticDpm, Ancestral, AncestralChain, AncestralNoise, Churn, Ddim, EdmSolver, Encoding,
+    EulerMaruyama, InSigma, KeepingNoise, LearnedAncestral, LinearMultistep, NoiseMoments, OneStep,
+    ReverseDiffusion, Rule, Solver, Stochastic, Variance, sample,
 };
 use tweedie_schedules::{Prediction, TimeGrid, VpLinear};
 use tweedie_score::{Replay, ScoreError, ScoreFn, Times, Unchanged};
@@ -42,7 +43,23 @@ fn methods() -> Vec<(&'static str, Box<dyn Solver<State>>)> {
         ("`ReverseDiffusion`, `eta > 0`", reverse_diffusion(1.0)),
         ("`AncestralChain`, `FixedSmall`", chain(Variance::FixedSmall)),
         ("`AncestralChain`, `FixedLarge`", chain(Variance::FixedLarge)),
+        ("`EdmSolver`, `Euler`", edm(Rule::Euler, Stochastic::Never)),
+        ("`EdmSolver`, `Heun`", edm(Rule::HEUN, Stochastic::Never)),
+        ("`EdmSolver`, `GeometricMidpoint`", edm(Rule::GeometricMidpoint, Stochastic::Never)),
+        (
+            "`EdmSolver`, `Heun`, `Churn`",
+            edm(Rule::HEUN, Stochastic::Churn(Churn::everywhere(1.0))),
+        ),
+        (
+            "`EdmSolver`, `Euler`, `AncestralNoise`",
+            edm(Rule::Euler, Stochastic::Ancestral(AncestralNoise { eta: 1.0, noise: 1.0 })),
+        ),
+        ("`LinearMultistep`", Box::new(LinearMultistep::new(2).unwrap())),
     ]
+}
+
+fn edm(rule: Rule, stochastic: Stochastic) -> Box<dyn Solver<State>> {
+    Box::new(EdmSolver::new(InSigma(schedule()), rule).unwrap().with_noise(stochastic).unwrap())
 }
 
 fn euler_maruyama(eta: f64) -> Box<dyn Solver<State>> {
