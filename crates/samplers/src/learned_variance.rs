@@ -158,9 +158,9 @@ impl<S: Elementwise> Stepper<S> for Steps<'_> {
     ) -> Result<S, SampleError> {
         let (from, step) = (self.intervals[index].from, self.steps[index]);
         let failed = |source| SampleError::Score { step: index, t: from.t, source };
+        let (of_x, of_output) = score.conversion(Prediction::Data, from).map_err(failed)?;
         let (output, values) =
             score.predict_with_variance(&x, Times::Shared(from)).map_err(failed)?;
-        let (of_x, of_output) = score.conversion(Prediction::Data, from).map_err(failed)?;
         let (a, b) = (step.x + step.data * of_x, step.data * of_output);
         let Some(deviation) = step.deviation else {
             return Ok(S::combine(&[(a, &x), (b, &output)]));
