@@ -14,3 +14,6 @@ struct ProbabilityFlowDerivation;
 
 #[doc = include_str!("../../../docs/derivations/predictor-corrector.md")]
 struct PredictorCorrectorSampling;
+
+#[doc = include_str!("../../../docs/derivations/tweedies-formula.md")]
+struct TweediesFormula;
