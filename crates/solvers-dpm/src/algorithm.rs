@@ -1,7 +1,7 @@
 //! Which integral is solved: over the noise or over the data prediction, of the flow or of the SDE.
 
 use crate::phi;
-use tweedie_schedules::{Interval, Prediction};
+use tweedie_schedules::{Interval, NoiseLevel, Prediction};
 
 /// The form in which the diffusion ODE or SDE is written before it is discretized.
 ///
@@ -60,7 +60,7 @@ impl Algorithm {
     /// but the noise form writes it as a difference of infinite terms.
     pub(crate) fn over(self, interval: Interval) -> Self {
         let noise_is_finite = self.eta == 0.0 && interval.from.level.alpha > 0.0;
-        if interval.h().is_finite() || noise_is_finite {
+        if is_finite(interval) || noise_is_finite {
             self
         } else {
             Self { form: Form::Data, ..self }
@@ -97,6 +97,16 @@ impl Algorithm {
             },
         }
     }
+}
+
+/// Whether lambda is finite at both ends.
+pub(crate) fn is_finite(interval: Interval) -> bool {
+    has_lambda(interval.from.level) && has_lambda(interval.to.level)
+}
+
+/// Whether lambda is finite: there is both data and noise.
+pub(crate) fn has_lambda(level: NoiseLevel) -> bool {
+    level.alpha > 0.0 && level.sigma > 0.0
 }
 
 /// The solution over a step, `x x_from + scale integral over [0, h] of e^(rate (h-u)) m(u) du + noise z`.
@@ -137,7 +147,7 @@ impl Integral {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use tweedie_schedules::{NoiseLevel, TimePoint};
+    use tweedie_schedules::TimePoint;
 
     fn point(level: NoiseLevel) -> TimePoint {
         TimePoint { t: level.sigma, level }

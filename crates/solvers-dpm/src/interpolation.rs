@@ -10,37 +10,35 @@ pub(crate) fn polynomial_weights(offsets: &[f64], integral: &Integral) -> Vec<f6
     // lambda in units of the widest offset, so that its powers stay near 1
     let unit = offsets.iter().fold(0.0_f64, |widest, u| widest.max(u.abs()));
     let unit = if unit == 0.0 { 1.0 } else { unit };
+    let nodes: Vec<f64> = offsets.iter().map(|u| u / unit).collect();
+    // the polynomial x^k is to be integrated exactly: sum of w_j x_j^k = k! moment(k) / unit^k
     let mut factor = 1.0;
-    let moments: Vec<f64> = (0..offsets.len())
-        .map(|k| {
-            if k > 0 {
-                factor *= k as f64 / unit; // k! / unit^k
-            }
-            factor * integral.moment(k)
-        })
-        .collect();
-    let weight = |j: usize| {
-        let coefficients = lagrange(offsets, j, unit);
-        coefficients.iter().zip(&moments).map(|(c, moment)| c * moment).sum()
-    };
-    (0..offsets.len()).map(weight).collect()
+    let mut weights: Vec<f64> = Vec::with_capacity(nodes.len());
+    for k in 0..nodes.len() {
+        weights.push(factor * integral.moment(k));
+        factor *= (k + 1) as f64 / unit;
+    }
+    solve_vandermonde(&nodes, &mut weights);
+    weights
 }
 
-/// Coefficients, in rising powers, of the polynomial that is 1 at node `j` and 0 at the others.
-fn lagrange(offsets: &[f64], j: usize, unit: f64) -> Vec<f64> {
-    let mut coefficients = vec![1.0];
-    for (i, node) in offsets.iter().enumerate() {
-        if i == j {
-            continue;
-        }
-        let (root, distance) = (node / unit, (offsets[j] - node) / unit);
-        coefficients.push(0.0);
-        for power in (0..coefficients.len()).rev() {
-            let below = if power > 0 { coefficients[power - 1] } else { 0.0 };
-            coefficients[power] = (below - root * coefficients[power]) / distance;
+/// Solves `sum over j of w_j x_j^k = b_k` for `w`, in the place of `b`.
+fn solve_vandermonde(x: &[f64], b: &mut [f64]) {
+    // Björck and Pereyra 1970, the algorithm for the primal system
+    let last = x.len() - 1;
+    for k in 0..last {
+        for i in (k + 1..=last).rev() {
+            b[i] -= x[k] * b[i - 1];
         }
     }
-    coefficients
+    for k in (0..last).rev() {
+        for i in k + 1..=last {
+            b[i] /= x[i] - x[i - k - 1];
+        }
+        for i in k..last {
+            b[i] -= b[i + 1];
+        }
+    }
 }
 
 #[cfg(test)]

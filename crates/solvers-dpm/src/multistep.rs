@@ -16,7 +16,7 @@
 //! A step from `alpha = 0` or to `sigma = 0` has infinite `h`. No polynomial in lambda spans it: it is
 //! of the first order, which is DDIM and finite. `grid.ending_clean()` so denoises to zero.
 
-use crate::algorithm::{Algorithm, Integral};
+use crate::algorithm::{Algorithm, Integral, has_lambda, is_finite};
 use crate::interpolation::polynomial_weights;
 use crate::linear::{LinearRun, LinearStep};
 use crate::order::{FinalOrders, Order, SolverType};
@@ -255,13 +255,13 @@ impl StepOrders {
     /// Only those at finite lambda can be interpolated, and only over a finite step.
     pub(crate) fn points(&self, index: usize, intervals: &[Interval]) -> Vec<TimePoint> {
         let interval = intervals[index];
-        if !interval.h().is_finite() {
+        if !is_finite(interval) {
             return vec![interval.from];
         }
         let remaining = intervals.len() - 1 - index;
         let order = self.highest.min(self.at_end.highest(remaining, intervals.len()));
         let earlier = intervals[..=index].iter().rev().map(|interval| interval.from);
-        earlier.take(order).take_while(|point| point.level.lambda().is_finite()).collect()
+        earlier.take(order).take_while(|point| has_lambda(point.level)).collect()
     }
 }
 

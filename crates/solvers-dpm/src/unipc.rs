@@ -13,7 +13,7 @@
 //! The free function `B(h)` cancels wherever the weights are solved for. It is left in the two closed
 //! forms that published code uses, the predictor of order 2 and the corrector of order 1.
 
-use crate::algorithm::{Algorithm, Integral};
+use crate::algorithm::{Algorithm, Integral, is_finite};
 use crate::interpolation::polynomial_weights;
 use crate::linear::{self, LinearStep};
 use crate::multistep::StepOrders;
@@ -149,7 +149,7 @@ impl UniPc {
         intervals: &[Interval],
     ) -> Result<Option<LinearStep>, SampleError> {
         let interval = intervals[index];
-        if self.uncorrected.contains(&index) || !interval.h().is_finite() {
+        if self.uncorrected.contains(&index) || !is_finite(interval) {
             return Ok(None);
         }
         let landed = intervals[index + 1].from;
@@ -190,7 +190,8 @@ impl UniPc {
 }
 
 fn offsets(points: &[TimePoint], start: TimePoint) -> Vec<f64> {
-    points.iter().map(|point| point.level.lambda() - start.level.lambda()).collect()
+    let from = start.level.lambda();
+    points.iter().map(|point| point.level.lambda() - from).collect()
 }
 
 /// One step: the step before is corrected, then the next state is predicted.

@@ -1,4 +1,4 @@
-//! Cases of UniPC.
+//! Cases of `UniPC`.
 
 use anyhow::Result;
 use tweedie_solvers_dpm::{BFunction, FinalOrders, UniPc};
