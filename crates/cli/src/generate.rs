@@ -4,8 +4,10 @@ use crate::registry::Method;
 use crate::run::Run;
 use anyhow::Result;
 use indicatif::ProgressBar;
+use std::sync::Arc;
 use tch::{Kind, Tensor};
-use tweedie_samplers::sample_observed;
+use tweedie_samplers::{Solver, sample_observed};
+use tweedie_schedules::{NoiseSchedule, TimeGrid};
 use tweedie_score::{Clip, Conditioned, MapData, NoiseSource, PerSample, ScoreFn};
 
 /// What to draw.
@@ -21,9 +23,17 @@ pub(crate) struct Request<'a> {
 }
 
 impl Request<'_> {
+    /// The solver and the times it visits.
+    pub(crate) fn planned(&self, run: &Run) -> Result<(Box<dyn Solver<Tensor>>, TimeGrid)> {
+        let table = run.table();
+        let schedule: Arc<dyn NoiseSchedule> = Arc::new(table.clone());
+        Ok((self.method.solver(&schedule)?, self.method.grid(table, Some(table))?))
+    }
+
     /// Network calls the request takes in all: the length of its progress bar.
     pub(crate) fn calls(&self, run: &Run) -> Result<u64> {
-        let per_batch = self.method.solver()?.evaluations(&self.method.grid(run.table())?)?;
+        let (solver, grid) = self.planned(run)?;
+        let per_batch = solver.evaluations(&grid)?;
         Ok((per_batch * self.classes.len().div_ceil(self.batch_size)) as u64)
     }
 }
@@ -57,7 +67,7 @@ fn batches(
     request: &Request<'_>,
     observe: &mut dyn FnMut(usize, &Tensor),
 ) -> Result<Vec<Tensor>> {
-    let (solver, grid) = (request.method.solver()?, request.method.grid(run.table())?);
+    let (solver, grid) = request.planned(run)?;
     let mut parts = Vec::new();
     for (index, classes) in request.classes.chunks(request.batch_size).enumerate() {
         let first = index * request.batch_size;

@@ -77,7 +77,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     };
     let bar = progress::calls(request.calls(&run)?);
     let written = if options.every_step {
-        let steps = options.method.grid(run.table())?.len();
+        let (solver, grid) = request.planned(&run)?;
+        let steps = solver.steps(&grid);
         let states = generate::at_steps(&run, &request, &strip_steps(steps), &bar)?;
         write_strip(&run, &states, steps + 1, options)?
     } else {

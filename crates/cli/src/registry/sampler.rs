@@ -1,0 +1,226 @@
+//! Sampling methods by name.
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use std::sync::Arc;
+use tweedie_samplers::{
+    Ancestral, Churn, Ddim, EdmSolver, InSigma, OneStep, ReverseDiffusion, Rule, Solver,
+    Stochastic, Variance,
+};
+use tweedie_schedules::NoiseSchedule;
+use tweedie_score::VectorSpace;
+use tweedie_sde::Exact;
+use tweedie_solvers_dpm::{Multistep, Order, Pndm, SingleStep, SolverType, UniPc};
+
+/// A sampling method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Sampler {
+    /// Ancestral sampling: a little noise in each step (default: every step of the model)
+    Ddpm,
+    /// DDIM: few steps, deterministic at eta 0 (default: 50 steps)
+    Ddim,
+    /// Reverse diffusion: the forward chain run backwards (default: every step of the model)
+    ReverseDiffusion,
+    /// DPM-Solver, in the noise prediction (default: 20 steps)
+    DpmSolver,
+    /// DPM-Solver++, in the data prediction: the usual choice for few steps (default: 20 steps)
+    #[value(name = "dpm-solver++")]
+    DpmSolverPp,
+    /// DPM-Solver++ of the reverse SDE, with noise (default: 20 steps)
+    #[value(name = "sde-dpm-solver++")]
+    SdeDpmSolverPp,
+    /// UniPC: each step is corrected with the next evaluation, at no cost (default: 20 steps)
+    #[value(name = "unipc")]
+    UniPc,
+    /// DEIS, polynomials in log sigma (default: 20 steps)
+    Deis,
+    /// PNDM, a linear multistep method of order four (default: 50 steps)
+    Pndm,
+    /// Euler's method in sigma (default: 50 steps)
+    Euler,
+    /// EDM: Heun's method in sigma, two evaluations a step (default: 20 steps)
+    Heun,
+}
+
+/// The variance of ancestral sampling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VarianceName {
+    /// That of the posterior, the lower of the two published bounds
+    FixedSmall,
+    /// That of the forward process, the upper one
+    FixedLarge,
+}
+
+/// How a step of order two estimates a slope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SolverTypeName {
+    /// As published with DPM-Solver
+    Midpoint,
+    /// The exact weight of a linear prediction
+    Taylor,
+}
+
+/// What the options of a method were set to; each is meant for some methods only.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) eta: Option<f64>,
+    pub(crate) variance: Option<VarianceName>,
+    pub(crate) order: Option<u8>,
+    pub(crate) solver_type: Option<SolverTypeName>,
+    pub(crate) single_step: bool,
+    pub(crate) churn: Option<f64>,
+}
+
+impl Settings {
+    /// The options that were given.
+    fn given(&self) -> Vec<&'static str> {
+        let all = [
+            ("--eta", self.eta.is_some()),
+            ("--variance", self.variance.is_some()),
+            ("--order", self.order.is_some()),
+            ("--solver-type", self.solver_type.is_some()),
+            ("--single-step", self.single_step),
+            ("--churn", self.churn.is_some()),
+        ];
+        all.into_iter().filter(|(_, given)| *given).map(|(option, _)| option).collect()
+    }
+
+    /// What is special about a run with them, for reports.
+    pub(crate) fn words(&self, sampler: Sampler) -> Vec<String> {
+        let mut words = Vec::new();
+        match (sampler, self.eta) {
+            (Sampler::Ddim, None) => words.push("eta 0".to_owned()),
+            (_, eta) => words.extend(eta.map(|eta| format!("eta {eta}"))),
+        }
+        words.extend((sampler == Sampler::Ddpm).then(|| format!("{:?}", variance(self))));
+        words.extend(self.order.map(|order| format!("order {order}")));
+        words.extend(self.single_step.then(|| "single-step".to_owned()));
+        words.extend(self.churn.map(|churn| format!("churn {churn}")));
+        words
+    }
+
+    fn order(&self) -> Result<Order> {
+        Ok(match self.order {
+            Some(1) => Order::One,
+            None | Some(2) => Order::Two,
+            Some(3) => Order::Three,
+            Some(other) => bail!("--order is {other}, expected 1, 2 or 3"),
+        })
+    }
+
+    fn solver_type(&self) -> SolverType {
+        match self.solver_type {
+            None | Some(SolverTypeName::Midpoint) => SolverType::Midpoint,
+            Some(SolverTypeName::Taylor) => SolverType::Taylor,
+        }
+    }
+}
+
+impl Sampler {
+    /// The options that mean something to the method.
+    fn options(self) -> &'static [&'static str] {
+        match self {
+            Self::Ddpm => &["--variance"],
+            Self::Ddim | Self::ReverseDiffusion => &["--eta"],
+            Self::DpmSolver | Self::DpmSolverPp => &["--order", "--solver-type", "--single-step"],
+            Self::SdeDpmSolverPp => &["--order", "--solver-type", "--eta"],
+            Self::UniPc | Self::Deis => &["--order"],
+            Self::Pndm => &[],
+            Self::Euler | Self::Heun => &["--churn"],
+        }
+    }
+
+    /// Steps where none are asked for, of a model with `all`.
+    pub(crate) fn default_steps(self, all: usize) -> usize {
+        match self {
+            Self::Ddpm | Self::ReverseDiffusion => all,
+            Self::Ddim | Self::Pndm | Self::Euler => all.min(50),
+            _ => all.min(20),
+        }
+    }
+
+    /// The method's name on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// # Errors
+    /// When an option is given that means nothing to this method.
+    pub(crate) fn check(self, settings: &Settings) -> Result<()> {
+        for option in settings.given() {
+            if !self.options().contains(&option) {
+                let takers =
+                    Self::value_variants().iter().filter(|s| s.options().contains(&option));
+                let names: Vec<_> = takers.map(|sampler| sampler.name()).collect();
+                bail!(
+                    "{option} means nothing to --sampler {}, it goes with --sampler {}",
+                    self.name(),
+                    names.join(", ")
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The method as a solver of states of any kind.
+    ///
+    /// # Errors
+    /// When an option is out of range or not meant for the method.
+    pub(crate) fn solver<S: VectorSpace>(
+        self,
+        settings: &Settings,
+        schedule: &Arc<dyn NoiseSchedule>,
+    ) -> Result<Box<dyn Solver<S>>> {
+        self.check(settings)?;
+        let order = settings.order()?;
+        Ok(match self {
+            Self::Ddpm => Box::new(OneStep(Ancestral { variance: variance(settings) })),
+            Self::Ddim => Box::new(OneStep(Ddim::new(settings.eta.unwrap_or(0.0))?)),
+            Self::ReverseDiffusion => {
+                Box::new(OneStep(ReverseDiffusion::new(Exact, settings.eta.unwrap_or(1.0))?))
+            }
+            Self::DpmSolver if settings.single_step => {
+                single(SingleStep::dpm_solver(order), settings)
+            }
+            Self::DpmSolverPp if settings.single_step => single(SingleStep::dpmpp(order), settings),
+            Self::DpmSolver => multi(Multistep::dpm_solver(order), settings),
+            Self::DpmSolverPp => multi(Multistep::dpmpp(order), settings),
+            Self::SdeDpmSolverPp => {
+                let solver = Multistep::sde_dpmpp(order).with_eta(settings.eta.unwrap_or(1.0))?;
+                multi(solver, settings)
+            }
+            Self::UniPc => Box::new(UniPc::new(usize::from(settings.order.unwrap_or(2)))?),
+            Self::Deis => Box::new(Multistep::deis(order)),
+            Self::Pndm => Box::new(Pndm::new()),
+            Self::Euler => edm(Rule::EULER, settings, schedule)?,
+            Self::Heun => edm(Rule::HEUN, settings, schedule)?,
+        })
+    }
+}
+
+fn variance(settings: &Settings) -> Variance {
+    match settings.variance {
+        Some(VarianceName::FixedLarge) => Variance::FixedLarge,
+        Some(VarianceName::FixedSmall) | None => Variance::FixedSmall,
+    }
+}
+
+fn multi<S: VectorSpace>(solver: Multistep, settings: &Settings) -> Box<dyn Solver<S>> {
+    Box::new(solver.solver_type(settings.solver_type()))
+}
+
+fn single<S: VectorSpace>(solver: SingleStep<'static>, settings: &Settings) -> Box<dyn Solver<S>> {
+    Box::new(solver.solver_type(settings.solver_type()))
+}
+
+fn edm<S: VectorSpace>(
+    rule: Rule,
+    settings: &Settings,
+    schedule: &Arc<dyn NoiseSchedule>,
+) -> Result<Box<dyn Solver<S>>> {
+    let solver = EdmSolver::new(InSigma(Arc::clone(schedule)), rule)?;
+    Ok(match settings.churn {
+        Some(amount) => Box::new(solver.with_noise(Stochastic::Churn(Churn::everywhere(amount)))?),
+        None => Box::new(solver),
+    })
+}

@@ -1,0 +1,67 @@
+//! Lists of times by name.
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use tweedie_schedules::{DiscreteTable, NoiseSchedule, Spacing, TimeGrid};
+
+/// Karras et al. 2022, sec. 3.
+const KARRAS_RHO: f64 = 7.0;
+
+/// Which times a run visits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SpacingName {
+    /// Steps of the model in equal strides back from the last: starts at pure noise
+    Trailing,
+    /// Steps of the model in equal strides from the first: the noisiest is left out
+    Leading,
+    /// Steps of the model in equal strides that hit both the first and the last
+    Linspace,
+    /// Equal parts of time
+    Time,
+    /// Equal parts of lambda, half the log signal-to-noise ratio
+    Lambda,
+    /// Karras et al. 2022: equal parts of sigma^(1/7)
+    Karras,
+}
+
+impl SpacingName {
+    /// The grid of `steps` steps over a schedule, its last one ending with the data.
+    ///
+    /// # Errors
+    /// When it needs the steps of a discrete model and there are none, or too few.
+    pub(crate) fn grid(
+        self,
+        schedule: &dyn NoiseSchedule,
+        table: Option<&DiscreteTable>,
+        steps: usize,
+    ) -> Result<TimeGrid> {
+        if steps == 0 {
+            bail!("--steps is 0, expected at least 1");
+        }
+        let (_, noisy) = schedule.time_range();
+        let before = steps - 1; // the step to the data comes last
+        let grid = match self {
+            Self::Trailing => return of_model(table, steps, Spacing::Trailing),
+            Self::Leading => return of_model(table, steps, Spacing::Leading),
+            Self::Linspace => return of_model(table, steps, Spacing::Linspace),
+            _ if before == 0 => TimeGrid::at_times(schedule, &[noisy])?,
+            Self::Time => TimeGrid::uniform_time(schedule, before)?,
+            Self::Lambda => TimeGrid::uniform_lambda(schedule, before)?,
+            Self::Karras => TimeGrid::karras(schedule, before, KARRAS_RHO)?,
+        };
+        Ok(grid.ending_clean())
+    }
+}
+
+fn of_model(table: Option<&DiscreteTable>, steps: usize, spacing: Spacing) -> Result<TimeGrid> {
+    let Some(table) = table else {
+        let name = format!("{spacing:?}").to_lowercase();
+        bail!(
+            "--spacing {name} picks steps of a discrete model, this schedule is continuous: time, lambda or karras"
+        );
+    };
+    if steps > table.len() {
+        bail!("--steps is {steps}, expected 1 to {} (the steps of the model)", table.len());
+    }
+    Ok(TimeGrid::discrete(table, steps, spacing)?.ending_clean())
+}
