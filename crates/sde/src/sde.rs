@@ -30,23 +30,31 @@ pub trait Sde: NoiseSchedule {
     }
 }
 
-impl<N: Sde + ?Sized> Sde for &N {
-    fn drift(&self, t: f64) -> f64 {
-        (**self).drift(t)
-    }
+macro_rules! seen_through {
+    ($pointer:ty) => {
+        impl<N: Sde + ?Sized> Sde for $pointer {
+            fn drift(&self, t: f64) -> f64 {
+                (**self).drift(t)
+            }
 
-    fn diffusion_squared(&self, t: f64) -> f64 {
-        (**self).diffusion_squared(t)
-    }
+            fn diffusion_squared(&self, t: f64) -> f64 {
+                (**self).diffusion_squared(t)
+            }
 
-    fn prior_std(&self) -> f64 {
-        (**self).prior_std()
-    }
+            fn prior_std(&self) -> f64 {
+                (**self).prior_std()
+            }
 
-    fn prior_log_density(&self, squared_norm: f64, dimensions: usize) -> f64 {
-        (**self).prior_log_density(squared_norm, dimensions)
-    }
+            fn prior_log_density(&self, squared_norm: f64, dimensions: usize) -> f64 {
+                (**self).prior_log_density(squared_norm, dimensions)
+            }
+        }
+    };
 }
+
+seen_through!(&N);
+seen_through!(Box<N>);
+seen_through!(std::sync::Arc<N>);
 
 #[cfg(test)]
 mod tests {
