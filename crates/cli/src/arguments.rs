@@ -1,6 +1,6 @@
 //! The command line as data.
 
-use crate::commands::{completions, data, evaluate, sample, schedule, train};
+use crate::commands::{completions, data, evaluate, plan, sample, schedule, train};
 use clap::{Parser, Subcommand};
 
 /// Trains, samples and evaluates diffusion models.
@@ -21,6 +21,7 @@ pub(crate) enum Command {
     Sample(sample::Options),
     Evaluate(evaluate::Options),
     Data(data::Options),
+    Plan(plan::Options),
     Schedule(schedule::Options),
     Completions(completions::Options),
 }
@@ -32,4 +33,5 @@ Examples:
   tweedie sample runs/digits --count 64 --class 3 --out threes.png
   tweedie evaluate runs/digits
   tweedie data fetch fashion-mnist --to data/fashion-mnist
+  tweedie plan --schedule cosine --sampler dpm-solver++ --steps 10
   tweedie schedule plot --schedule cosine --out cosine.png";

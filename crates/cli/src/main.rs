@@ -39,6 +39,7 @@ fn main() -> ExitCode {
         Command::Sample(options) => commands::sample::run(&options),
         Command::Evaluate(options) => commands::evaluate::run(&options),
         Command::Data(options) => commands::data::run(&options),
+        Command::Plan(options) => commands::plan::run(&options),
         Command::Schedule(options) => commands::schedule::run(&options),
         Command::Completions(options) => commands::completions::run(&options),
     };

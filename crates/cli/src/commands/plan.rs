@@ -81,7 +81,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let (method, name) = (options.method.describe(), named.name());
-    print::line(&format!("{method} on {name}: {} steps, {evaluations} network evaluations", steps.len()))?;
+    print::line(&format!(
+        "{method} on {name}: {} steps, {evaluations} network evaluations",
+        steps.len()
+    ))?;
     for line in lines(&steps) {
         print::line(&line)?;
     }
@@ -143,13 +146,9 @@ fn name(symbol: Symbol) -> String {
 }
 
 fn json_steps(steps: &[TracedStep]) -> Vec<Value> {
-    let point = |at: TimePoint| {
-        json!({"t": at.t, "alpha": at.level.alpha, "sigma": at.level.sigma, "lambda": finite(at.level.lambda())})
-    };
+    let point = |at: TimePoint| json!({"t": at.t, "alpha": at.level.alpha, "sigma": at.level.sigma, "lambda": finite(at.level.lambda())});
     let step = |step: &TracedStep| {
-        let asked = |asked: &tweedie_samplers::Evaluation| {
-            json!({"at": point(asked.at), "input": json_terms(&asked.input)})
-        };
+        let asked = |asked: &tweedie_samplers::Evaluation| json!({"at": point(asked.at), "input": json_terms(&asked.input)});
         json!({
             "from": step.interval.map(|interval| point(interval.from)),
             "to": step.interval.map(|interval| point(interval.to)),

@@ -4,6 +4,7 @@ use super::parameters::Parameters;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tweedie_schedules::{
     DiscreteTable, Edm, NoiseSchedule, SubVpLinear, VeGeometric, VpCosine, VpLinear,
     cosine_betas_with,
@@ -110,6 +111,18 @@ impl NamedSchedule {
             ScheduleKind::Ve(schedule) => schedule,
             ScheduleKind::Edm(schedule) => schedule,
             ScheduleKind::Table(table) => table,
+        }
+    }
+
+    /// The schedule, for solvers that keep it.
+    pub(crate) fn shared(&self) -> Arc<dyn NoiseSchedule> {
+        match self.kind.clone() {
+            ScheduleKind::VpLinear(schedule) => Arc::new(schedule),
+            ScheduleKind::VpCosine(schedule) => Arc::new(schedule),
+            ScheduleKind::SubVp(schedule) => Arc::new(schedule),
+            ScheduleKind::Ve(schedule) => Arc::new(schedule),
+            ScheduleKind::Edm(schedule) => Arc::new(schedule),
+            ScheduleKind::Table(table) => Arc::new(table),
         }
     }
 
