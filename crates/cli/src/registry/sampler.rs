@@ -192,7 +192,7 @@ impl Sampler {
             Self::UniPc => Box::new(UniPc::new(usize::from(settings.order.unwrap_or(2)))?),
             Self::Deis => Box::new(Multistep::deis(order)),
             Self::Pndm => Box::new(Pndm::new()),
-            Self::Euler => edm(Rule::EULER, settings, schedule)?,
+            Self::Euler => edm(Rule::Euler, settings, schedule)?,
             Self::Heun => edm(Rule::HEUN, settings, schedule)?,
         })
     }
