@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, bail};
 use ndarray::ArrayD;
 use tweedie_samplers::Solver;
-use tweedie_schedules::{Edm, TimeGrid};
+use tweedie_schedules::{Edm, NoiseSchedule, TimeGrid};
 use tweedie_solvers_dpm::{
     Algorithm, FreshNoise, InnerShares, Order, SingleStep, SolverType, ending_in_order_one,
     exact_evaluations, fixed_order,
@@ -30,28 +30,9 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
 fn dpm_solver_code(case: &Case) -> Result<Produced> {
     let options = &case.sampler.step_options;
     let (schedule, total) = schedule(&case.schedule)?;
-    let ends = ends(case, total)?;
     let spacing = options.str_or("skip_type", "time_uniform")?;
-    let highest = order(options.usize_or("order", 2)?)?;
-    let evaluations = options.usize_or("steps", 20)?;
-    let fixed = options.str_or("method", "")? == "singlestep_fixed";
-    let orders = if fixed {
-        fixed_order(highest, evaluations)
-    } else {
-        exact_evaluations(highest, evaluations)
-    };
-    let solver = SingleStep::new(algorithm(case)?, highest)
-        .solver_type(published_type(case)?)
-        .with_orders(orders.clone());
-    // the steps of a run with an exact count are equal in lambda, whatever their order
-    let (solver, intervals, shown) = if spacing == "logSNR" && !fixed {
-        let ends_of_steps = (0..orders.len()).collect();
-        (solver.in_lambda(schedule.as_ref()), orders.len(), ends_of_steps)
-    } else {
-        let ends_of_steps = last_stages(&orders);
-        (solver, ends_of_steps.last().map_or(0, |last| last + 1), ends_of_steps)
-    };
-    let times = times(schedule.as_ref(), spacing, ends, intervals)?;
+    let (solver, intervals, shown) = published(case, spacing, schedule.as_ref())?;
+    let times = times(schedule.as_ref(), spacing, ends(case, total)?, intervals)?;
     let points: Vec<_> = times.iter().map(|t| schedule.point(*t)).collect();
     let (grid, last) = (grid_through(&points)?, points[points.len() - 1]);
     let model = case.model()?;
@@ -59,8 +40,7 @@ fn dpm_solver_code(case: &Case) -> Result<Produced> {
         // the noise form corrects the data estimate in the last evaluation alone
         let score = if algorithm(case)? == Algorithm::DPM_SOLVER { plain } else { corrected };
         let all = solved::states(case, &solver, score, &grid)?;
-        let mut states: Vec<State> =
-            shown.into_iter().map(|index: usize| all[index].clone()).collect();
+        let mut states: Vec<State> = shown.iter().map(|index| all[*index].clone()).collect();
         if options.bool_or("denoise_to_zero", false)? {
             let end = states.last().context("a run has states")?;
             states.push(denoised(end, last, corrected)?);
@@ -68,6 +48,31 @@ fn dpm_solver_code(case: &Case) -> Result<Produced> {
         Ok(states)
     })?;
     Ok(produced(states, model.evaluations()))
+}
+
+/// The solver, the intervals of its grid, and those after which the peer shows the state.
+fn published<'s>(
+    case: &Case,
+    spacing: &str,
+    schedule: &'s dyn NoiseSchedule,
+) -> Result<(SingleStep<'s>, usize, Vec<usize>)> {
+    let options = &case.sampler.step_options;
+    let highest = order(options.usize_or("order", 2)?)?;
+    let evaluations = options.usize_or("steps", 20)?;
+    let fixed = options.str_or("method", "")? == "singlestep_fixed";
+    let pattern = if fixed { fixed_order } else { exact_evaluations };
+    let orders = pattern(highest, evaluations);
+    let steps = orders.len();
+    let shown = last_stages(&orders);
+    let solver = SingleStep::new(algorithm(case)?, highest)
+        .solver_type(published_type(case)?)
+        .with_orders(orders);
+    Ok(if spacing == "logSNR" && !fixed {
+        // the steps are equal in lambda, whatever their order
+        (solver.in_lambda(schedule), steps, (0..steps).collect())
+    } else {
+        (solver, shown.last().map_or(0, |last| last + 1), shown)
+    })
 }
 
 /// Index of the last evaluation of each step.
