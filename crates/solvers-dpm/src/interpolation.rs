@@ -26,9 +26,9 @@ pub(crate) fn polynomial_weights(offsets: &[f64], integral: &Integral) -> Vec<f6
 fn solve_vandermonde(x: &[f64], b: &mut [f64]) {
     // Björck and Pereyra 1970, the algorithm for the primal system
     let last = x.len() - 1;
-    for k in 0..last {
+    for (k, node) in x[..last].iter().enumerate() {
         for i in (k + 1..=last).rev() {
-            b[i] -= x[k] * b[i - 1];
+            b[i] -= node * b[i - 1];
         }
     }
     for k in (0..last).rev() {
