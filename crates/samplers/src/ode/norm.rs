@@ -37,8 +37,9 @@ impl Norm {
     ) -> f64 {
         let estimate = |weights: &[f64]| {
             let terms = weights.iter().zip(stages).filter(|(weight, _)| **weight != 0.0);
-            let terms: Vec<_> = terms.map(|(weight, stage)| (h * weight, stage)).collect();
-            self.parts(&S::combine(&terms), x, end)
+            let terms: Vec<_> = terms.map(|(weight, stage)| (*weight, stage)).collect();
+            let sizes = self.parts(&S::combine(&terms), x, end).into_iter();
+            sizes.map(|size| h.abs() * size).collect::<Vec<f64>>()
         };
         match tableau.error {
             ErrorWeights::One(weights) => largest(estimate(weights)),

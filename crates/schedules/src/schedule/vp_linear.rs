@@ -57,7 +57,7 @@ impl VpLinear {
     #[must_use]
     pub fn log_alpha(&self, t: f64) -> f64 {
         // Song et al. 2021, eq. 33
-        -t * (0.25 * t * (self.beta_max - self.beta_min) + 0.5 * self.beta_min)
+        -0.25 * t * t * (self.beta_max - self.beta_min) - 0.5 * t * self.beta_min
     }
 
     /// The time at which `ln alpha` has a given value: the root of a quadratic, in the form that
