@@ -76,6 +76,14 @@ impl DiscreteTable {
         Ok(TimePoint { t: self.time_of(index), level })
     }
 
+    /// Time and level of every step, cleanest first.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<TimePoint> {
+        let level = |log: &f64| NoiseLevel::variance_preserving(*log);
+        let node = |(index, log)| TimePoint { t: self.time_of(index), level: level(log) };
+        self.log_alphas.iter().enumerate().map(node).collect()
+    }
+
     /// `alpha^2` of step `index`.
     ///
     /// # Errors
@@ -218,6 +226,7 @@ mod tests {
         for table in tables() {
             for index in 0..1000 {
                 let node = table.node(index).unwrap();
+                assert_eq!(table.nodes()[index], node, "step {index}");
                 assert_eq!(table.level(node.t), node.level, "step {index}");
             }
         }

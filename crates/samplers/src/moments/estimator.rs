@@ -120,7 +120,10 @@ impl MomentEstimator {
     }
 }
 
-/// Estimates the moments at `points` from all `batches` of data, for the network `name`.
+/// Estimates the moments at `points` from all `batches` of data, for the network `name`; for a
+/// discrete model, `points` are the [`nodes`](tweedie_schedules::DiscreteTable::nodes) of its table.
+///
+/// Every batch costs an evaluation at each point.
 ///
 /// # Errors
 /// As [`MomentEstimator`].
