@@ -32,6 +32,8 @@ fn solvers(schedule: &dyn NoiseSchedule) -> Vec<(&'static str, Box<dyn Solver<St
             multistep(third.third_order(ThirdOrder::Corrected)),
         ),
         ("`Multistep::dpm_solver(Two)`", multistep(Multistep::dpm_solver(Order::Two))),
+        ("`Multistep::dpm_solver(Three)`", multistep(Multistep::dpm_solver(Order::Three))),
+        ("`Multistep::deis(Two)`", multistep(Multistep::deis(Order::Two))),
         ("`Multistep::deis(Three)`", multistep(Multistep::deis(Order::Three))),
         ("`Multistep::sde_dpmpp(Two)`", multistep(Multistep::sde_dpmpp(Order::Two))),
         ("`Multistep::sde_dpm_solver(Two)`", multistep(Multistep::sde_dpm_solver(Order::Two))),
@@ -43,6 +45,7 @@ fn solvers(schedule: &dyn NoiseSchedule) -> Vec<(&'static str, Box<dyn Solver<St
             "`SingleStep::dpm_solver(Three)`, `in_lambda`",
             single(SingleStep::dpm_solver, Order::Three),
         ),
+        ("`SingleStep::dpmpp(Two)`, `in_lambda`", single(SingleStep::dpmpp, Order::Two)),
         ("`SingleStep::dpmpp(Three)`, `in_lambda`", single(SingleStep::dpmpp, Order::Three)),
         ("`SingleStep::sde_dpmpp(Two)`, `in_lambda`", single(SingleStep::sde_dpmpp, Order::Two)),
         (
