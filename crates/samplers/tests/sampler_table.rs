@@ -220,6 +220,33 @@ fn every_predictor_in_the_sources_has_a_row() {
 }
 
 #[test]
+fn every_solver_and_corrector_in_the_sources_is_named_on_the_page() {
+    let mut folders = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    let mut found = 0;
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(path).unwrap();
+            for line in text.lines().filter(|line| line.starts_with("impl")) {
+                let what = ["> Solver<S> for ", "> Corrector<S> for "];
+                let Some((_, name)) = what.iter().find_map(|what| line.split_once(what)) else {
+                    continue;
+                };
+                let name = name.split([' ', '<']).next().unwrap();
+                let is_pointer = name.starts_with('&') || name == "Box";
+                let is_named = TABLE.contains(&format!("`{name}"));
+                assert!(is_pointer || is_named || name == "OneStep", "{name} is not on the page");
+                found += 1;
+            }
+        }
+    }
+    assert!(found > 10, "{found} solvers and correctors found");
+}
+
+#[test]
 fn order_evaluations_and_noise_are_as_declared() {
     for (name, solver) in methods() {
         let row = rows().into_iter().find(|row| row.method == name).expect(name);
