@@ -7,6 +7,10 @@
 //! [`KeepingNoise`] for methods whose data estimate alone is clipped, [`encode`] from data to its
 //! latent, and [`Denoised`], which ends any solver with Tweedie's formula.
 //!
+//! [`EdmSolver`] walks the probability flow in noise by rules of first and second order, with noise put
+//! back where wanted, [`LinearMultistep`] by the slopes it has seen. [`ProbabilityFlow`] solves it with
+//! adaptive steps of any embedded [`RungeKutta`] method, and encodes as well.
+//!
 //! [`PredictorCorrector`] lets a [`Corrector`] ([`Langevin`], [`AnnealedLangevin`]) work within each level
 //! that a solver passes; [`AnnealedDynamics`] is a corrector alone.
 //!
