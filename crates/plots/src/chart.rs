@@ -9,13 +9,21 @@ pub struct Chart {
     pub(crate) x: Axis,
     pub(crate) y: Axis,
     pub(crate) layers: Vec<Layer>,
+    pub(crate) framed: bool,
 }
 
 impl Chart {
     /// An empty chart; no title takes no room.
     #[must_use]
     pub fn new(title: impl Into<String>, x: Axis, y: Axis) -> Self {
-        Self { title: title.into(), x, y, layers: Vec::new() }
+        Self { title: title.into(), x, y, layers: Vec::new(), framed: false }
+    }
+
+    /// The same chart with a plain frame in place of its axes, for many small charts side by side.
+    #[must_use]
+    pub fn framed(mut self) -> Self {
+        self.framed = true;
+        self
     }
 
     /// The same chart with one more layer on top.

@@ -24,6 +24,9 @@ const LEGEND_ROW: f64 = 19.0;
 const LEGEND_GAP: f64 = 20.0;
 const SWATCH: f64 = 24.0;
 
+/// The drawing library centres text on its line, whose middle is above that of small letters.
+const SINK: f64 = 1.2;
+
 /// A picture with everything decided but the strokes.
 pub(crate) struct Page<'a> {
     picture: &'a Picture,
@@ -111,7 +114,8 @@ impl<'a> Page<'a> {
             let ends = [(self.px(left), height), (self.px(left + SWATCH), height)];
             strokes::swatch(area, ends, &entry.style, self.pixels)?;
             let style = text(LEGEND * self.pixels, Colour::INK, HPos::Left, VPos::Center);
-            area.draw_text(&entry.label, &style, (self.px(left + SWATCH + 6.0), height))?;
+            let place = (self.px(left + SWATCH + 6.0), height + self.px(SINK));
+            area.draw_text(&entry.label, &style, place)?;
         }
         Ok(())
     }

@@ -42,5 +42,5 @@ pub enum PlotError {
     Draw(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The picture cannot be encoded.
     #[error("cannot encode the picture as PNG")]
-    Encode(#[source] image::ImageError),
+    Encode(#[source] png::EncodingError),
 }

@@ -26,6 +26,7 @@ mod colour;
 mod draw;
 mod error;
 mod font;
+mod indexed;
 mod layer;
 mod legend;
 mod picture;

@@ -1,8 +1,7 @@
 //! Charts side by side under one title, and their bytes as PNG or SVG.
 
-use crate::{Chart, PlotError, draw, font};
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
-use image::{ExtendedColorType, ImageEncoder, RgbImage, imageops};
+use crate::{Chart, PlotError, draw, font, indexed};
+use image::{RgbImage, imageops};
 use plotters::prelude::{BitMapBackend, IntoDrawingArea, SVGBackend};
 
 /// A page of charts.
@@ -54,7 +53,7 @@ impl Picture {
         page.draw(&BitMapBackend::with_buffer(&mut pixels, size).into_drawing_area())?;
         let oversize = RgbImage::from_raw(size.0, size.1, pixels);
         let oversize = oversize.ok_or_else(|| self.size_error(size.0, size.1))?;
-        encode(&imageops::thumbnail(&oversize, size.0 / OVERSIZE, size.1 / OVERSIZE))
+        indexed::png(&imageops::thumbnail(&oversize, size.0 / OVERSIZE, size.1 / OVERSIZE))
     }
 
     /// The picture as an SVG file.
@@ -88,13 +87,51 @@ impl Picture {
     }
 }
 
-fn encode(picture: &RgbImage) -> Result<Vec<u8>, PlotError> {
-    let mut bytes = Vec::new();
-    let encoder =
-        PngEncoder::new_with_quality(&mut bytes, CompressionType::Best, FilterType::Adaptive);
-    let (width, height) = picture.dimensions();
-    encoder
-        .write_image(picture, width, height, ExtendedColorType::Rgb8)
-        .map_err(PlotError::Encode)?;
-    Ok(bytes)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Axis, Colour, Density, Dots, Line, Style};
+
+    /// A chart of everything there is, with values that cannot be drawn among the others.
+    fn chart() -> Chart {
+        let points =
+            vec![(1.0, 0.1), (2.0, f64::NAN), (3.0, 0.0), (4.0, -1.0), (5.0, 10.0), (6.0, 0.2)];
+        let lines = (0..15).map(|k| {
+            Line::new(points.clone(), Style::of_marked_series(k)).named(format!("line {k}"))
+        });
+        Chart::new("a title", Axis::linear("x"), Axis::log("y"))
+            .with(Density::new((1.0, 6.0), (0.1, 10.0), (4, 4), |x, y| x * y / 60.0))
+            .with_all(lines)
+            .with(Dots::new(points.clone(), Colour::INK, 3.0))
+    }
+
+    #[test]
+    fn a_png_has_two_pixels_a_point_and_the_same_bytes_each_time() {
+        let picture = Picture { width: 300, ..Picture::new("title", vec![chart(), chart()]) };
+        let picture = picture.in_columns(2, 200);
+        let bytes = picture.png().unwrap();
+        let read = image::load_from_memory(&bytes).unwrap().into_rgb8();
+        assert_eq!(read.width(), 600);
+        assert!(read.height() > 400);
+        assert!(read.pixels().any(|pixel| pixel.0 == Colour::of_series(0).0));
+        assert_eq!(picture.png().unwrap(), bytes);
+    }
+
+    #[test]
+    fn an_svg_holds_the_names() {
+        let text = Picture::new("title", vec![chart().framed()]).svg().unwrap();
+        assert!(text.starts_with("<svg") && text.contains("line 14") && text.contains("a title"));
+    }
+
+    #[test]
+    fn an_empty_chart_has_axes_and_an_empty_picture_is_refused() {
+        let empty = || Chart::new("", Axis::linear("x"), Axis::log("y"));
+        Picture { width: 200, ..Picture::new("", vec![empty()]) }.svg().unwrap();
+        let error = Picture::new("", Vec::new()).svg().unwrap_err();
+        let says = "a picture of 0 charts in 1 columns, expected at least 1 of each";
+        assert_eq!(error.to_string(), says);
+        assert!(Picture::new("", vec![empty()]).in_columns(0, 100).png().is_err());
+        let error = Picture::new("", vec![empty()]).in_columns(1, 100_000).png().unwrap_err();
+        assert!(error.to_string().contains("expected 1 to 2000 each way"), "{error}");
+    }
 }

@@ -19,7 +19,7 @@ impl Ticks {
     pub(crate) fn new(scale: Scale, (low, high): (f64, f64), count: usize) -> Self {
         let decades = high - low;
         match scale {
-            Scale::Log if decades >= 1.5 => Self::decades(low, high, count),
+            Scale::Log if decades >= 2.5 => Self::decades(low, high, count),
             Scale::Log => Self::within_decades(low, high),
             Scale::Linear => {
                 let step = round_step(decades / count.max(1) as f64);
@@ -41,7 +41,7 @@ impl Ticks {
         Self { numbered: multiples(step, low, high), minor, scale: Scale::Log, step }
     }
 
-    /// Numbers at 1, 2 and 5 times powers of ten, for an axis that spans hardly one.
+    /// Numbers at 1, 2 and 5 times powers of ten, for an axis that spans few.
     fn within_decades(low: f64, high: f64) -> Self {
         let digits = |digits: &[f64]| -> Vec<f64> {
             let each = |decade: f64| digits.iter().map(move |digit| decade + digit.log10());
@@ -61,7 +61,7 @@ impl Ticks {
             }
             Scale::Log if self.step > 0.0 => power(place.round() as i32),
             Scale::Log => {
-                let digits = (-place.floor()).clamp(0.0, 12.0) as usize;
+                let digits = (-(place + 1e-9).floor()).clamp(0.0, 12.0) as usize;
                 format!("{:.digits$}", 10_f64.powf(place))
             }
         }
@@ -119,6 +119,7 @@ mod tests {
         assert_eq!(texts(Scale::Log, -3.2, 1.1), ["10⁻³", "10⁻²", "10⁻¹", "1", "10"]);
         assert_eq!(texts(Scale::Log, -12.0, 6.0), ["10⁻¹²", "10⁻⁸", "10⁻⁴", "1", "10⁴"]);
         assert_eq!(texts(Scale::Log, 0.6, 1.75), ["5", "10", "20", "50"]);
+        assert_eq!(texts(Scale::Log, -1.1, 0.4), ["0.1", "0.2", "0.5", "1", "2"]);
     }
 
     proptest! {
@@ -130,7 +131,7 @@ mod tests {
                 let slack = 1e-8 * (1.0 + length + low.abs());
                 let within = |place: &f64| *place >= low - slack && *place <= low + length + slack;
                 prop_assert!(ticks.numbered.iter().all(within), "{ticks:?}");
-                prop_assert!(ticks.numbered.len() <= 7, "{ticks:?}");
+                prop_assert!(ticks.numbered.len() <= 8, "{ticks:?}");
             }
         }
     }

@@ -6,22 +6,23 @@ use crate::clip::Frame;
 use crate::font::{rgb, text};
 use crate::ticks::Ticks;
 use crate::{Chart, Colour, Layer, PlotError};
-use plotters::prelude::{Cartesian2d, ChartBuilder, ChartContext, DrawingBackend, ShapeStyle};
+use plotters::prelude::{
+    Cartesian2d, ChartBuilder, ChartContext, Color, DrawingBackend, Rectangle, ShapeStyle, Text,
+};
 use plotters::style::text_anchor::{HPos, VPos};
 
 /// Sizes in points.
-const TITLE: f64 = 13.0;
 const LABEL: f64 = 12.0;
 const NUMBER: f64 = 10.5;
 const LEFT: f64 = 56.0;
-const BOTTOM: f64 = 42.0;
+const BOTTOM: f64 = 38.0;
 const MARGIN: f64 = 8.0;
 
 /// Room that a numbered mark wants along each axis, in points.
-const MARK_ROOM: (f64, f64) = (64.0, 44.0);
+const MARK_ROOM: (f64, f64) = (52.0, 40.0);
 
 const GRID: Colour = Colour([226, 230, 235]);
-const FINE_GRID: Colour = Colour([242, 244, 247]);
+const FINE_GRID: Colour = Colour([238, 241, 244]);
 
 type Plane = Cartesian2d<MarkedScale, MarkedScale>;
 
@@ -50,15 +51,45 @@ impl<'a> Panel<'a> {
         let y = scale(self.chart.y.scale, self.frame.y, height, MARK_ROOM.1);
         let px = |points: f64| (points * pixels).round() as u32;
         let mut builder = ChartBuilder::on(area);
-        builder.margin(px(MARGIN)).x_label_area_size(px(BOTTOM)).y_label_area_size(px(LEFT));
+        builder.margin(px(MARGIN));
+        if !self.chart.framed {
+            builder.x_label_area_size(px(BOTTOM)).y_label_area_size(px(LEFT));
+        }
         if !self.chart.title.is_empty() {
-            let style = text(TITLE * pixels, Colour::INK, HPos::Center, VPos::Top);
-            builder.caption(&self.chart.title, style);
+            builder.margin_top(px(MARGIN + self.title_size() + 5.0));
         }
         let mut context = builder.build_cartesian_2d(x, y)?;
+        self.title(&context, pixels)?;
         self.shades(&context)?;
-        self.grid(&mut context, pixels)?;
-        self.layers(&context, pixels)
+        if !self.chart.framed {
+            self.grid(&mut context, pixels)?;
+        }
+        self.layers(&context, pixels)?;
+        if self.chart.framed {
+            let (across, down) = context.plotting_area().get_pixel_range();
+            let corners = [(across.start, down.start), (across.end, down.end)];
+            let screen = context.plotting_area().use_screen_coord();
+            screen.draw(&Rectangle::new(corners, stroke(Colour::GREY, 0.8 * pixels)))?;
+        }
+        Ok(())
+    }
+
+    /// Small charts have small titles.
+    fn title_size(&self) -> f64 {
+        if self.chart.framed { 11.0 } else { 13.0 }
+    }
+
+    /// The title, over the middle of the plane.
+    fn title<DB: DrawingBackend>(
+        &self,
+        context: &ChartContext<'_, DB, Plane>,
+        pixels: f64,
+    ) -> Drawn<DB> {
+        let plane = context.plotting_area();
+        let (across, down) = plane.get_pixel_range();
+        let place = (i32::midpoint(across.start, across.end), down.start - (6.0 * pixels) as i32);
+        let style = text(self.title_size() * pixels, Colour::INK, HPos::Center, VPos::Bottom);
+        plane.use_screen_coord().draw(&Text::new(self.chart.title.as_str(), place, style))
     }
 
     fn grid<DB: DrawingBackend>(
@@ -66,20 +97,16 @@ impl<'a> Panel<'a> {
         context: &mut ChartContext<'_, DB, Plane>,
         pixels: f64,
     ) -> Drawn<DB> {
-        let line = |colour: Colour, width: f64| ShapeStyle {
-            color: rgb(colour).into(),
-            filled: false,
-            stroke_width: (width * pixels).round() as u32,
-        };
         let style = |size: f64| text(size * pixels, Colour::INK, HPos::Center, VPos::Center);
         let mut mesh = context.configure_mesh();
         if self.chart.layers.iter().any(|layer| matches!(layer, Layer::Density(_))) {
             mesh.disable_mesh();
         }
-        mesh.bold_line_style(line(GRID, 0.8))
-            .light_line_style(line(FINE_GRID, 0.6))
-            .axis_style(line(Colour::GREY, 1.0))
+        mesh.bold_line_style(stroke(GRID, 0.8 * pixels))
+            .light_line_style(stroke(FINE_GRID, 0.6 * pixels))
+            .axis_style(stroke(Colour::GREY, pixels))
             .set_all_tick_mark_size((4.0 * pixels) as i32)
+            .y_label_offset((1.2 * pixels) as i32)
             .label_style(style(NUMBER))
             .axis_desc_style(style(LABEL))
             .x_desc(self.chart.x.label.as_str())
@@ -134,4 +161,8 @@ impl<'a> Panel<'a> {
     fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
         (self.chart.x.place(x), self.chart.y.place(y))
     }
+}
+
+fn stroke(colour: Colour, width: f64) -> ShapeStyle {
+    rgb(colour).stroke_width(width.round() as u32)
 }

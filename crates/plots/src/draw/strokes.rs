@@ -25,11 +25,34 @@ pub(super) fn line<DB: DrawingBackend>(
     let points = thinned(points, 0.5 * width);
     let stroke = rgb(style.colour).stroke_width(width as u32);
     let (on, off) = match style.dash {
-        Dash::Solid => return area.draw(&PathElement::new(points, stroke)),
+        Dash::Solid => return solid(area, &points, stroke),
         Dash::Dashed => (3.5 * width, 2.5 * width),
         Dash::Dotted => (1.2 * width, 1.8 * width),
     };
     area.draw(&DashedPathElement::new(points, on as i32, off as i32, stroke))
+}
+
+/// An unbroken line with round joints at its sharp turns: the drawing library would sharpen those
+/// into long spikes.
+fn solid<DB: DrawingBackend>(area: &Area<DB>, points: &[Pixel], stroke: ShapeStyle) -> Drawn<DB> {
+    let mut start = 0;
+    for (index, corner) in points.windows(3).enumerate() {
+        if is_sharp(corner) {
+            area.draw(&PathElement::new(&points[start..index + 2], stroke))?;
+            let radius = (stroke.stroke_width / 2) as i32;
+            area.draw(&Circle::new(corner[1], radius, stroke.filled()))?;
+            start = index + 1;
+        }
+    }
+    area.draw(&PathElement::new(&points[start..], stroke))
+}
+
+/// Whether a line turns by more than a third of a right angle.
+fn is_sharp(corner: &[Pixel]) -> bool {
+    let direction = |a: Pixel, b: Pixel| (f64::from(b.0 - a.0), f64::from(b.1 - a.1));
+    let (u, v) = (direction(corner[0], corner[1]), direction(corner[1], corner[2]));
+    let cosine = (u.0 * v.0 + u.1 * v.1) / (u.0.hypot(u.1) * v.0.hypot(v.1));
+    cosine < 0.866
 }
 
 /// The points that are at least `apart` from the last one kept, and the last of all: pixels are
@@ -152,6 +175,13 @@ pub(super) fn density<DB: DrawingBackend>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_gentle_bend_is_not_sharp_and_a_way_back_is() {
+        assert!(!is_sharp(&[(0, 0), (10, 0), (20, 2)]));
+        assert!(is_sharp(&[(0, 0), (10, 0), (10, 9)]));
+        assert!(is_sharp(&[(0, 0), (10, 0), (0, 1)]));
+    }
 
     #[test]
     fn thinning_keeps_both_ends_and_no_crowd() {
