@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tch::{Kind, Tensor};
 use tweedie_samplers::{Solver, sample_observed};
 use tweedie_schedules::{NoiseSchedule, TimeGrid};
-use tweedie_score::{Clip, Conditioned, MapData, NoiseSource, PerSample, ScoreFn};
+use tweedie_score::{Conditioned, NoiseSource, PerSample};
 
 /// What to draw.
 pub(crate) struct Request<'a> {
@@ -78,10 +78,9 @@ fn batches(
         let x = noise.normal_like(&like)? * grid.start().level.sigma;
         observe(0, &x);
         let score = Conditioned { network: run.network(), conditions: classes.to_vec() };
-        let clipped = MapData { inner: &score, map: Clip { low: -1.0, high: 1.0 } };
-        let score: &dyn ScoreFn<Tensor> = if request.method.no_clip { &score } else { &clipped };
+        let score = request.method.held_in_range(&score)?;
         let mut after = |step: usize, state: &Tensor| observe(step + 1, state);
-        let x = sample_observed(&*solver, score, &grid, x, &mut noise, &mut after)?;
+        let x = sample_observed(&*solver, &*score, &grid, x, &mut noise, &mut after)?;
         parts.push(x.to_device(tch::Device::Cpu));
     }
     Ok(parts)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tch::Tensor;
 use tweedie_samplers::{AnnealedLangevin, Combination, Langevin, PredictorCorrector, Solver};
 use tweedie_schedules::{DiscreteTable, NoiseSchedule, TimeGrid};
+use tweedie_score::{Clip, DynamicThreshold, MapData, ScoreFn};
 
 /// A move within a noise level, between the steps of the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,8 +60,11 @@ pub(crate) struct Method {
     #[arg(long, value_enum, default_value = "trailing")]
     pub(crate) spacing: SpacingName,
     /// Do not hold the data estimate of each step within the range of the data
-    #[arg(long)]
+    #[arg(long, conflicts_with = "threshold")]
     pub(crate) no_clip: bool,
+    /// Dynamic thresholding instead: hold each image within this quantile of its own values
+    #[arg(long, value_name = "QUANTILE", allow_negative_numbers = true)]
+    pub(crate) threshold: Option<f64>,
 }
 
 impl Method {
@@ -116,11 +120,29 @@ impl Method {
         })
     }
 
+    /// The network with its estimates of the data held in range, as asked.
+    ///
+    /// # Errors
+    /// When the quantile is out of range.
+    pub(crate) fn held_in_range<'a>(
+        &self,
+        score: &'a dyn ScoreFn<Tensor>,
+    ) -> Result<Box<dyn ScoreFn<Tensor> + 'a>> {
+        Ok(match self.threshold {
+            Some(quantile) => {
+                Box::new(MapData { inner: score, map: DynamicThreshold::new(quantile)? })
+            }
+            None if self.no_clip => Box::new(score),
+            None => Box::new(MapData { inner: score, map: Clip { low: -1.0, high: 1.0 } }),
+        })
+    }
+
     /// The method in a few words, for reports.
     pub(crate) fn describe(&self) -> String {
         let steps = self.steps.map_or("default steps".to_owned(), |steps| format!("{steps} steps"));
         let mut words = vec![self.sampler.name(), steps];
         words.extend(self.settings().words(self.sampler));
+        words.extend(self.threshold.map(|quantile| format!("threshold {quantile}")));
         words.extend(self.corrector.map(|name| format!("{name:?} corrector").to_lowercase()));
         words.join(", ")
     }

@@ -1,6 +1,6 @@
 //! libtorch tensors as states; the first axis is the batch, type and device are kept.
 
-use crate::{Batch, Draw, Elementwise, VectorSpace};
+use crate::{Batch, Draw, Elementwise, Threshold, VectorSpace};
 use tch::{Kind, Tensor};
 
 impl VectorSpace for Tensor {
@@ -19,11 +19,7 @@ impl Batch for Tensor {
     }
 
     fn scale_each(&self, factors: &[f64]) -> Self {
-        assert_eq!(factors.len(), self.batch_len(), "one factor for each sample");
-        let mut shape = vec![1; self.dim()];
-        shape[0] = factors.len() as i64;
-        let factors = Tensor::from_slice(factors).to_kind(self.kind()).to_device(self.device());
-        self * factors.view(shape.as_slice())
+        self * one_each(self, factors)
     }
 
     fn dot_each(&self, other: &Self) -> Vec<f64> {
@@ -64,6 +60,33 @@ impl Elementwise for Tensor {
     }
 }
 
+impl Threshold for Tensor {
+    fn abs_quantile_each(&self, quantile: f64) -> Vec<f64> {
+        // sorted rather than by libtorch's own quantile, which refuses large samples
+        let rows = self.abs().to_kind(Kind::Double).reshape([self.size()[0], -1]);
+        let (sorted, _) = rows.sort(-1, false);
+        let place = quantile * (rows.size()[1] - 1) as f64;
+        let (below, above) = (place.floor() as i64, place.ceil() as i64);
+        let low = sorted.select(1, below);
+        let between = &low + (sorted.select(1, above) - &low) * (place - place.floor());
+        Vec::try_from(between).expect("one number a sample")
+    }
+
+    fn clamp_each(&self, limits: &[f64]) -> Self {
+        let limits = one_each(self, limits);
+        self.minimum(&limits).maximum(&-&limits)
+    }
+}
+
+/// One number a sample, in a shape that spreads over the sample's values.
+fn one_each(state: &Tensor, values: &[f64]) -> Tensor {
+    assert_eq!(values.len(), state.batch_len(), "one number for each sample");
+    let mut shape = vec![1; state.dim()];
+    shape[0] = values.len() as i64;
+    let values = Tensor::from_slice(values).to_kind(state.kind()).to_device(state.device());
+    values.view(shape.as_slice())
+}
+
 impl Draw for Tensor {
     fn draw_like(like: &Self, next: &mut dyn FnMut() -> f64) -> Self {
         let values = (0..like.numel()).map(|_| next());
@@ -91,5 +114,7 @@ mod tests {
         };
         conformance::check(&zeros(Kind::Double), 1e-12);
         conformance::check(&zeros(Kind::Float), 1e-5);
+        conformance::check_threshold(&zeros(Kind::Double), 1e-12);
+        conformance::check_threshold(&zeros(Kind::Float), 1e-5);
     }
 }
