@@ -118,6 +118,16 @@ fn evaluation_measures_quality() {
 }
 
 #[test]
+fn the_schedule_of_a_run_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("schedule.png");
+    let (run, path) = (run().to_str().unwrap(), out.to_str().unwrap());
+    let text = Program::run(&["schedule", "plot", "--run", run, "--out", path]).expect_success();
+    assert!(text.contains("100 steps"), "{text}");
+    assert!(image::open(&out).unwrap().width() >= 1000);
+}
+
+#[test]
 fn a_finished_run_is_not_overwritten() {
     let folder = tempfile::tempdir().unwrap();
     let message = Program::train(folder.path(), TINY, run(), &[]).expect_refusal();
