@@ -12,13 +12,15 @@ const LINEAR_SIGMA: f64 = 1.5;
 
 /// Four charts over time: alpha, sigma, lambda and the SNR of each schedule, by name.
 ///
-/// Time is that of the schedules when all end at the same time, else a share of each one's range,
-/// from its cleanest time to its noisiest. Levels without a finite lambda are left out where it would
+/// Time is that of the schedules when all end at nearly the same time, else a share of each one's
+/// range, from its cleanest time to its noisiest. Levels without a finite lambda are left out where it would
 /// be drawn.
 #[must_use]
 pub fn schedule_picture(schedules: &[(&str, &dyn NoiseSchedule)]) -> Picture {
     let curves: Vec<Curve> = schedules.iter().map(|(name, of)| Curve::new(name, *of)).collect();
-    let ends_together = curves.windows(2).all(|pair| pair[0].latest() == pair[1].latest());
+    let latest = || curves.iter().map(|curve| curve.range.1);
+    let ends_together =
+        latest().fold(0.0, f64::max) < 1.05 * latest().fold(f64::INFINITY, f64::min);
     let time = if ends_together { "time t" } else { "share of the time range" };
     let noisiest = curves.iter().flat_map(Curve::sigmas).fold(0.0, f64::max);
     let sigma = match noisiest {
@@ -72,10 +74,6 @@ impl Curve {
         let point = |share| (time(share), schedule.level(time(share)));
         let points = shares.into_iter().map(point).collect();
         Self { name: name.to_owned(), range: (clean, noisy), points }
-    }
-
-    fn latest(&self) -> f64 {
-        self.range.1
     }
 
     fn share(&self, t: f64) -> f64 {

@@ -24,7 +24,8 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(&folder)?;
     write(&folder, "schedules", &schedules()?)?;
     write(&folder, "marginals", &marginals::picture()?)?;
-    write(&folder, "trajectories", &trajectories::picture()?)?;
+    write(&folder, "paths-deterministic", &trajectories::deterministic()?)?;
+    write(&folder, "paths-stochastic", &trajectories::stochastic()?)?;
     write(&folder, "errors", &errors::picture()?)?;
     write(&folder, "spread", &spread::picture()?)
 }

@@ -66,10 +66,11 @@ impl<'a> Panel<'a> {
         }
         self.layers(&context, pixels)?;
         if self.chart.framed {
-            let (across, down) = context.plotting_area().get_pixel_range();
+            let plane = context.plotting_area();
+            let (across, down) = plane.get_pixel_range();
             let corners = [(across.start, down.start), (across.end, down.end)];
-            let screen = context.plotting_area().use_screen_coord();
-            screen.draw(&Rectangle::new(corners, stroke(Colour::GREY, 0.8 * pixels)))?;
+            let border = Rectangle::new(corners, stroke(Colour::GREY, 0.8 * pixels));
+            plane.use_screen_coord().draw(&border)?;
         }
         Ok(())
     }
