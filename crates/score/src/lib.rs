@@ -2,9 +2,8 @@
 //!
 //! A sampler needs three things from its surroundings, and each is one small trait here:
 //! - a state it can form linear combinations of: [`VectorSpace`], and [`Batch`] where it must tell
-//!   samples apart ([`Elementwise`] where it must look at single values, [`ErrorNorm`] where it adapts
-//!   its steps);
-//!   samples apart ([`Elementwise`] where it must look at single values, [`Threshold`] for quantiles);
+//!   samples apart ([`Elementwise`] where it must look at single values, [`Threshold`] for quantiles,
+//!   [`ErrorNorm`] where it adapts its steps);
 //! - an estimate of the score: [`ScoreFn`], with [`ConditionalScoreFn`] for networks that take a class;
 //! - randomness: [`NoiseSource`]. Nobody else draws any while sampling, so that a run can be repeated
 //!   ([`Seeded`]), made independent of the batch size ([`PerSample`]) or replayed ([`Replay`]).
