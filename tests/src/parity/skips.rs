@@ -46,3 +46,16 @@ const RULES: &[Rule] = &[
 pub fn reason_to_skip(case: &Case) -> Option<&'static str> {
     RULES.iter().find(|rule| (rule.concerns)(case)).map(|rule| rule.reason)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_on_agreement_lists_every_deviation() {
+        let page = include_str!("../../../docs/parity.md");
+        let table = page.lines().skip_while(|line| !line.starts_with("## Deviations"));
+        let rows = table.skip_while(|line| !line.starts_with("|---")).skip(1);
+        assert_eq!(rows.take_while(|line| line.starts_with('|')).count(), RULES.len());
+    }
+}
