@@ -68,10 +68,10 @@ impl<S: VectorSpace> Stepper<S> for Steps<'_> {
         let output = score.predict(&x, Times::Shared(from)).map_err(failed)?;
         let (a, b) = (step.x + step.data * of_x, step.data * of_output);
         if step.noise == 0.0 {
-            return Ok(S::combine(&[(a, &x), (b, &output)]));
+            return Ok(x.combine_reusing(a, &[(b, &output)]));
         }
         let z =
             noise.normal_like(&x).map_err(|source| SampleError::Noise { step: index, source })?;
-        Ok(S::combine(&[(a, &x), (b, &output), (step.noise, &z)]))
+        Ok(x.combine_reusing(a, &[(b, &output), (step.noise, &z)]))
     }
 }

@@ -53,6 +53,8 @@ fn check_combine<S: Batch>(x: &S, y: &S, tolerance: f64) {
     let sum = S::combine(&[(2.0, x), (-3.0, y), (0.5, x)]);
     let regrouped = S::combine(&[(1.0, &S::combine(&[(2.5, x)])), (-3.0, y)]);
     assert_same(&sum, &regrouped, tolerance);
+    let own = S::combine(&[(1.0, x)]);
+    assert_same(&own.combine_reusing(2.0, &[(-3.0, y), (0.5, x)]), &sum, 0.0);
     let by_dot = sum.dot_each(x);
     for ((got, xx), xy) in by_dot.iter().zip(x.dot_each(x)).zip(x.dot_each(y)) {
         let expected = 2.5 * xx - 3.0 * xy;

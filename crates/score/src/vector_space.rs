@@ -7,6 +7,18 @@ pub trait VectorSpace: Sized + 'static {
     /// # Panics
     /// When `terms` is empty or the shapes differ: nothing is ever broadcast.
     fn combine(terms: &[(f64, &Self)]) -> Self;
+
+    /// `own * self` and then the sum of `terms`: [`combine`](Self::combine) to the last bit, for a state
+    /// that is not needed any more. Backends override it to work in the memory of `self`.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    fn combine_reusing(self, own: f64, terms: &[(f64, &Self)]) -> Self {
+        let mut all = Vec::with_capacity(terms.len() + 1);
+        all.push((own, &self));
+        all.extend_from_slice(terms);
+        Self::combine(&all)
+    }
 }
 
 /// A batch of samples stacked along the first axis.

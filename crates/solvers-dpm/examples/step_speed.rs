@@ -12,6 +12,7 @@ use serde_json::json;
 use tweedie_samplers::{Ancestral, Ddim, OneStep, Solver, Variance};
 use tweedie_schedules::{DiscreteTable, Prediction, Spacing, TimeGrid};
 use tweedie_score::{PerSample, ScoreError, ScoreFn, Times};
+use tweedie_solvers_dpm::{Multistep, Order, UniPc};
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
@@ -36,12 +37,19 @@ impl ScoreFn<State> for Prepared {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // After an array of this size was freed once, the allocator keeps memory for the next instead of
+    // asking the system for new pages each time, as in a run of many steps.
+    drop(numbers(0.1));
     let table = DiscreteTable::linear(1000, 1e-4, 0.02)?;
     let grid = TimeGrid::discrete(&table, 1000, Spacing::Trailing)?.ending_clean();
-    let methods: [(&str, Box<dyn Solver<State>>); 3] = [
+    let methods: [(&str, Box<dyn Solver<State>>); 7] = [
         ("ddim", Box::new(OneStep(Ddim::new(0.0)?))),
         ("ddim, eta 1", Box::new(OneStep(Ddim::new(1.0)?))),
         ("ancestral", Box::new(OneStep(Ancestral { variance: Variance::FixedSmall }))),
+        ("dpm-solver++ 2m", Box::new(Multistep::dpmpp(Order::Two))),
+        ("dpm-solver++ 3m", Box::new(Multistep::dpmpp(Order::Three))),
+        ("sde-dpm-solver++ 2m", Box::new(Multistep::sde_dpmpp(Order::Two))),
+        ("unipc 2", Box::new(UniPc::new(2)?)),
     ];
     for (name, solver) in &methods {
         let plan = fastest(|| drop(black_box(solver.plan(&grid))));
@@ -73,11 +81,14 @@ fn fastest(mut work: impl FnMut()) -> f64 {
     (0..REPEATS).map(time).fold(f64::INFINITY, f64::min)
 }
 
-/// One pass over the operands of a step and nothing else: two states read, a third written.
+/// One pass over the operands of a step and nothing else: two states read, a third written. As in a
+/// step, the answer of the network is another array each time.
 fn pass() -> f64 {
-    let (x, y) = (numbers(0.3), numbers(0.7));
+    let x = numbers(0.3);
+    let mut answers: Vec<_> = (0..REPEATS).map(|_| numbers(0.7)).collect();
     let mut out = vec![0.0_f32; x.len()];
     fastest(|| {
+        let y = answers.pop().unwrap_or_default();
         for ((out, x), y) in out.iter_mut().zip(black_box(&x)).zip(black_box(&y)) {
             *out = 0.9 * x + 0.1 * y;
         }
@@ -104,10 +115,11 @@ fn step(
         bytes as f64 / (SHAPE.iter().product::<usize>() * size_of::<f32>()) as f64
     };
     let mut state = Some(make(0.3)?);
-    let mut failed = None;
+    let (mut failed, mut index) = (None, 0);
     let seconds = fastest(|| {
         if let Some(x) = state.take() {
-            match stepper.step(0, x, &score, &mut noise) {
+            index += 1;
+            match stepper.step(index, x, &score, &mut noise) {
                 Ok(next) => state = Some(next),
                 Err(error) => failed = Some(error),
             }

@@ -117,13 +117,13 @@ impl<S: VectorSpace> Stepper<S> for LinearRun<S> {
         let own = step.outputs[0];
         let newest = (keep > 0 && (of_x, of_output) != (0.0, 1.0))
             .then(|| S::combine(&[(of_x, &x), (of_output, &output)]));
-        let mut terms = match &newest {
-            Some(newest) => vec![(step.x, &x), (own, newest)],
-            None => vec![(step.x + own * of_x, &x), (own * of_output, &output)],
+        let (of_state, mut terms) = match &newest {
+            Some(newest) => (step.x, vec![(own, newest)]),
+            None => (step.x + own * of_x, vec![(own * of_output, &output)]),
         };
         terms.extend(step.outputs[1..].iter().copied().zip(&self.history));
         terms.extend(z.iter().map(|z| (step.noise, z)));
-        let next = S::combine(&terms);
+        let next = x.combine_reusing(of_state, &terms);
         self.history.push_front(newest.unwrap_or(output));
         self.history.truncate(keep);
         Ok(next)

@@ -21,6 +21,10 @@ macro_rules! state_of {
             fn combine(terms: &[(f64, &Self)]) -> Self {
                 combine(terms)
             }
+
+            fn combine_reusing(self, own: f64, terms: &[(f64, &Self)]) -> Self {
+                combine_reusing(self, own, terms)
+            }
         }
 
         impl Batch for ArrayD<$real> {
@@ -156,6 +160,24 @@ fn quantile_of(mut values: Vec<f64>, quantile: f64) -> f64 {
         Some(high) => low + (rank - below as f64) * (high - low),
         None => low,
     }
+}
+
+/// The same sum, in the memory of its first term.
+fn combine_reusing<R: Real>(mut x: ArrayD<R>, own: f64, terms: &[(f64, &ArrayD<R>)]) -> ArrayD<R> {
+    let own = R::of(own);
+    let Some(((first, y), rest)) = terms.split_first() else {
+        x.mapv_inplace(|value| own * value);
+        return x;
+    };
+    assert_eq!(x.shape(), y.shape(), "states of different shapes");
+    let first = R::of(*first);
+    x.zip_mut_with(y, |x, y| *x = own * *x + first * *y);
+    for (coefficient, term) in rest {
+        assert_eq!(x.shape(), term.shape(), "states of different shapes");
+        let coefficient = R::of(*coefficient);
+        x.zip_mut_with(term, |x, term| *x = *x + coefficient * *term);
+    }
+    x
 }
 
 #[cfg(test)]
