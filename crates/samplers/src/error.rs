@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use thiserror::Error;
+use tweedie_schedules::Interval;
 use tweedie_score::{NoiseError, ScoreError};
 
 /// A sampler that cannot run as asked.
@@ -21,25 +22,6 @@ pub enum SampleError {
     /// A grid without a step to take.
     #[error("the grid has no interval, expected at least 1")]
     EmptyGrid,
-    /// A method got an interval for which its coefficients are not finite.
-    #[error(
-        "step {step} from t = {from} to t = {to} gives coefficients ({x}, {data}, {noise}), \
-         expected finite values"
-    )]
-    NotFinite {
-        /// Interval of the grid, from 0.
-        step: usize,
-        /// Time at its noisier end.
-        from: f64,
-        /// Time at its cleaner end.
-        to: f64,
-        /// Coefficient of the state.
-        x: f64,
-        /// Coefficient of the data estimate.
-        data: f64,
-        /// Standard deviation of the noise added.
-        noise: f64,
-    },
     /// A method cannot take a step, whatever the network says.
     #[error("step {step} from t = {from} to t = {to} cannot be taken: {reason}")]
     ImpossibleStep {
@@ -193,6 +175,12 @@ pub enum SampleError {
 }
 
 impl SampleError {
+    /// A step whose coefficients are not finite, for the reason that its ends show.
+    pub(crate) fn not_finite(step: usize, interval: Interval) -> Self {
+        let reason = why_not_finite(interval);
+        Self::ImpossibleStep { step, from: interval.from.t, to: interval.to.t, reason }
+    }
+
     /// The same error with its step numbered `step`, for those who count the steps of another.
     #[must_use]
     pub fn at_step(mut self, step: usize) -> Self {
@@ -201,5 +189,22 @@ impl SampleError {
             _ => {}
         }
         self
+    }
+}
+
+/// Why a formula has no finite value over `interval`, as far as its ends show.
+pub(crate) fn why_not_finite(Interval { from, to }: Interval) -> &'static str {
+    if from.level.sigma == 0.0 {
+        "it starts at the data itself, where no noise tells the way; start with a little noise"
+    } else if from.level.alpha == 0.0 {
+        "it starts in pure noise (alpha = 0), where this method's formula has no limit; start \
+         with a little signal, or with a step of DDIM"
+    } else if to.level.alpha == 0.0 {
+        "it ends in pure noise (alpha = 0), where this method's formula has no limit; keep a \
+         little signal"
+    } else if to.level.sigma == 0.0 {
+        "it ends at the data itself, where this method's formula has no limit; keep a little noise"
+    } else {
+        "the schedule changes too fast between its ends for the coefficients to be finite"
     }
 }

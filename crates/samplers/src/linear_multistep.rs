@@ -4,11 +4,12 @@
 //! The last noise predictions are joined by a polynomial in `s`, whose integral is the step:
 //! Adams-Bashforth on uneven points (Hairer et al. 1993, sec. III.5). One evaluation a step,
 //! deterministic. It starts with a step of Euler's rule, whose error is of second order in the end: so is
-//! the method, however many predictions it looks at; more of them make the error smaller.
+//! the method, however many predictions it looks at; more of them make the error smaller. In pure noise,
+//! where `s` is infinite, Euler's rule in `s` has DDIM's step as its limit; the polynomials begin after it.
 
-use crate::{SampleError, Solver, Stepper};
+use crate::{Ddim, Predictor, SampleError, Solver, StepCoefficients, Stepper};
 use std::collections::VecDeque;
-use tweedie_schedules::{Interval, NoiseLevel, Prediction, TimeGrid};
+use tweedie_schedules::{Interval, Prediction, TimeGrid};
 use tweedie_score::{NoiseSource, ScoreFn, Times, VectorSpace};
 
 /// The linear multistep method of a given order.
@@ -51,21 +52,23 @@ impl LinearMultistep {
     }
 
     fn step(self, intervals: &[Interval], step: usize) -> Result<StepPlan, SampleError> {
-        let Interval { from, to } = intervals[step];
-        let relative = |level: NoiseLevel| level.sigma / level.alpha;
-        let count = self.order.min(step + 1);
-        // newest first
-        let nodes: Vec<f64> =
-            (0..count).map(|back| relative(intervals[step - back].from.level)).collect();
-        let integrals = integrals(&nodes, relative(from.level), relative(to.level));
-        let x = to.level.alpha / from.level.alpha;
-        let noise: Vec<f64> = integrals.into_iter().map(|c| to.level.alpha * c).collect();
-        let size: f64 = noise.iter().map(|c| c.abs()).sum();
-        if (x + size).is_finite() {
-            return Ok(StepPlan { interval: intervals[step], x, noise });
+        let interval = intervals[step];
+        let (from, to) = (interval.from.level, interval.to.level);
+        if from.alpha == 0.0 {
+            return Ok(StepPlan::FromPureNoise(Ddim::DETERMINISTIC.coefficients(interval)));
         }
-        let (from, to) = (from.t, to.t);
-        Err(SampleError::NotFinite { step, from, to, x, data: 0.0, noise: size })
+        // newest first, back to where the run left pure noise
+        let past = intervals[..=step].iter().rev().take(self.order);
+        let sigmas = past.map(|interval| interval.from.level.noise_to_signal());
+        let nodes: Vec<f64> = sigmas.take_while(|sigma| sigma.is_finite()).collect();
+        let integrals = integrals(&nodes, from.noise_to_signal(), to.noise_to_signal());
+        let x = to.alpha / from.alpha;
+        let noise: Vec<f64> = integrals.into_iter().map(|c| to.alpha * c).collect();
+        if noise.iter().chain([&x]).all(|coefficient| coefficient.is_finite()) {
+            Ok(StepPlan::Polynomial { x, noise })
+        } else {
+            Err(SampleError::not_finite(step, interval))
+        }
     }
 }
 
@@ -83,14 +86,15 @@ fn integrals(nodes: &[f64], from: f64, to: f64) -> Vec<f64> {
     (0..nodes.len()).map(integral).collect()
 }
 
-/// `x * state + sum of noise * eps_hat`, newest prediction first.
-struct StepPlan {
-    interval: Interval,
-    x: f64,
-    noise: Vec<f64>,
+enum StepPlan {
+    /// DDIM's step.
+    FromPureNoise(StepCoefficients),
+    /// `x * state + sum of noise * eps_hat`, newest prediction first.
+    Polynomial { x: f64, noise: Vec<f64> },
 }
 
-struct Steps<S> {
+struct Steps<'a, S> {
+    intervals: &'a [Interval],
     plans: Vec<StepPlan>,
     order: usize,
     /// Noise predictions, newest first.
@@ -100,7 +104,8 @@ struct Steps<S> {
 impl<S: VectorSpace> Solver<S> for LinearMultistep {
     fn plan<'a>(&'a self, grid: &'a TimeGrid) -> Result<Box<dyn Stepper<S> + 'a>, SampleError> {
         let plans = self.plans(grid)?;
-        Ok(Box::new(Steps { plans, order: self.order, past: VecDeque::new() }))
+        let (intervals, past) = (grid.intervals(), VecDeque::new());
+        Ok(Box::new(Steps { intervals, plans, order: self.order, past }))
     }
 
     fn evaluations(&self, grid: &TimeGrid) -> Result<usize, SampleError> {
@@ -108,7 +113,7 @@ impl<S: VectorSpace> Solver<S> for LinearMultistep {
     }
 }
 
-impl<S: VectorSpace> Stepper<S> for Steps<S> {
+impl<S: VectorSpace> Stepper<S> for Steps<'_, S> {
     fn step(
         &mut self,
         index: usize,
@@ -116,17 +121,23 @@ impl<S: VectorSpace> Stepper<S> for Steps<S> {
         score: &dyn ScoreFn<S>,
         _: &mut dyn NoiseSource<S>,
     ) -> Result<S, SampleError> {
-        let plan = &self.plans[index];
-        let from = plan.interval.from;
-        let output = score
-            .predict(&x, Times::Shared(from))
-            .map_err(|source| SampleError::Score { step: index, t: from.t, source })?;
-        let (of_x, of_output) = score.prediction().convert(Prediction::Noise, from.level);
-        let eps = S::combine(&[(of_x, &x), (of_output, &output)]);
-        self.past.push_front(eps);
+        let from = self.intervals[index].from;
+        let failed = |source| SampleError::Score { step: index, t: from.t, source };
+        let convert = |wanted| score.conversion(wanted, from).map_err(failed);
+        let (kept, noise) = match &self.plans[index] {
+            StepPlan::FromPureNoise(StepCoefficients { x: kept, data, .. }) => {
+                let (of_x, of_output) = convert(Prediction::Data)?;
+                let output = score.predict(&x, Times::Shared(from)).map_err(failed)?;
+                return Ok(S::combine(&[(kept + data * of_x, &x), (data * of_output, &output)]));
+            }
+            StepPlan::Polynomial { x, noise } => (*x, noise),
+        };
+        let (of_x, of_output) = convert(Prediction::Noise)?;
+        let output = score.predict(&x, Times::Shared(from)).map_err(failed)?;
+        self.past.push_front(S::combine(&[(of_x, &x), (of_output, &output)]));
         self.past.truncate(self.order);
-        let slopes = plan.noise.iter().copied().zip(&self.past);
-        let terms: Vec<(f64, &S)> = std::iter::once((plan.x, &x)).chain(slopes).collect();
+        let slopes = noise.iter().copied().zip(&self.past);
+        let terms: Vec<(f64, &S)> = std::iter::once((kept, &x)).chain(slopes).collect();
         Ok(S::combine(&terms))
     }
 }

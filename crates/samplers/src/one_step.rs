@@ -35,7 +35,8 @@ impl<P: Predictor> OneStep<P> {
             if [x, data, noise].iter().all(|value| value.is_finite()) {
                 Ok(StepCoefficients { x, data, noise })
             } else {
-                Err(SampleError::NotFinite { step, from, to, x, data, noise })
+                let reason = self.0.why_not(*interval);
+                Err(SampleError::ImpossibleStep { step, from, to, reason })
             }
         };
         grid.intervals().iter().enumerate().map(checked).collect()

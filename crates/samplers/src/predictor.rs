@@ -15,6 +15,7 @@ pub(crate) use ddim::DdimParts;
 pub use noise_cap::NoiseCap;
 pub use reverse_diffusion::{EulerMaruyama, ReverseDiffusion};
 
+use crate::error::why_not_finite;
 use tweedie_schedules::Interval;
 
 /// Coefficients of one step, `x' = x * state + data * x0_hat + noise * z`.
@@ -30,19 +31,32 @@ pub struct StepCoefficients {
 
 /// A one-step method: a pure function of an interval.
 pub trait Predictor {
-    /// The coefficients of the step over `interval`.
+    /// The coefficients of the step over `interval`; not finite where the method has none.
     fn coefficients(&self, interval: Interval) -> StepCoefficients;
+
+    /// Why the coefficients over `interval` are not finite, and what would do, in words.
+    fn why_not(&self, interval: Interval) -> &'static str {
+        why_not_finite(interval)
+    }
 }
 
 impl<P: Predictor + ?Sized> Predictor for Box<P> {
     fn coefficients(&self, interval: Interval) -> StepCoefficients {
         (**self).coefficients(interval)
     }
+
+    fn why_not(&self, interval: Interval) -> &'static str {
+        (**self).why_not(interval)
+    }
 }
 
 impl<P: Predictor + ?Sized> Predictor for &P {
     fn coefficients(&self, interval: Interval) -> StepCoefficients {
         (**self).coefficients(interval)
+    }
+
+    fn why_not(&self, interval: Interval) -> &'static str {
+        (**self).why_not(interval)
     }
 }
 

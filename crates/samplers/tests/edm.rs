@@ -1,10 +1,10 @@
 //! EDM's sampler and linear multistep against closed forms: orders, and moments with churn.
 
-use ndarray::ArrayD;
+use ndarray::{ArrayD, arr2};
 use tweedie_closed_form::{ExactScore, Mixture, Part};
 use tweedie_samplers::{
-    AncestralNoise, Churn, EdmSolver, InSigma, InTime, LinearMultistep, Rule, SampleError, Solver,
-    Stochastic, sample,
+    AncestralNoise, Churn, Ddim, EdmSolver, InSigma, InTime, LinearMultistep, OneStep, Rule, Solver,
+    Stochastic, sample, sample_observed,
 };
 use tweedie_schedules::{
     DiscreteTable, Edm, NoiseLevel, NoiseSchedule, Prediction, ScaledSigma, Scaling, SigmaOfTime,
@@ -137,16 +137,78 @@ fn noise_is_drawn_where_churn_acts_and_evaluations_are_as_planned() {
     assert_eq!(Solver::<State>::evaluations(&solver, &grid).unwrap(), 35);
 }
 
-#[test]
-fn a_start_without_signal_and_nonsense_are_refused() {
-    let edm = Edm::new(0.002, 80.0).unwrap();
+/// A grid of two steps from pure noise.
+fn from_pure_noise() -> TimeGrid {
+    let vp = VpLinear::new(0.1, 20.0).unwrap();
     let start = TimePoint { t: 1.0, level: NoiseLevel { alpha: 0.0, sigma: 1.0 } };
-    let grid = TimeGrid::through(&[start, edm.point(1.0)]).unwrap();
-    let solvers: [&dyn Solver<State>; 2] =
-        [&in_sigma(edm, Rule::HEUN), &LinearMultistep::new(4).unwrap()];
-    for solver in solvers {
-        assert!(matches!(solver.evaluations(&grid), Err(SampleError::NotFinite { step: 0, .. })));
+    TimeGrid::through(&[start, vp.point(0.7), vp.point(0.5)]).unwrap()
+}
+
+/// The states after each step from pure noise, with a network of velocities.
+fn states_from_pure_noise(solver: &dyn Solver<State>, noise: &[f64]) -> Vec<State> {
+    let (score, start) = (ExactScore::new(mixture(), Prediction::Velocity), arr2(&[[1.2], [-0.4]]));
+    let mut noise = Replay::new(vec![noise.to_vec(), vec![0.0; 2]]);
+    let mut states = Vec::new();
+    let mut keep = |_: usize, state: &State| states.push(state.clone());
+    let grid = from_pure_noise();
+    sample_observed(solver, &score, &grid, start.into_dyn(), &mut noise, &mut keep).unwrap();
+    states
+}
+
+fn largest(a: &State, b: &State) -> f64 {
+    (a - b).iter().fold(0.0, |most, error| most.max(error.abs()))
+}
+
+#[test]
+fn the_step_from_pure_noise_is_that_of_ddim() {
+    let vp = VpLinear::new(0.1, 20.0).unwrap();
+    let ddim = states_from_pure_noise(&OneStep(Ddim::DETERMINISTIC), &[0.0; 2]);
+    let churn = Stochastic::Churn(Churn { amount: 0.0, ..Churn::everywhere(1.0) });
+    let solvers: [&dyn Solver<State>; 4] = [
+        &in_sigma(vp, Rule::Euler).with_noise(churn).unwrap(),
+        &in_sigma(vp, Rule::HEUN),
+        &in_sigma(vp, Rule::GeometricMidpoint),
+        &LinearMultistep::new(4).unwrap(),
+    ];
+    for (index, solver) in solvers.into_iter().enumerate() {
+        let states = states_from_pure_noise(solver, &[0.0; 2]);
+        assert!(largest(&states[0], &ddim[0]) < 1e-14, "{index}: {states:?}, {ddim:?}");
+        // the second step is DDIM's, too, for methods of one evaluation, which know no slope before it
+        let first_order = index == 0 || index == 3;
+        assert_eq!(largest(&states[1], &ddim[1]) < 1e-13, first_order, "{index}");
     }
+    let heun = in_sigma(vp, Rule::HEUN);
+    assert_eq!(Solver::<State>::evaluations(&heun, &from_pure_noise()).unwrap(), 3);
+}
+
+#[test]
+fn pure_noise_is_not_raised_by_churn_and_renewed_as_by_ddim() {
+    let vp = VpLinear::new(0.1, 20.0).unwrap();
+    let churned = in_sigma(vp, Rule::Euler).with_noise(Stochastic::Churn(Churn::everywhere(1.0)));
+    let still = states_from_pure_noise(&in_sigma(vp, Rule::Euler), &[0.5, -0.5]);
+    let states = states_from_pure_noise(&churned.unwrap(), &[0.5, -0.5]);
+    assert_eq!(states[0], still[0]);
+    assert_ne!(states[1], still[1]);
+    for eta in [0.4, 1.0] {
+        let noise = Stochastic::Ancestral(AncestralNoise { eta, noise: 1.0 });
+        let ancestral = in_sigma(vp, Rule::Euler).with_noise(noise).unwrap();
+        let ddim = OneStep(Ddim::new(eta).unwrap());
+        let states = states_from_pure_noise(&ancestral, &[0.5, -0.5]);
+        let expected = states_from_pure_noise(&ddim, &[0.5, -0.5]);
+        assert!(largest(&states[0], &expected[0]) < 1e-12, "{eta}: {states:?}, {expected:?}");
+    }
+}
+
+#[test]
+fn what_has_no_limit_and_nonsense_are_refused() {
+    let edm = Edm::new(0.002, 80.0).unwrap();
+    let grid = from_pure_noise().reversed();
+    let error = Solver::<State>::evaluations(&LinearMultistep::new(4).unwrap(), &grid).unwrap_err();
+    assert!(error.to_string().contains("it ends in pure noise"), "{error}");
+    let from_data = TimeGrid::through(&[edm.point(1.0)]).unwrap().ending_clean().reversed();
+    let heun = in_sigma(edm, Rule::HEUN);
+    let error = Solver::<State>::evaluations(&heun, &from_data).unwrap_err();
+    assert!(error.to_string().contains("it starts at the data itself"), "{error}");
     assert!(EdmSolver::new(InSigma(edm), Rule::Heun { alpha: 0.0 }).is_err());
     let loud = Stochastic::Churn(Churn { noise: f64::NAN, ..Churn::everywhere(1.0) });
     assert!(in_sigma(edm, Rule::Euler).with_noise(loud).is_err());

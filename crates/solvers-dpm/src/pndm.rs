@@ -11,7 +11,7 @@
 use crate::linear;
 use std::collections::VecDeque;
 use std::fmt;
-use tweedie_samplers::{SampleError, Solver, Stepper};
+use tweedie_samplers::{Ddim, Predictor, SampleError, Solver, StepCoefficients, Stepper};
 use tweedie_schedules::{Interval, Prediction, TimeGrid, TimePoint};
 use tweedie_score::{NoiseSource, ScoreFn, VectorSpace};
 
@@ -99,6 +99,9 @@ impl<'a> Pndm<'a> {
 
     fn step(&self, index: usize, intervals: &[Interval]) -> Result<Step, SampleError> {
         let interval = intervals[index];
+        if interval.from.level.alpha == 0.0 && self.averaged == Prediction::Noise {
+            return Ok(Step::FromPureNoise(Ddim::DETERMINISTIC.coefficients(interval)));
+        }
         let own = self.transfer(index, interval)?;
         let next = intervals.get(index + 1).map(|next| next.from);
         match (&self.start, next) {
@@ -170,6 +173,8 @@ impl Transfer {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
+    /// DDIM's step by the data: there the noise tells nothing of it.
+    FromPureNoise(StepCoefficients),
     Adams {
         own: Transfer,
     },
@@ -190,7 +195,7 @@ enum Step {
 impl Step {
     fn evaluations(&self) -> usize {
         match self {
-            Self::Adams { .. } => 1,
+            Self::FromPureNoise(_) | Self::Adams { .. } => 1,
             Self::Heun { .. } => 2,
             Self::RungeKutta { .. } => 4,
         }
@@ -225,9 +230,17 @@ impl<S: VectorSpace> Stepper<S> for PndmRun<'_, S> {
         score: &dyn ScoreFn<S>,
         _noise: &mut dyn NoiseSource<S>,
     ) -> Result<S, SampleError> {
+        let from = self.intervals[index].from;
         let call = |x: &S, at| linear::prediction(index, (x, at), self.averaged, score);
-        let newest = call(&x, self.intervals[index].from)?;
+        let newest = match self.steps[index] {
+            Step::FromPureNoise(_) => S::combine(&[(1.0 / from.level.sigma, &x)]),
+            _ => call(&x, from)?,
+        };
         let next = match self.steps[index] {
+            Step::FromPureNoise(StepCoefficients { x: kept, data, .. }) => {
+                let estimate = linear::prediction(index, (&x, from), Prediction::Data, score)?;
+                S::combine(&[(kept, &x), (data, &estimate)])
+            }
             Step::Adams { own } => {
                 let outputs: Vec<&S> = std::iter::once(&newest).chain(&self.history).collect();
                 let weights = ADAMS[outputs.len() - 1];

@@ -1,6 +1,7 @@
 //! The coefficients of one step, before the network runs.
 
 use super::{Rule, StepVariable, Stochastic};
+use crate::{Ddim, Predictor, StepCoefficients};
 use tweedie_schedules::{Interval, NoiseLevel, TimePoint};
 
 /// `x * state + noise * z`.
@@ -57,14 +58,15 @@ impl StepPlan {
         1 + usize::from(self.second.is_some())
     }
 
-    /// Three numbers that are finite when every coefficient is.
-    pub(super) fn magnitude(&self) -> (f64, f64, f64) {
+    /// Whether every coefficient is.
+    pub(super) fn is_finite(&self) -> bool {
         let second = self.second.map_or([0.0; 4], |second| {
             [second.start, second.first_data, second.stage.x, second.stage.data]
         });
-        let drawn = [self.raise, self.renew].map(|r| r.map_or(0.0, |r| r.x.abs() + r.noise.abs()));
-        let x = self.first.x.abs() + second[0].abs() + second[2].abs();
-        (x, self.first.data.abs() + second[1].abs() + second[3].abs(), drawn[0] + drawn[1])
+        let drawn = [self.raise, self.renew].map(|r| r.map_or([0.0; 2], |r| [r.x, r.noise]));
+        let first = [self.first.x, self.first.data];
+        let all = first.iter().chain(&second).chain(drawn.as_flattened());
+        all.copied().all(f64::is_finite)
     }
 }
 
@@ -78,7 +80,7 @@ fn raised(
     let Stochastic::Churn(churn) = stochastic else {
         return (from, None);
     };
-    let sigma = from.level.sigma / from.level.alpha;
+    let sigma = from.level.noise_to_signal();
     let share = churn.share(sigma, steps);
     if share == 0.0 {
         return (from, None);
@@ -98,8 +100,7 @@ fn lowered(
     let Stochastic::Ancestral(ancestral) = stochastic else {
         return (to, None);
     };
-    let relative = |level: NoiseLevel| level.sigma / level.alpha;
-    let (down, up) = ancestral.split(relative(from.level), relative(to.level));
+    let (down, up) = ancestral.split(from.level.noise_to_signal(), to.level.noise_to_signal());
     if up == 0.0 {
         return (to, None);
     }
@@ -126,6 +127,9 @@ fn stages(
         data: scale(end) * h * b,
     };
     let h = to - from;
+    if h.is_infinite() {
+        return (from_or_to_pure_noise(hat, target), None);
+    }
     // the slope is not defined without noise: the last step is Euler's, as in algorithm 2, line 9
     let second = rule.second(from, to).filter(|_| target.level.sigma > 0.0);
     let Some((middle, first_weight, weight)) = second else {
@@ -143,4 +147,12 @@ fn stages(
         },
     };
     (euler(middle - from, prime), Some(second))
+}
+
+/// The limit of Euler's step in sigma where one end has no signal: DDIM's. An infinite step has no
+/// second slope to weigh.
+fn from_or_to_pure_noise(from: TimePoint, to: TimePoint) -> Stage {
+    let StepCoefficients { x, data, .. } =
+        Ddim::DETERMINISTIC.coefficients(Interval { from, to });
+    Stage { at: from, x, data }
 }

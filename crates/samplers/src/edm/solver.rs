@@ -43,13 +43,7 @@ impl<V: StepVariable> EdmSolver<V> {
         let method = (self.rule, self.stochastic);
         let plan = |(step, interval): (usize, &tweedie_schedules::Interval)| {
             let plan = StepPlan::new(&self.variable, method, *interval, grid.len());
-            let (x, data, noise) = plan.magnitude();
-            if (x + data + noise).is_finite() {
-                Ok(plan)
-            } else {
-                let (from, to) = (interval.from.t, interval.to.t);
-                Err(SampleError::NotFinite { step, from, to, x, data, noise })
-            }
+            if plan.is_finite() { Ok(plan) } else { Err(SampleError::not_finite(step, *interval)) }
         };
         grid.intervals().iter().enumerate().map(plan).collect()
     }
@@ -104,10 +98,9 @@ impl<'a, S> Estimate<'a, S> {
     where
         S: VectorSpace,
     {
-        let output = score
-            .predict(x, Times::Shared(stage.at))
-            .map_err(|source| SampleError::Score { step, t: stage.at.t, source })?;
-        let convert = score.prediction().convert(Prediction::Data, stage.at.level);
+        let failed = |source| SampleError::Score { step, t: stage.at.t, source };
+        let convert = score.conversion(Prediction::Data, stage.at).map_err(failed)?;
+        let output = score.predict(x, Times::Shared(stage.at)).map_err(failed)?;
         Ok(Self { x, output, convert })
     }
 

@@ -37,10 +37,11 @@ impl Churn {
     }
 
     /// The share by which the noise is raised at relative noise `sigma`, in a run of `steps` steps.
+    /// Pure noise, of infinite `sigma`, cannot be raised.
     #[must_use]
     pub fn share(&self, sigma: f64, steps: usize) -> f64 {
         // Karras et al. 2022, algorithm 2, line 4
-        if (self.sigma_min..=self.sigma_max).contains(&sigma) {
+        if sigma.is_finite() && (self.sigma_min..=self.sigma_max).contains(&sigma) {
             (self.amount / steps as f64).min(std::f64::consts::SQRT_2 - 1.0)
         } else {
             0.0
@@ -61,11 +62,17 @@ pub struct AncestralNoise {
 
 impl AncestralNoise {
     /// `(down, up)`: the relative noise that the flow steps to, and the one added after it, for a
-    /// step between relative noises `from` and `to`. Their squares add up to that of `to`.
+    /// step between relative noises `from` and `to`. Their squares add up to that of `to`. `from` may
+    /// be infinite: pure noise. No noise is added where the step leads to as much or more.
     #[must_use]
     pub fn split(&self, from: f64, to: f64) -> (f64, f64) {
+        if to >= from {
+            return (to, 0.0);
+        }
+        let share =
+            if from.is_infinite() { 1.0 } else { ((from - to) * (from + to)).sqrt() / from };
         // Song et al. 2021, eq. 47 (app. F), times eta
-        let up = (self.eta * to * ((from - to) * (from + to)).max(0.0).sqrt() / from).min(to);
+        let up = (self.eta * to * share).min(to);
         (((to - up) * (to + up)).sqrt(), up)
     }
 }

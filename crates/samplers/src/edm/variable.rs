@@ -5,7 +5,8 @@ use tweedie_sde::Sde;
 
 /// A way to write the probability flow as `dy/du = a y + b x0_hat`, with `x = scale y`.
 pub trait StepVariable {
-    /// The variable `u` at a point; it falls as noise does.
+    /// The variable `u` at a point; it falls as noise does. Where it is infinite, in pure noise, a
+    /// step to a finite one is DDIM's.
     fn value(&self, at: TimePoint) -> f64;
 
     /// The point at a value of `u`.
@@ -30,7 +31,7 @@ pub struct InSigma<N>(pub N);
 
 impl<N: NoiseSchedule> StepVariable for InSigma<N> {
     fn value(&self, at: TimePoint) -> f64 {
-        at.level.sigma / at.level.alpha
+        at.level.noise_to_signal()
     }
 
     fn point(&self, value: f64) -> TimePoint {

@@ -63,6 +63,14 @@ impl Predictor for AnalyticDpm {
         let variance = step.noise.powi(2) + step.data.powi(2) * open;
         StepCoefficients { noise: variance.sqrt(), ..step }
     }
+
+    fn why_not(&self, interval: Interval) -> &'static str {
+        if interval.from.level.alpha == 0.0 {
+            "it starts in pure noise (alpha = 0), which leaves the data open; give the data's range"
+        } else {
+            "it starts at a noise level outside the range of the moments; measure them there, too"
+        }
+    }
 }
 
 #[cfg(test)]

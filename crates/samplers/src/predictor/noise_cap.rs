@@ -56,6 +56,10 @@ impl<P: Predictor> Predictor for NoiseCap<P> {
         };
         StepCoefficients { noise, ..step }
     }
+
+    fn why_not(&self, interval: Interval) -> &'static str {
+        self.inner.why_not(interval)
+    }
 }
 
 #[cfg(test)]
