@@ -60,7 +60,7 @@ fn kinds() -> Vec<Kind> {
     ]
 }
 
-/// The grids of a schedule, by name; all end with the data but one.
+/// The grids of a schedule, by name; some end with the data, some before.
 fn grids(kind: &Kind) -> Vec<(&'static str, TimeGrid)> {
     let schedule = &*kind.schedule;
     let mut grids = Vec::new();
@@ -72,6 +72,8 @@ fn grids(kind: &Kind) -> Vec<(&'static str, TimeGrid)> {
         ] {
             grids.push((name, TimeGrid::discrete(table, STEPS, spacing).unwrap().ending_clean()));
         }
+        let ending_noisy = TimeGrid::discrete(table, STEPS, Spacing::Trailing).unwrap();
+        grids.push(("trailing, ending noisy", ending_noisy));
         if table.node(table.len() - 1).unwrap().level.alpha == 0.0 {
             // without a finite lambda at its end, grids in lambda are refused
             assert!(TimeGrid::uniform_lambda(schedule, STEPS).is_err());
@@ -269,5 +271,7 @@ fn every_method_runs_on_every_schedule_and_grid() {
     println!("{runs} compositions, {} refused", refusals.len());
     refusals.iter().for_each(|refusal| println!("{refusal}"));
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
-    assert!(runs > 3000 && refusals.len() * 20 < runs, "{} of {runs} refused", refusals.len());
+    // the only thing that does not apply: Tweedie's formula where no noise is left
+    let unexpected = refusals.iter().find(|refusal| !refusal.contains("nothing to denoise"));
+    assert!(runs > 3000 && unexpected.is_none(), "{runs} runs, {unexpected:?}");
 }

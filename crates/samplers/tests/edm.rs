@@ -3,8 +3,8 @@
 use ndarray::{ArrayD, arr2};
 use tweedie_closed_form::{ExactScore, Mixture, Part};
 use tweedie_samplers::{
-    AncestralNoise, Churn, Ddim, EdmSolver, InSigma, InTime, LinearMultistep, OneStep, Rule, Solver,
-    Stochastic, sample, sample_observed,
+    AncestralNoise, Churn, Ddim, EdmSolver, InSigma, InTime, LinearMultistep, OneStep, Rule,
+    Solver, Stochastic, sample, sample_observed,
 };
 use tweedie_schedules::{
     DiscreteTable, Edm, NoiseLevel, NoiseSchedule, Prediction, ScaledSigma, Scaling, SigmaOfTime,

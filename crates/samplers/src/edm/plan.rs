@@ -152,7 +152,6 @@ fn stages(
 /// The limit of Euler's step in sigma where one end has no signal: DDIM's. An infinite step has no
 /// second slope to weigh.
 fn from_or_to_pure_noise(from: TimePoint, to: TimePoint) -> Stage {
-    let StepCoefficients { x, data, .. } =
-        Ddim::DETERMINISTIC.coefficients(Interval { from, to });
+    let StepCoefficients { x, data, .. } = Ddim::DETERMINISTIC.coefficients(Interval { from, to });
     Stage { at: from, x, data }
 }
