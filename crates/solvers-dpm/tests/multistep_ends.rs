@@ -3,7 +3,7 @@
 use ndarray::{ArrayD, arr2};
 use std::cell::{Cell, RefCell};
 use tweedie_closed_form::{ExactScore, Mixture, Part};
-use tweedie_samplers::{SampleError, Solver, sample};
+use tweedie_samplers::{Ddim, OneStep, SampleError, Solver, sample};
 use tweedie_schedules::{
     DiscreteTable, Interval, NoiseLevel, NoiseSchedule, Prediction, Spacing, TimeGrid, TimePoint,
 };
@@ -106,6 +106,20 @@ fn a_single_step_from_pure_noise_to_the_data_returns_the_mean() {
         let mean = arr2(&[[0.04, 0.06]; 3]).into_dyn();
         assert!(distance(&end, &mean) < 1e-12, "{name}: {end}");
     }
+}
+
+#[test]
+fn pndm_leaves_pure_noise_by_the_step_of_ddim() {
+    let grid = TimeGrid::discrete(&table(0.0), 12, Spacing::Trailing).unwrap();
+    let first = TimeGrid::from_intervals(vec![grid.intervals()[0]]).unwrap();
+    for prediction in [Prediction::Data, Prediction::Velocity] {
+        let ddim = run(&OneStep(Ddim::DETERMINISTIC), &first, prediction).unwrap();
+        let pndm = run(&Pndm::new(), &first, prediction).unwrap();
+        assert!(distance(&ddim, &pndm) < 1e-14, "{prediction:?}: {pndm}");
+        assert!(run(&Pndm::new(), &grid, prediction).unwrap().iter().all(|x| x.is_finite()));
+    }
+    assert_eq!(Solver::<State>::evaluations(&Pndm::new(), &grid).unwrap(), grid.len());
+    assert!(run(&Pndm::new(), &grid, Prediction::Noise).is_err());
 }
 
 #[test]
