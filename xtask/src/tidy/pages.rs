@@ -1,7 +1,7 @@
-//! Every derivation is listed in the book.
+//! Every derivation is listed in the book, and its checks are compiled with a crate.
 
 use super::Complaint;
-use super::sources::Sources;
+use super::sources::{Source, Sources};
 use anyhow::Result;
 use regex_lite::Regex;
 
@@ -14,15 +14,23 @@ pub(super) fn complaints(sources: &Sources) -> Result<Vec<Complaint>> {
         .files()
         .iter()
         .filter(|file| file.path.starts_with("docs/derivations/") && file.path.ends_with(".md"));
-    let unlisted = pages.filter(|page| {
+    let mut found = Vec::new();
+    for page in pages {
         let name = page.path.trim_start_matches("docs/");
-        !listed.iter().any(|link| link.trim_start_matches("./") == name)
-    });
-    Ok(unlisted
-        .map(|page| {
-            Complaint::new(&page.path, 1, format!("not listed in {SUMMARY}, every derivation is"))
-        })
-        .collect())
+        if !listed.iter().any(|link| link.trim_start_matches("./") == name) {
+            let text = format!("not listed in {SUMMARY}, every derivation is");
+            found.push(Complaint::new(&page.path, 1, text));
+        }
+        let included = format!("include_str!(\"../../../{}\")", page.path);
+        let compiled = |file: &Source| {
+            file.path.ends_with("src/derivations.rs") && file.text.contains(&included)
+        };
+        if !sources.rust().any(compiled) {
+            let text = "in no crate's src/derivations.rs, which compiles and runs its checks";
+            found.push(Complaint::new(&page.path, 1, text));
+        }
+    }
+    Ok(found)
 }
 
 /// The targets of the links in a page of Markdown.
@@ -35,8 +43,11 @@ fn links(text: &str) -> Result<Vec<String>> {
 mod tests {
     use super::*;
 
+    const COMPILED: &str = "#[doc = include_str!(\"../../../docs/derivations/ddim.md\")]\n\
+                            #[doc = include_str!(\"../../../docs/derivations/lost.md\")]";
+
     #[test]
-    fn a_derivation_that_the_summary_leaves_out_is_named() {
+    fn a_derivation_that_is_not_listed_or_not_compiled_is_named() {
         let sources = Sources::of(&[
             (
                 SUMMARY,
@@ -46,9 +57,13 @@ mod tests {
             ("docs/derivations/lost.md", ""),
             ("docs/derivations/loss.md", ""),
             ("docs/notation.md", ""),
+            ("crates/samplers/src/derivations.rs", COMPILED),
         ]);
         let found = complaints(&sources).expect("a valid pattern");
-        let files: Vec<&str> = found.iter().map(|complaint| complaint.file.as_str()).collect();
-        assert_eq!(files, ["docs/derivations/lost.md"]);
+        let found: Vec<_> = found.iter().map(|found| (&found.file[..], &found.text[..3])).collect();
+        assert_eq!(
+            found,
+            [("docs/derivations/lost.md", "not"), ("docs/derivations/loss.md", "in ")]
+        );
     }
 }
