@@ -14,6 +14,7 @@ mod estimate;
 mod guided;
 mod karras;
 mod keras;
+mod known_options;
 mod ode;
 mod pndm;
 mod solved;
@@ -32,17 +33,22 @@ use super::{Case, Produced};
 /// When the library cannot express it, or fails.
 pub fn run(case: &Case) -> Result<Produced> {
     let sampler = case.sampler.name.as_str();
+    if matches!(case.kind.as_str(), "sample" | "ode") {
+        known_options::check(case)?;
+    }
     match (case.peer_name(), case.kind.as_str()) {
         ("baofff/Analytic-DPM", "sample" | "table") => analytic::run(case),
         ("bojone/Keras-DDPM", "sample") => keras::run(case),
         ("NVlabs/edm", "sample") => edm::run(case),
         ("scipy" | "torchdiffeq", "ode") | ("yang-song/score_sde_pytorch", "ode") => ode::run(case),
         ("yang-song/score_sde_pytorch", "sample" | "table") => song::run(case),
-        ("LuChengTHU/dpm-solver", "sample") => match case.sampler.step_options.str_or("method", "multistep")? {
-            "multistep" => dpm_multistep::run(case),
-            "adaptive" => dpm_adaptive::run(case),
-            _ => dpm_singlestep::run(case),
-        },
+        ("LuChengTHU/dpm-solver", "sample") => {
+            match case.sampler.step_options.str_or("method", "multistep")? {
+                "multistep" => dpm_multistep::run(case),
+                "adaptive" => dpm_adaptive::run(case),
+                _ => dpm_singlestep::run(case),
+            }
+        }
         ("openai/guided-diffusion" | "openai/improved-diffusion", _) => match sampler {
             "p_sample_loop" | "p_mean_variance" => ddpm::run(case),
             "ddim_sample_loop" | "ddim_reverse_sample" => ddim::run(case),
@@ -62,8 +68,18 @@ pub fn run(case: &Case) -> Result<Produced> {
     }
 }
 
+/// The case with its table rescaled if its scheduler is told to do so.
+fn with_own_table(case: &Case) -> Result<Case> {
+    let mut case = case.clone();
+    if case.options().bool_or("rescale_betas_zero_snr", false)? {
+        case.schedule.0.insert("rescale_betas_zero_snr".to_owned(), true.into());
+    }
+    Ok(case)
+}
+
 /// A sampler of diffusers, whose classes mix grid and solver.
 fn run_diffusers(case: &Case) -> Result<Produced> {
+    let case = &with_own_table(case)?;
     match case.sampler.name.as_str() {
         "DDPMScheduler" => ddpm::run(case),
         "DDIMScheduler" | "DDIMInverseScheduler" => ddim::run(case),

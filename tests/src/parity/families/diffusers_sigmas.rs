@@ -1,19 +1,14 @@
 //! The noise levels that diffusers' DPM-type schedulers visit, from their options.
 
 use anyhow::{Result, bail, ensure};
-use tweedie_schedules::{Interval, NoiseLevel, TimeGrid, TimePoint, beta_quantile};
+use tweedie_schedules::{Interval, NoiseLevel, Prediction, TimeGrid, TimePoint, beta_quantile};
 
-use crate::parity::{Case, Fields};
+use crate::parity::Case;
 
 /// `sigma / alpha` of a discrete model at each of its steps, the cleanest first.
 pub(super) fn table_sigmas(case: &Case) -> Result<Vec<f64>> {
-    let flag = |fields: &Fields| fields.bool_or("rescale_betas_zero_snr", false);
-    let rescaled = flag(case.options())? || flag(&case.schedule)?;
-    let mut table = case.schedule.table()?;
-    if rescaled && table.alpha_bar(table.len() - 1)? > 0.0 {
-        table = table.rescaled_to_zero_snr()?;
-    }
-    let mut bars = table.alpha_bars();
+    let rescaled = case.schedule.bool_or("rescale_betas_zero_snr", false)?;
+    let mut bars = case.schedule.table()?.alpha_bars();
     if let Some(last) = bars.last_mut().filter(|_| rescaled) {
         *last = 2_f64.powi(-24); // the peer's stand-in for 0
     }
@@ -24,7 +19,6 @@ pub(super) fn table_sigmas(case: &Case) -> Result<Vec<f64>> {
 pub(super) fn sigmas(case: &Case) -> Result<Vec<f64>> {
     let (table, options, steps) = (table_sigmas(case)?, case.options(), case.steps()?);
     let on = |name: &str| options.bool_or(name, false);
-    ensure!(!on("use_flow_sigmas")?, "flow matching is another process");
     let (smallest, largest) = (table[0], table[table.len() - 1]);
     let (smallest, largest) =
         (options.f64_or("sigma_min", smallest)?, options.f64_or("sigma_max", largest)?);
@@ -39,6 +33,8 @@ pub(super) fn sigmas(case: &Case) -> Result<Vec<f64>> {
     } else if on("use_beta_sigmas")? {
         let quantile = |share: &f64| beta_quantile(1.0 - share, 0.6, 0.6);
         ramp.iter().map(|share| smallest + quantile(share) * (largest - smallest)).collect()
+    } else if on("use_flow_sigmas")? {
+        flow_times(case)?
     } else {
         let indices = timesteps(case, &table)?;
         let mut sigmas: Vec<f64> =
@@ -52,6 +48,30 @@ pub(super) fn sigmas(case: &Case) -> Result<Vec<f64>> {
         if own_end.contains(&case.sampler.name.as_str()) { sigmas[steps - 1] } else { table[0] };
     sigmas.push(last(case, end)?);
     Ok(sigmas)
+}
+
+/// The shares of noise in straight-line mixing that a run visits, the noisiest first.
+fn flow_times(case: &Case) -> Result<Vec<f64>> {
+    let (options, steps) = (case.options(), case.steps()?);
+    let unipc = case.sampler.name == "UniPCMultistepScheduler";
+    let last = 1.0 / case.schedule.f64("N")?;
+    let times: Vec<f64> = if unipc {
+        linspace(1.0, last, steps + 1).into_iter().take(steps).collect()
+    } else {
+        linspace(1.0, last, steps + 1).into_iter().map(|kept| 1.0 - kept).skip(1).rev().collect()
+    };
+    let shift = options.f64_or("flow_shift", 1.0)?;
+    let shifted = |time: f64| shift * time / (1.0 + (shift - 1.0) * time);
+    let mut times: Vec<f64> = times.into_iter().map(shifted).collect();
+    let terminal = options.f64_or("shift_terminal", 0.0)?;
+    if terminal != 0.0 {
+        let stretch = (1.0 - times[steps - 1]) / (1.0 - terminal);
+        times.iter_mut().for_each(|time| *time = 1.0 - (1.0 - *time) / stretch);
+    }
+    if unipc && (times[0] - 1.0).abs() < 1e-6 {
+        times[0] -= 1e-6; // the peer keeps a trace of signal
+    }
+    Ok(times)
 }
 
 /// Where the last step lands.
@@ -126,8 +146,23 @@ pub(super) fn grid_through(points: &[TimePoint]) -> Result<TimeGrid> {
     Ok(TimeGrid::from_intervals(points.windows(2).map(join).collect())?)
 }
 
+/// The point where data and noise are mixed along a straight line.
+fn flow_point(time: f64) -> TimePoint {
+    TimePoint { t: time, level: NoiseLevel { alpha: 1.0 - time, sigma: time } }
+}
+
 /// The grid of a case.
 pub(super) fn grid(case: &Case) -> Result<TimeGrid> {
-    let points: Vec<TimePoint> = sigmas(case)?.into_iter().map(point).collect();
+    let on = |name: &str| case.options().bool_or(name, false);
+    let flow = on("use_flow_sigmas")?;
+    if flow {
+        let other =
+            ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas"];
+        ensure!(!other.iter().any(|name| on(name).unwrap_or(true)), "two kinds of sigmas");
+        let understood = matches!(case.prediction()?, Prediction::Noise | Prediction::Data);
+        ensure!(understood, "the peer's velocity is that of a variance-preserving process");
+    }
+    let at = if flow { flow_point } else { point };
+    let points: Vec<TimePoint> = sigmas(case)?.into_iter().map(at).collect();
     grid_through(&points)
 }

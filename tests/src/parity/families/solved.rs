@@ -38,15 +38,36 @@ pub(super) fn diffusers(
     grid: &TimeGrid,
 ) -> Result<Produced> {
     let (model, options) = (case.model()?, case.options());
+    let score: &dyn ScoreFn<State> = if negated(case)? { &Negated(&model) } else { &model };
     let states = if options.bool_or("thresholding", false)? {
         let quantile = options.f64_or("dynamic_thresholding_ratio", 0.995)?;
         let ceiling = options.f64_or("sample_max_value", 1.0)?;
         let map = DynamicThreshold::new(quantile)?.with_ceiling(ceiling)?;
-        states(case, solver, &MapData { inner: &model, map }, grid)?
+        states(case, solver, &MapData { inner: score, map }, grid)?
     } else {
-        states(case, solver, &model, grid)?
+        states(case, solver, score, grid)?
     };
     Ok(produced(states, model.evaluations()))
+}
+
+/// Whether the peer takes the negative of what its model returns: EDM's schedulers do, told that it
+/// returns a velocity.
+fn negated(case: &Case) -> Result<bool> {
+    let velocity = case.options().str_or("prediction_type", "")? == "v_prediction";
+    Ok(velocity && case.model.as_deref() == Some("edm_F"))
+}
+
+/// A score function of the other sign.
+struct Negated<F>(F);
+
+impl<F: ScoreFn<State>> ScoreFn<State> for Negated<F> {
+    fn prediction(&self) -> Prediction {
+        self.0.prediction()
+    }
+
+    fn predict(&self, x: &State, at: Times<'_>) -> Result<State, ScoreError> {
+        Ok(-self.0.predict(x, at)?)
+    }
 }
 
 /// A score function that remembers the states it was called with.

@@ -1,6 +1,6 @@
 //! Cases of `UniPC`.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tweedie_solvers_dpm::{BFunction, FinalOrders, UniPc};
 
 use super::diffusers_sigmas::grid;
@@ -18,8 +18,10 @@ fn solver(case: &Case) -> Result<UniPc> {
     if !options.bool_or("predict_x0", true)? {
         solver = solver.predicting_noise();
     }
-    if options.str_or("solver_type", "bh2")? == "bh1" {
-        solver = solver.b_function(BFunction::Bh1);
+    match options.str_or("solver_type", "bh2")? {
+        "bh1" => solver = solver.b_function(BFunction::Bh1),
+        "bh2" | "midpoint" | "heun" | "logrho" => {} // the peer takes any of them for bh2
+        other => bail!("solver_type {other}"),
     }
     if !options.bool_or("lower_order_final", true)? {
         solver = solver.final_orders(FinalOrders::Full);

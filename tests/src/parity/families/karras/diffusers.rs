@@ -64,8 +64,7 @@ fn solver(case: &Case) -> Result<Box<dyn Solver<State>>> {
         other => bail!("no scheduler {other}"),
     };
     // the time of a level is its sigma
-    let sigma =
-        ScaledSigma::new(SigmaOfTime::Linear, Scaling::VariancePreserving, 1e-3, 1e3)?;
+    let sigma = ScaledSigma::new(SigmaOfTime::Linear, Scaling::VariancePreserving, 1e-3, 1e3)?;
     let solver = EdmSolver::new(InSigma(sigma), rule)?;
     let ancestral = case.sampler.name.contains("Ancestral");
     let noise = Stochastic::Ancestral(AncestralNoise { eta: 1.0, noise: 1.0 });
@@ -118,9 +117,7 @@ fn sigmas(case: &Case) -> Result<Vec<f64>> {
 fn timesteps(case: &Case, count: usize) -> Result<Vec<f64>> {
     let (options, steps) = (case.options(), case.steps()?);
     Ok(match options.str_or("timestep_spacing", "linspace")? {
-        "linspace" => {
-            linspace(0.0, (count - 1) as f64, steps).into_iter().rev().collect()
-        }
+        "linspace" => linspace(0.0, (count - 1) as f64, steps).into_iter().rev().collect(),
         "leading" => {
             let offset = options.f64_or("steps_offset", 0.0)?;
             (0..steps).rev().map(|k| (k * (count / steps)) as f64 + offset).collect()
