@@ -11,7 +11,8 @@ pub enum Stepping {
     Scipy,
     /// As torchdiffeq's `odeint`: the last step runs past the end, where the field must be defined,
     /// and the state at the end is interpolated; an accepted step never shrinks. It goes with
-    /// [`Tableau::DORMAND_PRINCE_SHAMPINE`](crate::Tableau::DORMAND_PRINCE_SHAMPINE).
+    /// [`Tableau::DORMAND_PRINCE_SHAMPINE`](crate::Tableau::DORMAND_PRINCE_SHAMPINE) and
+    /// [`Tableau::BOGACKI_SHAMPINE_HALFWAY`](crate::Tableau::BOGACKI_SHAMPINE_HALFWAY).
     Torchdiffeq,
 }
 

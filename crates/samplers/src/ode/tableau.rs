@@ -96,7 +96,12 @@ impl Tableau {
 mod tests {
     use super::*;
 
-    const ALL: [Tableau; 3] = [Tableau::DORMAND_PRINCE, Tableau::BOGACKI_SHAMPINE, Tableau::DOP853];
+    const ALL: [Tableau; 4] = [
+        Tableau::DORMAND_PRINCE,
+        Tableau::BOGACKI_SHAMPINE,
+        Tableau::BOGACKI_SHAMPINE_HALFWAY,
+        Tableau::DOP853,
+    ];
 
     #[test]
     fn rows_sum_to_their_nodes_and_weights_to_one() {
@@ -121,6 +126,14 @@ mod tests {
                 assert_eq!(weights.len(), tableau.weights.len() + 1);
                 assert!(weights.iter().sum::<f64>().abs() < 1e-13);
             }
+        }
+    }
+
+    #[test]
+    fn the_quartic_goes_through_the_state_halfway() {
+        let halfway = Tableau::BOGACKI_SHAMPINE_HALFWAY.dense_weights(0.5);
+        for (got, expected) in halfway.iter().zip([0.0, 0.5, 0.0, 0.0]) {
+            assert!((got - expected).abs() < 1e-15, "{halfway:?}");
         }
     }
 

@@ -47,11 +47,13 @@ fn solve_ivp(case: &Case) -> Result<Produced> {
 fn odeint(case: &Case) -> Result<Produced> {
     let options = case.options();
     let (rtol, atol) = (options.f64_or("rtol", 1e-7)?, options.f64_or("atol", 1e-9)?);
-    let name = options.str_or("method", "dopri5")?;
-    ensure!(name == "dopri5", "no stepping of {name}");
-    let method = RungeKutta::new(atol, rtol)?
-        .with_tableau(Tableau::DORMAND_PRINCE_SHAMPINE)
-        .with_stepping(Stepping::Torchdiffeq);
+    let tableau = match options.str_or("method", "dopri5")? {
+        "dopri5" => Tableau::DORMAND_PRINCE_SHAMPINE,
+        "bosh3" => Tableau::BOGACKI_SHAMPINE_HALFWAY,
+        other => bail!("no stepping of {other}"),
+    };
+    let method =
+        RungeKutta::new(atol, rtol)?.with_tableau(tableau).with_stepping(Stepping::Torchdiffeq);
     let method = with_step_sizes(method, options)?;
     let (sde, model) = (sde(&case.schedule, 0.0)?, case.model()?);
     let flow = ProbabilityFlow::new(&*sde, method);

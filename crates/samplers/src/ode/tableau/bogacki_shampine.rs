@@ -15,4 +15,14 @@ impl Tableau {
         error: ErrorWeights::One(&[5.0 / 72.0, -1.0 / 12.0, -1.0 / 9.0, 1.0 / 8.0]),
         dense: DenseRows { nodes: &[], stages: &[], rows: &[] },
     };
+
+    /// The same method with the quartic through the state that the second stage's slope leads to
+    /// halfway: the interpolant of torchdiffeq.
+    pub const BOGACKI_SHAMPINE_HALFWAY: Self = Self {
+        dense: DenseRows {
+            rows: &[&[-34.0 / 9.0, 16.0 / 3.0, -32.0 / 9.0, 2.0]],
+            ..Self::BOGACKI_SHAMPINE.dense
+        },
+        ..Self::BOGACKI_SHAMPINE
+    };
 }
