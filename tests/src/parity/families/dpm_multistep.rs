@@ -1,6 +1,7 @@
 //! Cases of multistep DPM-Solver, from diffusers, k-diffusion and dpm-solver.
 
 use anyhow::{Context, Result, bail};
+use tweedie_schedules::TimeGrid;
 use tweedie_solvers_dpm::{Algorithm, FinalOrders, Multistep, Order, SolverType, ThirdOrder};
 
 use super::diffusers_sigmas::{grid, grid_through, k_point, linspace};
@@ -14,8 +15,7 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
         ("LuChengTHU/dpm-solver", _) => dpm_solver_code::run(case),
         ("crowsonkb/k-diffusion", _) => k_diffusion(case),
         (_, "EDMDPMSolverMultistepScheduler") => {
-            let points: Vec<_> = edm_sigmas(case)?.into_iter().map(k_point).collect();
-            let grid = grid_through(&points)?;
+            let grid = edm_grid(case)?;
             solved::diffusers(case, &solver(case, grid.len())?, &grid)
         }
         _ => {
@@ -63,6 +63,12 @@ fn solver(case: &Case, steps: usize) -> Result<Multistep> {
         .solver_type(solver_type)
         .third_order(ThirdOrder::Diffusers)
         .final_orders(final_orders(case, steps)?))
+}
+
+/// The grid of a scheduler that steps through EDM's noise levels.
+pub(super) fn edm_grid(case: &Case) -> Result<TimeGrid> {
+    let points: Vec<_> = edm_sigmas(case)?.into_iter().map(k_point).collect();
+    grid_through(&points)
 }
 
 fn edm_sigmas(case: &Case) -> Result<Vec<f64>> {

@@ -46,6 +46,9 @@ fn of_diffusers(name: &str) -> Option<Known> {
             SOLVER,
             "euler_at_final final_sigmas_type",
         ]),
+        "EDMEulerScheduler" => plain(&[
+            "prediction_type sigma_min sigma_max sigma_data sigma_schedule rho final_sigmas_type",
+        ]),
         "UniPCMultistepScheduler" => plain(&[
             DISCRETE,
             THRESHOLDED,

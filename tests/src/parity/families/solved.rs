@@ -52,13 +52,13 @@ pub(super) fn diffusers(
 
 /// Whether the peer takes the negative of what its model returns: EDM's schedulers do, told that it
 /// returns a velocity.
-fn negated(case: &Case) -> Result<bool> {
+pub(super) fn negated(case: &Case) -> Result<bool> {
     let velocity = case.options().str_or("prediction_type", "")? == "v_prediction";
     Ok(velocity && case.model.as_deref() == Some("edm_F"))
 }
 
 /// A score function of the other sign.
-struct Negated<F>(F);
+pub(super) struct Negated<F>(pub(super) F);
 
 impl<F: ScoreFn<State>> ScoreFn<State> for Negated<F> {
     fn prediction(&self) -> Prediction {

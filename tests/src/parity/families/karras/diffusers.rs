@@ -5,9 +5,10 @@
 
 use std::cell::Cell;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tweedie_samplers::{
-    AncestralNoise, Churn, EdmSolver, InSigma, LinearMultistep, Rule, Solver, Stochastic, sample,
+    AncestralNoise, Churn, Ddim, EdmSolver, InSigma, LinearMultistep, OneStep, Rule, Solver,
+    Stochastic, sample,
 };
 use tweedie_schedules::{
     NoiseLevel, Prediction, ScaledSigma, Scaling, SigmaOfTime, TimeGrid, TimePoint, beta_quantile,
@@ -15,11 +16,16 @@ use tweedie_schedules::{
 use tweedie_score::{Clip, MapData, Replay, ScoreError, ScoreFn, Times};
 
 use super::super::diffusers_sigmas::{grid_through, linspace, point, table_sigmas};
+use super::super::dpm_multistep::edm_grid;
+use super::super::solved::{self, Negated, negated};
 use super::{Calls, State};
 use crate::parity::{Case, Exact, Produced};
 
 /// Runs a case.
 pub(super) fn run(case: &Case) -> Result<Produced> {
+    if case.sampler.name == "EDMEulerScheduler" {
+        return edm_euler(case);
+    }
     let sigmas = sigmas(case)?;
     let options = case.options();
     let churn = churn(case)?;
@@ -50,6 +56,17 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
         produced = produced.tensor("pred_x0_last", data);
     }
     Ok(produced.evaluations(model.evaluations()))
+}
+
+/// Euler's rule in the noise levels of EDM, which is DDIM where `alpha` is 1.
+fn edm_euler(case: &Case) -> Result<Produced> {
+    let (grid, model) = (edm_grid(case)?, case.model()?);
+    let score: &dyn ScoreFn<State> = if negated(case)? { &Negated(&model) } else { &model };
+    let calls = Calls::new(score);
+    let states = solved::states(case, &OneStep(Ddim::DETERMINISTIC), &calls, &grid)?;
+    let produced = solved::produced(states, model.evaluations());
+    let data = calls.last_data().context("the model was not called")?;
+    Ok(produced.tensor("pred_x0_last", data))
 }
 
 fn solver(case: &Case) -> Result<Box<dyn Solver<State>>> {
