@@ -176,7 +176,8 @@ pub enum SampleError {
 
 impl SampleError {
     /// A step whose coefficients are not finite, for the reason that its ends show.
-    pub(crate) fn not_finite(step: usize, interval: Interval) -> Self {
+    #[must_use]
+    pub fn not_finite(step: usize, interval: Interval) -> Self {
         let reason = why_not_finite(interval);
         Self::ImpossibleStep { step, from: interval.from.t, to: interval.to.t, reason }
     }

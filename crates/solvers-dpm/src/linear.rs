@@ -27,9 +27,7 @@ impl LinearStep {
         if self.outputs.iter().chain([&self.x, &self.noise]).all(|value| value.is_finite()) {
             return Ok(self);
         }
-        let (from, to) = (interval.from.t, interval.to.t);
-        let reason = "its coefficients are not finite";
-        Err(SampleError::ImpossibleStep { step, from, to, reason })
+        Err(SampleError::not_finite(step, interval))
     }
 }
 

@@ -138,9 +138,7 @@ impl<'a> Pndm<'a> {
         if transfer.x.is_finite() && transfer.average.is_finite() {
             return Ok(transfer);
         }
-        let reason = "its coefficients are not finite; at alpha = 0 average velocities or data";
-        let (from, to) = (interval.from.t, interval.to.t);
-        Err(SampleError::ImpossibleStep { step, from, to, reason })
+        Err(SampleError::not_finite(step, interval))
     }
 
     fn planned(&self, grid: &TimeGrid) -> Result<Vec<Step>, SampleError> {

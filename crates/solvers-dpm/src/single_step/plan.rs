@@ -90,7 +90,7 @@ impl Step<'_> {
         if stages.iter().all(|stage| stage.row.is_finite()) {
             Ok(stages)
         } else {
-            self.refuse("its coefficients are not finite")
+            Err(SampleError::not_finite(self.index, whole))
         }
     }
 
