@@ -32,7 +32,7 @@ pub(crate) struct Options {
 /// What a network predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum PredictionName {
-    /// The data x_0
+    /// The clean data
     Data,
     /// The noise
     Noise,

@@ -29,7 +29,7 @@ pub(crate) enum Sampler {
     /// DPM-Solver++ of the reverse SDE, with noise (default: 20 steps)
     #[value(name = "sde-dpm-solver++")]
     SdeDpmSolverPp,
-    /// UniPC: each step is corrected with the next evaluation, at no cost (default: 20 steps)
+    /// Each step corrected with the next evaluation, which costs nothing (default: 20 steps)
     #[value(name = "unipc")]
     UniPc,
     /// DEIS, polynomials in log sigma (default: 20 steps)
