@@ -56,9 +56,9 @@ pub(crate) struct Method {
     /// Moves of the corrector a step [default: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "corrector")]
     corrector_steps: Option<usize>,
-    /// Which times are visited
-    #[arg(long, value_enum, default_value = "trailing")]
-    pub(crate) spacing: SpacingName,
+    /// Which times are visited [default: trailing; heun: karras, pndm: leading, continuous: lambda]
+    #[arg(long, value_enum)]
+    spacing: Option<SpacingName>,
     /// Do not hold the data estimate of each step within the range of the data
     #[arg(long, conflicts_with = "threshold")]
     pub(crate) no_clip: bool,
@@ -158,7 +158,8 @@ impl Method {
     ) -> Result<TimeGrid> {
         let all = table.map_or(1000, DiscreteTable::len);
         let steps = self.steps.unwrap_or_else(|| self.sampler.default_steps(all));
-        self.spacing.grid(schedule, table, steps)
+        let default = table.map_or(SpacingName::Lambda, |_| self.sampler.default_spacing());
+        self.spacing.unwrap_or(default).grid(schedule, table, steps)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Sampling methods by name.
 
+use super::spacing::SpacingName;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use std::sync::Arc;
@@ -136,6 +137,16 @@ impl Sampler {
             Self::Ddpm | Self::ReverseDiffusion => all,
             Self::Ddim | Self::Pndm | Self::Euler => all.min(50),
             _ => all.min(20),
+        }
+    }
+
+    /// The times of a discrete model that suit the method.
+    pub(crate) fn default_spacing(self) -> SpacingName {
+        match self {
+            // these two extrapolate slopes in sigma or in noise, which a long first step blows up
+            Self::Heun => SpacingName::Karras,
+            Self::Pndm => SpacingName::Leading,
+            _ => SpacingName::Trailing,
         }
     }
 
