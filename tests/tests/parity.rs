@@ -19,9 +19,10 @@ fn main() -> ExitCode {
         std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     let mut tally = Tally::default();
     match read(&folder) {
-        Ok(cases) => {
-            cases.iter().filter(|case| chosen(case, &words)).for_each(|case| tally.take(case))
-        }
+        Ok(files) => files.iter().for_each(|(path, file)| {
+            tally.check_skips(path, &file.cases);
+            file.cases.iter().filter(|case| chosen(case, &words)).for_each(|case| tally.take(case));
+        }),
         Err(error) => {
             println!("FAILED {error:#}");
             tally.failed += 1;
@@ -31,24 +32,23 @@ fn main() -> ExitCode {
     if tally.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// All cases of a folder, file by file.
-fn read(folder: &Path) -> Result<Vec<Case>> {
+/// The files of a folder.
+fn read(folder: &Path) -> Result<Vec<(PathBuf, CaseFile)>> {
     let entries = std::fs::read_dir(folder).with_context(|| format!("{}", folder.display()))?;
     let mut paths: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "json"));
     paths.sort();
     ensure!(!paths.is_empty(), "no case (a *.json) in {}", folder.display());
-    let mut cases = Vec::new();
-    for path in paths {
-        cases.extend(CaseFile::read(&path)?.cases);
-    }
-    Ok(cases)
+    paths.into_iter().map(|path| CaseFile::read(&path).map(|file| (path, file))).collect()
 }
 
 fn chosen(case: &Case, words: &[String]) -> bool {
     words.is_empty()
         || words.iter().any(|word| case.id.contains(word) || case.family.contains(word))
 }
+
+/// The largest share of a file's cases that may be skipped.
+const SKIPPED: f64 = 0.04;
 
 #[derive(Default)]
 struct Tally {
@@ -58,6 +58,16 @@ struct Tally {
 }
 
 impl Tally {
+    /// Fails where too many of a file's cases are declared deviations.
+    fn check_skips(&mut self, path: &Path, cases: &[Case]) {
+        let skipped = cases.iter().filter(|case| reason_to_skip(case).is_some()).count();
+        if skipped as f64 > SKIPPED * cases.len() as f64 {
+            let (shown, all, share) = (path.display(), cases.len(), 100.0 * SKIPPED);
+            println!("FAILED {shown}: {skipped} of {all} cases skipped, at most {share} % allowed");
+            self.failed += 1;
+        }
+    }
+
     fn take(&mut self, case: &Case) {
         if let Some(reason) = reason_to_skip(case) {
             println!("skipped {}: {reason}", case.id);

@@ -1,12 +1,12 @@
 //! Cases of multistep DPM-Solver, from diffusers, k-diffusion and dpm-solver.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use tweedie_schedules::TimeGrid;
 use tweedie_solvers_dpm::{Algorithm, FinalOrders, Multistep, Order, SolverType, ThirdOrder};
 
 use super::diffusers_sigmas::{grid, grid_through, k_point, linspace};
 use super::solved::{self, Watched};
-use super::{dpm_solver_code, solved::produced};
+use super::{dpm_solver_code, karras, solved::produced};
 use crate::parity::{Case, Produced};
 
 /// Runs a case.
@@ -110,11 +110,9 @@ fn k_diffusion(case: &Case) -> Result<Produced> {
     };
     let solver =
         solver.noise_scale(options.f64_or("s_noise", 1.0)?)?.final_orders(FinalOrders::Full);
-    let sigmas = case.sigmas.as_ref().context("the case has no sigmas")?;
-    let points: Vec<_> = sigmas.iter().copied().map(k_point).collect();
     let model = case.model()?;
     let watched = Watched::new(&model);
-    let states = solved::states(case, &solver, &watched, &grid_through(&points)?)?;
+    let states = solved::states(case, &solver, &watched, &karras::grid(case)?)?;
     // the peer shows each state before its step
     Ok(produced(states, model.evaluations()).states("states", watched.into_seen()))
 }

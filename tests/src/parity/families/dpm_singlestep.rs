@@ -9,9 +9,10 @@ use tweedie_solvers_dpm::{
     exact_evaluations, fixed_order,
 };
 
-use super::diffusers_sigmas::{grid, grid_through, k_point};
+use super::diffusers_sigmas::{grid, grid_through};
 use super::dpm_multistep::order;
 use super::dpm_solver_code::{denoised, ends, schedule, times, with_score};
+use super::karras;
 use super::solved::{self, produced};
 use crate::parity::{Case, Produced};
 
@@ -139,9 +140,7 @@ fn k_diffusion(case: &Case) -> Result<Produced> {
     } else {
         solver.in_lambda(&schedule).with_fresh_noise(FreshNoise::EachStep { eta })?
     };
-    let sigmas = case.sigmas.as_ref().context("the case has no sigmas")?;
-    let points: Vec<_> = sigmas.iter().copied().map(k_point).collect();
-    run_k(case, &solver, &grid_through(&points)?)
+    run_k(case, &solver, &karras::grid(case)?)
 }
 
 /// Runs a case of k-diffusion, which shows each state before its step.

@@ -4,7 +4,7 @@ mod diffusers;
 
 use std::cell::RefCell;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use ndarray::ArrayD;
 use tweedie_samplers::{
     AncestralNoise, Churn, EdmSolver, InSigma, LinearMultistep, Rule, Solver, Stochastic,
@@ -13,7 +13,7 @@ use tweedie_samplers::{
 use tweedie_schedules::{Prediction, ScaledSigma, Scaling, SigmaOfTime, TimeGrid};
 use tweedie_score::{Replay, ScoreError, ScoreFn, Times};
 
-use super::diffusers_sigmas::linspace;
+use super::diffusers_sigmas::{grid_through, k_point, linspace};
 use super::edm::churned;
 use crate::parity::{Case, Fields, Produced};
 
@@ -26,7 +26,7 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
 
 /// A sampler of k-diffusion.
 fn run_sampler(case: &Case) -> Result<Produced> {
-    let grid = grid(&case.schedule)?;
+    let grid = grid(case)?;
     let (solver, mut noise) = solver(case, &grid)?;
     let model = case.model()?;
     let calls = Calls::new(&model);
@@ -42,8 +42,17 @@ fn run_sampler(case: &Case) -> Result<Produced> {
         .evaluations(model.evaluations()))
 }
 
-/// The noise levels of a case, and the data after them.
-fn grid(schedule: &Fields) -> Result<TimeGrid> {
+/// The noise levels of a case, and the data after them; as recorded only where it does not say how
+/// they were built.
+pub(super) fn grid(case: &Case) -> Result<TimeGrid> {
+    if case.schedule.get("builder").is_some() {
+        return built(&case.schedule);
+    }
+    let sigmas = case.sigmas.as_ref().context("the case has no noise levels")?;
+    grid_through(&sigmas.iter().copied().map(k_point).collect::<Vec<_>>())
+}
+
+fn built(schedule: &Fields) -> Result<TimeGrid> {
     let (low, high) = (schedule.f64("sigma_min")?, schedule.f64("sigma_max")?);
     let count = schedule.usize("n")?;
     let sigma = ScaledSigma::new(SigmaOfTime::Linear, Scaling::None, low, high)?;
