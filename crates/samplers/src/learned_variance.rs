@@ -132,6 +132,16 @@ impl Deviation {
         }
     }
 
+    /// Natural logarithm of the variance where the network says `v`.
+    #[must_use]
+    pub fn log_variance(self, v: f64) -> f64 {
+        match self {
+            Self::Fixed(deviation) => 2.0 * deviation.ln(),
+            Self::Exponential { factor, rate } => 2.0 * (factor.ln() + rate * v),
+            Self::Root => v.ln(),
+        }
+    }
+
     /// The deviation times `z`, as a state and a factor that is the same for all of it.
     ///
     /// # Errors
@@ -230,6 +240,26 @@ mod tests {
     fn the_ends_of_the_range_are_the_fixed_variances() {
         check_same(Learned::Range, -1.0, Variance::FixedSmall);
         check_same(Learned::Range, 1.0, Variance::FixedLarge);
+    }
+
+    #[test]
+    fn the_log_variance_lies_between_its_bounds_as_the_network_says() {
+        let step = grid(false).intervals()[0];
+        let log = |learned, v| {
+            let solver = LearnedAncestral { learned, clean_floor: None };
+            solver.deviation(step).unwrap().log_variance(v)
+        };
+        let (small, large) = (Variance::FixedSmall.log_of(step), Variance::FixedLarge.log_of(step));
+        let cases = [
+            (log(Learned::Range, -1.0), small),
+            (log(Learned::Range, 0.5), small + 0.75 * (large - small)),
+            (log(Learned::LogVariance, -3.2), -3.2),
+            (log(Learned::Variance, 0.25), 0.25_f64.ln()),
+            (Deviation::Fixed(0.5).log_variance(7.0), 0.25_f64.ln()),
+        ];
+        for (got, want) in cases {
+            assert!((got - want).abs() < 1e-12, "{got}, expected {want}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Ancestral sampling: diffusers' `DDPMScheduler`, guided-diffusion's `p_sample` and its parts.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use ndarray::Axis;
 use tweedie_guidance::MeanGuided;
 use tweedie_samplers::{
@@ -72,7 +72,14 @@ struct ChainNoise<'a> {
     chain: &'a TimeGrid,
 }
 
-impl ChainNoise<'_> {
+impl<'a> ChainNoise<'a> {
+    fn of(case: &'a Case, chain: &'a TimeGrid) -> Result<Self> {
+        let kind = case.options().str("model_var_type")?;
+        let known = ["LEARNED", "LEARNED_RANGE", "FIXED_LARGE", "FIXED_SMALL"];
+        ensure!(known.contains(&kind), "no variance {kind}");
+        Ok(Self { kind, chain })
+    }
+
     /// The small variance of the last step, which ends clean, is that of the step before.
     fn last_small(&self) -> f64 {
         let steps = self.chain.intervals();
@@ -103,7 +110,7 @@ fn p_sample(case: &Case) -> Result<Produced> {
     let conditioned = guided::has_condition(case)?;
     let solver: Box<dyn Solver<State> + '_> = match kind {
         _ if conditioned => {
-            let ancestral = ChainNoise { kind, chain: &chain };
+            let ancestral = ChainNoise::of(case, &chain)?;
             Box::new(MeanGuided { ancestral, gradient: Pull, scale: 1.0 })
         }
         "FIXED_SMALL" => Box::new(OneStep(Ancestral { variance: Variance::FixedSmall })),
@@ -146,7 +153,9 @@ fn p_mean_variance(case: &Case) -> Result<Produced> {
     };
     // a predicted mean is not clipped
     let mean = times.combine(mean, &x, if guided::predicts_mean(case)? { &raw } else { &data })?;
-    let (variance, log_variance) = variances(case, &x, &at, &chain)?;
+    let (_, values) = inner.predict_with_variance(&x, times)?;
+    let values = values.context("the model says nothing of its variance")?;
+    let (variance, log_variance) = variances(&ChainNoise::of(case, &chain)?, &values, &at);
     Ok(Produced::new()
         .tensor("mean", mean)
         .tensor("pred_xstart", data)
@@ -154,37 +163,18 @@ fn p_mean_variance(case: &Case) -> Result<Produced> {
         .tensor("log_variance", log_variance))
 }
 
-/// Variance and log variance of the step that each item takes.
-fn variances(case: &Case, x: &State, at: &[TimePoint], chain: &TimeGrid) -> Result<(State, State)> {
-    use Variance::{FixedLarge, FixedSmall};
-    let kind = case.options().str("model_var_type")?;
-    let (mut variance, mut log_variance) = (x.clone(), x.clone());
+/// Variance and log variance of the step that each item takes, of which the network says `values`.
+fn variances(noise: &ChainNoise<'_>, values: &State, at: &[TimePoint]) -> (State, State) {
+    let (mut variance, mut log_variance) = (values.clone(), values.clone());
     for (index, point) in at.iter().enumerate() {
-        let step = step_from(chain, *point);
-        let steps = chain.intervals();
-        // the last step, which ends clean, has the small variance of the one before
-        let ends_clean = step == steps[steps.len() - 1];
-        let bounded = if ends_clean { steps[steps.len() - 2] } else { step };
-        let (small, large) = (FixedSmall.log_of(bounded), FixedLarge.log_of(step));
-        let of = |value: f64| -> Result<(f64, f64)> {
-            let v = 0.5 * value.tanh();
-            Ok(match kind {
-                "FIXED_SMALL" => (FixedSmall.of(step), small),
-                "FIXED_LARGE" if ends_clean => (small.exp(), small),
-                "FIXED_LARGE" => (large.exp(), large),
-                "LEARNED" => (v.exp(), v),
-                "LEARNED_RANGE" => {
-                    let log = 0.5 * ((1.0 + v) * large + (1.0 - v) * small);
-                    (log.exp(), log)
-                }
-                other => bail!("no variance {other}"),
-            })
+        let deviation = noise.deviation(step_from(noise.chain, *point));
+        // the last step adds no noise, but the peer gives a logarithm for it, too
+        let of = |value: f64| match deviation.map(|deviation| deviation.log_variance(value)) {
+            Some(log) => (log.exp(), log),
+            None => (0.0, noise.last_small().ln()),
         };
-        let (mut variances, mut logs) =
-            (variance.index_axis_mut(Axis(0), index), log_variance.index_axis_mut(Axis(0), index));
-        for (variance, log) in variances.iter_mut().zip(logs.iter_mut()) {
-            (*variance, *log) = of(*variance)?;
-        }
+        variance.index_axis_mut(Axis(0), index).mapv_inplace(|value| of(value).0);
+        log_variance.index_axis_mut(Axis(0), index).mapv_inplace(|value| of(value).1);
     }
-    Ok((variance, log_variance))
+    (variance, log_variance)
 }

@@ -130,6 +130,8 @@ pub(super) fn with_score<T>(
             guided = ClassifierGuided { inner: model, gradient: Pull::of(case)?, scale };
             &guided
         }
+        // at scale 1 the peer asks the conditional model alone
+        "classifier-free" if options.f64_or("guidance_scale", 1.0)? == 1.0 => model,
         other => bail!("guidance_type {other}: the case does not say what its condition does"),
     };
     match options.str_or("correcting_x0_fn", "")? {

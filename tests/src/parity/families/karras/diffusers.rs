@@ -3,15 +3,15 @@
 //! The peer keeps the state as `x / alpha` and scales it before the network; here it is the state of
 //! the variance-preserving process throughout, and divided by `alpha` for comparison.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use anyhow::{Context, Result, bail};
 use tweedie_samplers::{
     AncestralNoise, Churn, Ddim, EdmSolver, InSigma, LinearMultistep, OneStep, Rule, Solver,
-    Stochastic, sample,
+    Stochastic, sample, sample_observed,
 };
 use tweedie_schedules::{
-    NoiseLevel, Prediction, ScaledSigma, Scaling, SigmaOfTime, TimeGrid, TimePoint, beta_quantile,
+    Prediction, ScaledSigma, Scaling, SigmaOfTime, TimeGrid, TimePoint, beta_quantile,
 };
 use tweedie_score::{Clip, MapData, Replay, ScoreError, ScoreFn, Times};
 
@@ -26,20 +26,21 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
     if case.sampler.name == "EDMEulerScheduler" {
         return edm_euler(case);
     }
-    let sigmas = sigmas(case)?;
     let options = case.options();
-    let churn = churn(case)?;
-    if case.sampler.name == "EulerDiscreteScheduler" && churn.amount > 0.0 {
-        return churned_euler(case, &sigmas, churn);
-    }
-    let points: Vec<TimePoint> = sigmas.iter().map(|sigma| point(*sigma)).collect();
+    let points: Vec<TimePoint> = sigmas(case)?.into_iter().map(point).collect();
     let grid = grid_through(&points[..=case.steps()?])?;
+    let mut churn = churn(case)?;
+    // the peer divides the amount by its levels, of which a run may leave out the last
+    churn.amount *= grid.len() as f64 / (points.len() - 1) as f64;
+    if case.sampler.name == "EulerDiscreteScheduler" && churn.amount > 0.0 {
+        return churned_euler(case, &grid, churn);
+    }
     let model = case.model()?;
     let score: Box<dyn ScoreFn<State>> = if options.bool_or("clip_sample", false)? {
         let high = options.f64_or("clip_sample_range", 1.0)?;
         Box::new(MapData { inner: &model, map: Clip { low: -high, high } })
     } else if case.sampler.name == "KDPM2AncestralDiscreteScheduler" {
-        Box::new(Recorded::new(case, &model)?)
+        Box::new(SecondLate { model: &model, grid: &grid, calls: Cell::new(0) })
     } else {
         Box::new(&model)
     };
@@ -80,12 +81,15 @@ fn solver(case: &Case) -> Result<Box<dyn Solver<State>>> {
         "KDPM2DiscreteScheduler" | "KDPM2AncestralDiscreteScheduler" => Rule::GeometricMidpoint,
         other => bail!("no scheduler {other}"),
     };
-    // the time of a level is its sigma
-    let sigma = ScaledSigma::new(SigmaOfTime::Linear, Scaling::VariancePreserving, 1e-3, 1e3)?;
-    let solver = EdmSolver::new(InSigma(sigma), rule)?;
+    let solver = EdmSolver::new(InSigma(own_clock()?), rule)?;
     let ancestral = case.sampler.name.contains("Ancestral");
     let noise = Stochastic::Ancestral(AncestralNoise { eta: 1.0, noise: 1.0 });
     Ok(Box::new(if ancestral { solver.with_noise(noise)? } else { solver }))
+}
+
+/// The schedule on which the time of a level is its sigma.
+fn own_clock() -> Result<ScaledSigma> {
+    Ok(ScaledSigma::new(SigmaOfTime::Linear, Scaling::VariancePreserving, 1e-3, 1e3)?)
 }
 
 /// The draws of the steps that do not end clean; the peer draws in the last step, too.
@@ -166,67 +170,67 @@ fn churn(case: &Case) -> Result<Churn> {
     })
 }
 
-/// The peer's Euler step with churn: it evaluates the network before the noise is added, so the
-/// answer is that of another state and level than the step's.
-fn churned_euler(case: &Case, sigmas: &[f64], churn: Churn) -> Result<Produced> {
+/// The peer's Euler steps with churn: see [`AskedBefore`].
+fn churned_euler(case: &Case, grid: &TimeGrid, churn: Churn) -> Result<Produced> {
     let model = case.model()?;
-    let (mut x, mut states, mut data) = (case.start()?, Vec::new(), None);
-    let mut draws = case.noises.iter();
-    for pair in sigmas.windows(2).take(case.steps()?) {
-        let at = point(pair[0]);
-        let output = model.predict(&(&x * at.level.alpha), Times::Shared(at))?;
-        let share = churn.share(pair[0], sigmas.len() - 1);
-        let hat = pair[0] * (1.0 + share);
-        if let (true, Some(draw)) = (share > 0.0, draws.as_slice().first()) {
-            let added = churn.noise * (hat * hat - pair[0] * pair[0]).sqrt();
-            x = x + &draw.values * added;
-            draws.next();
-        }
-        let estimate = match model.prediction() {
-            Prediction::Noise => &x - &output * hat,
-            other => {
-                let (of_x, of_output) = other.convert(Prediction::Data, at.level);
-                &x * (of_x * at.level.alpha) + &output * of_output
-            }
-        };
-        x = &x + (&x - &estimate) * ((pair[1] - hat) / hat);
-        data = Some(estimate);
-        states.push(x.clone());
-    }
-    let produced = Produced::new().tensor("x_0", x).states("states", states);
-    let produced = match data {
-        Some(data) => produced.tensor("pred_x0_last", data),
-        None => produced,
-    };
-    Ok(produced.evaluations(model.evaluations()))
+    let solver = EdmSolver::new(InSigma(own_clock()?), Rule::Euler)?;
+    let solver = solver.with_noise(Stochastic::Churn(churn))?;
+    let start = case.start()? * grid.start().level.alpha;
+    let before = RefCell::new((grid.start(), start.clone()));
+    let asked = AskedBefore { model: &model, before: &before };
+    let (calls, mut states) = (Calls::new(&asked), Vec::new());
+    sample_observed(&solver, &calls, grid, start, &mut case.noise(), &mut |step, x| {
+        let end = grid.intervals()[step].to;
+        states.push(x / end.level.alpha);
+        before.replace((end, x.clone()));
+    })?;
+    let data = calls.last_data().context("the model was not called")?;
+    let produced = solved::produced(states, model.evaluations());
+    Ok(produced.tensor("pred_x0_last", data))
 }
 
-/// The model at the recorded levels: for the second evaluation of a step of `KDPM2Ancestral` they
-/// are those of the following step, though the state is scaled for its own.
-struct Recorded<'a> {
+/// The data estimate of the peer's churned step: it evaluates the network before the noise is added,
+/// and reads the answer together with the state after it.
+struct AskedBefore<'a> {
     model: &'a Exact<'a>,
-    levels: Vec<NoiseLevel>,
+    /// Where the step starts, before its noise.
+    before: &'a RefCell<(TimePoint, State)>,
+}
+
+impl ScoreFn<State> for AskedBefore<'_> {
+    fn prediction(&self) -> Prediction {
+        Prediction::Data
+    }
+
+    fn predict(&self, raised: &State, hat: Times<'_>) -> Result<State, ScoreError> {
+        let (hat, before) = (hat.of(0).level, self.before.borrow());
+        let output = self.model.predict(&before.1, Times::Shared(before.0))?;
+        // a velocity is read as one of the level below
+        let noise = self.model.prediction() == Prediction::Noise;
+        let level = if noise { hat } else { before.0.level };
+        let (of_x, of_output) = self.model.prediction().convert(Prediction::Data, level);
+        Ok(raised * (of_x * level.alpha / hat.alpha) + output * of_output)
+    }
+}
+
+/// The model as `KDPM2Ancestral` calls it: the second evaluation of a step is told the level where the
+/// following step ends, though the state is scaled for its own.
+struct SecondLate<'a> {
+    model: &'a Exact<'a>,
+    grid: &'a TimeGrid,
     calls: Cell<usize>,
 }
 
-impl<'a> Recorded<'a> {
-    fn new(case: &Case, model: &'a Exact<'a>) -> Result<Self> {
-        let calls = case.model_calls.clone().unwrap_or_default();
-        let (alphas, sigmas) = (calls.numbers("alpha")?, calls.numbers("sigma")?);
-        let level = |(alpha, sigma)| NoiseLevel { alpha, sigma };
-        let levels = alphas.into_iter().zip(sigmas).map(level).collect();
-        Ok(Self { model, levels, calls: Cell::new(0) })
-    }
-}
-
-impl ScoreFn<State> for Recorded<'_> {
+impl ScoreFn<State> for SecondLate<'_> {
     fn prediction(&self) -> Prediction {
         self.model.prediction()
     }
 
     fn predict(&self, x: &State, at: Times<'_>) -> Result<State, ScoreError> {
         let call = self.calls.replace(self.calls.get() + 1);
-        let level = self.levels.get(call).copied().unwrap_or(at.of(0).level);
+        let (step, second) = (call / 2, call % 2 == 1);
+        let following = self.grid.intervals().get(step + 1).filter(|_| second);
+        let level = following.map_or(at.of(0).level, |following| following.to.level);
         self.model.predict(x, Times::Shared(TimePoint { level, ..at.of(0) }))
     }
 }
