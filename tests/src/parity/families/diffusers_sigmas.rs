@@ -1,7 +1,9 @@
 //! The noise levels that diffusers' DPM-type schedulers visit, from their options.
 
 use anyhow::{Result, bail, ensure};
-use tweedie_schedules::{Interval, NoiseLevel, Prediction, TimeGrid, TimePoint, beta_quantile};
+use tweedie_schedules::{
+    Edm, Interval, NoiseLevel, Prediction, Spacing, TimeGrid, TimePoint, beta_quantile,
+};
 
 use crate::parity::Case;
 
@@ -22,17 +24,8 @@ pub(super) fn sigmas(case: &Case) -> Result<Vec<f64>> {
     let (smallest, largest) = (table[0], table[table.len() - 1]);
     let (smallest, largest) =
         (options.f64_or("sigma_min", smallest)?, options.f64_or("sigma_max", largest)?);
-    let ramp = linspace(0.0, 1.0, steps);
-    let mut sigmas: Vec<f64> = if on("use_karras_sigmas")? {
-        let root = |sigma: f64| sigma.powf(1.0 / 7.0);
-        let (low, high) = (root(smallest), root(largest));
-        ramp.iter().map(|share| (high + share * (low - high)).powf(7.0)).collect()
-    } else if on("use_lu_lambdas")? || on("use_exponential_sigmas")? {
-        let (low, high) = (smallest.ln(), largest.ln());
-        ramp.iter().map(|share| (high + share * (low - high)).exp()).collect()
-    } else if on("use_beta_sigmas")? {
-        let quantile = |share: &f64| beta_quantile(1.0 - share, 0.6, 0.6);
-        ramp.iter().map(|share| smallest + quantile(share) * (largest - smallest)).collect()
+    let mut sigmas: Vec<f64> = if let Some(spread) = Spread::of(case)? {
+        spread.sigmas((smallest, largest), steps)?
     } else if on("use_flow_sigmas")? {
         flow_times(case)?
     } else {
@@ -48,6 +41,55 @@ pub(super) fn sigmas(case: &Case) -> Result<Vec<f64>> {
         if own_end.contains(&case.sampler.name.as_str()) { sigmas[steps - 1] } else { table[0] };
     sigmas.push(last(case, end)?);
     Ok(sigmas)
+}
+
+/// How noise levels are spread between two ends.
+pub(super) enum Spread {
+    Karras { rho: f64 },
+    Exponential,
+    Beta,
+}
+
+impl Spread {
+    /// The one that a scheduler is told to use, if it is.
+    pub(super) fn of(case: &Case) -> Result<Option<Self>> {
+        let on = |name: &str| case.options().bool_or(name, false);
+        Ok(if on("use_karras_sigmas")? {
+            Some(Self::Karras { rho: 7.0 })
+        } else if on("use_lu_lambdas")? || on("use_exponential_sigmas")? {
+            Some(Self::Exponential)
+        } else if on("use_beta_sigmas")? {
+            Some(Self::Beta)
+        } else {
+            None
+        })
+    }
+
+    /// `count` sigmas in k space from the upper end to the lower.
+    pub(super) fn sigmas(&self, (low, high): (f64, f64), count: usize) -> Result<Vec<f64>> {
+        if count == 1 {
+            return Ok(vec![high]);
+        }
+        let edm = Edm::new(low, high)?;
+        // the peer reaches the lower end by rounding, and may step on to the exact one
+        let reached = |high: f64, low: f64| high + (low - high);
+        let (grid, last) = match *self {
+            Self::Karras { rho } => {
+                let grid = TimeGrid::karras(&edm, count - 1, rho)?;
+                (grid, reached(high.powf(1.0 / rho), low.powf(1.0 / rho)).powf(rho))
+            }
+            Self::Exponential => {
+                let grid = TimeGrid::uniform_lambda(&edm, count - 1)?;
+                (grid, reached(high.ln(), low.ln()).exp())
+            }
+            Self::Beta => {
+                let sigma = |share| low + beta_quantile(1.0 - share, 0.6, 0.6) * (high - low);
+                return Ok(linspace(0.0, 1.0, count).into_iter().map(sigma).collect());
+            }
+        };
+        let starts = grid.intervals().iter().map(|interval| interval.from.level.sigma);
+        Ok(starts.chain([last]).collect())
+    }
 }
 
 /// The shares of noise in straight-line mixing that a run visits, the noisiest first.
@@ -91,22 +133,21 @@ fn timesteps(case: &Case, table: &[f64]) -> Result<Vec<usize>> {
     let (options, steps, count) = (case.options(), case.steps()?, table.len());
     let bound = options.f64_or("lambda_min_clipped", f64::NEG_INFINITY)?;
     let kept = table.iter().filter(|sigma| -sigma.ln() >= bound).count();
-    let rounded = |value: f64| value.round_ties_even() as usize;
     Ok(match options.str_or("timestep_spacing", "linspace")? {
-        "linspace" => linspace(0.0, (kept - 1) as f64, steps + 1)
-            .into_iter()
-            .skip(1)
-            .rev()
-            .map(rounded)
-            .collect(),
+        // one step more is chosen, and the last left out: the data's
+        "linspace" => Spacing::Linspace.indices(kept, steps + 1)?[..steps].to_vec(),
         "leading" => {
-            let (stride, offset) = (kept / (steps + 1), options.usize_or("steps_offset", 0)?);
-            (1..=steps).rev().map(|k| k * stride + offset).collect()
+            let offset = options.usize_or("steps_offset", 0)?;
+            let indices = Spacing::Leading.indices(kept, steps + 1)?;
+            indices[..steps].iter().map(|index| index + offset).collect()
         }
+        "trailing" if kept == count => Spacing::Trailing.indices(count, steps)?,
         "trailing" => {
+            // the stride of the whole table, from where it is cut
             let stride = count as f64 / steps as f64;
             let points = (kept as f64 / stride).ceil() as usize;
-            (0..points).map(|k| rounded(kept as f64 - k as f64 * stride) - 1).collect()
+            let index = |k: usize| (kept as f64 - k as f64 * stride).round_ties_even() as usize - 1;
+            (0..points).map(index).collect()
         }
         other => bail!("timestep_spacing {other}"),
     })

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 use tweedie_schedules::TimeGrid;
 use tweedie_solvers_dpm::{Algorithm, FinalOrders, Multistep, Order, SolverType, ThirdOrder};
 
-use super::diffusers_sigmas::{grid, grid_through, k_point, linspace};
+use super::diffusers_sigmas::{Spread, grid, grid_through, k_point};
 use super::solved::{self, Watched};
 use super::{dpm_solver_code, karras, solved::produced};
 use crate::parity::{Case, Produced};
@@ -76,18 +76,12 @@ fn edm_sigmas(case: &Case) -> Result<Vec<f64>> {
         case.options().f64_or(name, case.schedule.f64_or(name, default)?)
     };
     let (low, high) = (option("sigma_min", 0.002)?, option("sigma_max", 80.0)?);
-    let rho = option("rho", 7.0)?;
-    let ramp = linspace(0.0, 1.0, case.steps()?);
-    let root = |sigma: f64| sigma.powf(1.0 / rho);
-    let mut sigmas: Vec<f64> = match case.options().str_or("sigma_schedule", "karras")? {
-        "karras" => {
-            ramp.iter().map(|u| (root(high) + u * (root(low) - root(high))).powf(rho)).collect()
-        }
-        "exponential" => {
-            ramp.iter().map(|u| (high.ln() + u * (low.ln() - high.ln())).exp()).collect()
-        }
+    let spread = match case.options().str_or("sigma_schedule", "karras")? {
+        "karras" => Spread::Karras { rho: option("rho", 7.0)? },
+        "exponential" => Spread::Exponential,
         other => bail!("sigma_schedule {other}"),
     };
+    let mut sigmas = spread.sigmas((low, high), case.steps()?)?;
     sigmas.push(match case.options().str_or("final_sigmas_type", "zero")? {
         "zero" => 0.0,
         _ => low,

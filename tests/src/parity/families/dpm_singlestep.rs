@@ -9,9 +9,9 @@ use tweedie_solvers_dpm::{
     exact_evaluations, fixed_order,
 };
 
-use super::diffusers_sigmas::{grid, grid_through};
+use super::diffusers_sigmas::grid;
 use super::dpm_multistep::order;
-use super::dpm_solver_code::{denoised, ends, schedule, times, with_score};
+use super::dpm_solver_code::{self, denoised, ends, schedule, with_score};
 use super::karras;
 use super::solved::{self, produced};
 use crate::parity::{Case, Produced};
@@ -21,21 +21,21 @@ type State = ArrayD<f64>;
 /// Runs a case.
 pub(super) fn run(case: &Case) -> Result<Produced> {
     match (case.peer_name(), case.sampler.name.as_str()) {
-        ("LuChengTHU/dpm-solver", _) => dpm_solver_code(case),
+        ("LuChengTHU/dpm-solver", _) => run_published(case),
         ("crowsonkb/k-diffusion", _) => k_diffusion(case),
         _ => solved::diffusers(case, &single_step(case)?, &grid(case)?),
     }
 }
 
 /// A run of dpm-solver's own code.
-fn dpm_solver_code(case: &Case) -> Result<Produced> {
+fn run_published(case: &Case) -> Result<Produced> {
     let options = &case.sampler.step_options;
     let (schedule, total) = schedule(&case.schedule)?;
     let spacing = options.str_or("skip_type", "time_uniform")?;
     let (solver, intervals, shown) = published(case, spacing, schedule.as_ref())?;
-    let times = times(schedule.as_ref(), spacing, ends(case, total)?, intervals)?;
-    let points: Vec<_> = times.iter().map(|t| schedule.point(*t)).collect();
-    let (grid, last) = (grid_through(&points)?, points[points.len() - 1]);
+    let ends = ends(case, total)?;
+    let grid = dpm_solver_code::grid(schedule.as_ref(), spacing, ends, intervals)?;
+    let last = schedule.point(ends.1);
     let model = case.model()?;
     let states = with_score(case, &model, |plain, corrected| {
         // the noise form corrects the data estimate in the last evaluation alone

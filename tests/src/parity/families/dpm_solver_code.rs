@@ -10,7 +10,7 @@ use tweedie_score::{
 };
 use tweedie_solvers_dpm::{FinalOrders, Multistep, SolverType};
 
-use super::diffusers_sigmas::{grid_through, linspace};
+use super::diffusers_sigmas::grid_through;
 use super::dpm_multistep::order;
 use super::solved;
 use crate::parity::{Case, Fields, Produced};
@@ -32,25 +32,38 @@ pub(super) fn schedule(fields: &Fields) -> Result<(Box<dyn NoiseSchedule>, usize
     })
 }
 
-/// Times of `steps` steps from `first` to `last`, in the peer's spacings.
-pub(super) fn times(
+/// A schedule used between two times, the less noisy first.
+struct Between<'a>(&'a dyn NoiseSchedule, (f64, f64));
+
+impl NoiseSchedule for Between<'_> {
+    fn time_range(&self) -> (f64, f64) {
+        self.1
+    }
+
+    fn level(&self, t: f64) -> NoiseLevel {
+        self.0.level(t)
+    }
+
+    fn time_at_lambda(&self, lambda: f64) -> f64 {
+        self.0.time_at_lambda(lambda)
+    }
+}
+
+/// `steps` steps from `first` to `last`, in the peer's spacings.
+pub(super) fn grid(
     schedule: &dyn NoiseSchedule,
     spacing: &str,
     (first, last): (f64, f64),
     steps: usize,
-) -> Result<Vec<f64>> {
-    Ok(match spacing {
-        "logSNR" => {
-            let lambda = |t: f64| schedule.level(t).lambda();
-            let lambdas = linspace(lambda(first), lambda(last), steps + 1);
-            lambdas.into_iter().map(|lambda| schedule.time_at_lambda(lambda)).collect()
-        }
-        "time_uniform" => linspace(first, last, steps + 1),
-        "time_quadratic" => {
-            linspace(first.sqrt(), last.sqrt(), steps + 1).into_iter().map(|r| r * r).collect()
-        }
+) -> Result<TimeGrid> {
+    let between = Between(schedule, (first.min(last), first.max(last)));
+    let grid = match spacing {
+        "logSNR" => TimeGrid::uniform_lambda(&between, steps)?,
+        "time_uniform" => TimeGrid::uniform_time(&between, steps)?,
+        "time_quadratic" => TimeGrid::quadratic_time(&between, steps)?,
         other => bail!("skip_type {other}"),
-    })
+    };
+    Ok(if first < last { grid.reversed() } else { grid })
 }
 
 /// The two ends of a run: from the noise to the data, or the other way for `inverse`.
@@ -70,9 +83,8 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
     let (schedule, total) = schedule(&case.schedule)?;
     let steps = step_options.usize_or("steps", 20)?;
     let spacing = step_options.str_or("skip_type", "time_uniform")?;
-    let times = times(schedule.as_ref(), spacing, ends(case, total)?, steps)?;
-    let points: Vec<_> = times.iter().map(|t| schedule.point(*t)).collect();
-    let grid = grid_through(&points)?;
+    let ends = ends(case, total)?;
+    let grid = grid(schedule.as_ref(), spacing, ends, steps)?;
     let model = case.model()?;
     let states = with_score(case, &model, |plain, corrected| {
         let data_form = case.options().str_or("algorithm_type", "dpmsolver++")? == "dpmsolver++";
@@ -82,7 +94,7 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
         states.extend(solved::states(case, &solver(case, steps)?, score, &grid)?);
         if step_options.bool_or("denoise_to_zero", false)? {
             let last = states.last().context("a run has states")?;
-            states.push(denoised(last, points[points.len() - 1], corrected)?);
+            states.push(denoised(last, schedule.point(ends.1), corrected)?);
         }
         Ok(states)
     })?;

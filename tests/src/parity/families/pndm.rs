@@ -1,10 +1,9 @@
 //! Cases of PNDM.
 
 use anyhow::{Result, bail};
-use tweedie_schedules::{DiscreteTable, Interval, NoiseLevel, TimeGrid, TimePoint};
+use tweedie_schedules::{DiscreteTable, Interval, NoiseLevel, Spacing, TimeGrid, TimePoint};
 use tweedie_solvers_dpm::{HalfWay, Pndm};
 
-use super::diffusers_sigmas::linspace;
 use super::solved::{self, Watched};
 use crate::parity::{Case, Produced};
 
@@ -69,20 +68,15 @@ impl Levels {
 /// Indices of the steps, the noisiest first.
 fn timesteps(case: &Case, count: usize) -> Result<Vec<i64>> {
     let (options, steps) = (case.options(), case.steps()?);
-    let rounded = |value: f64| value.round_ties_even() as i64;
+    let signed = |indices: Vec<usize>| indices.into_iter().map(|index| index as i64).collect();
     Ok(match options.str_or("timestep_spacing", "leading")? {
-        "linspace" => {
-            linspace(0.0, (count - 1) as f64, steps).into_iter().rev().map(rounded).collect()
-        }
+        "linspace" => signed(Spacing::Linspace.indices(count, steps)?),
         "leading" => {
-            let (stride, offset) = (count / steps, options.usize_or("steps_offset", 0)?);
-            (0..steps).rev().map(|k| (k * stride + offset) as i64).collect()
+            let offset = options.usize_or("steps_offset", 0)?;
+            let indices = Spacing::Leading.indices(count, steps)?;
+            signed(indices.into_iter().map(|index| index + offset).collect())
         }
-        "trailing" => {
-            let stride = count as f64 / steps as f64;
-            let time = |k: usize| rounded(count as f64 - k as f64 * stride) - 1;
-            (0..steps).map(time).collect()
-        }
+        "trailing" => signed(Spacing::Trailing.indices(count, steps)?),
         other => bail!("timestep_spacing {other}"),
     })
 }

@@ -11,11 +11,11 @@ use tweedie_samplers::{
     Stochastic, sample, sample_observed,
 };
 use tweedie_schedules::{
-    Prediction, ScaledSigma, Scaling, SigmaOfTime, TimeGrid, TimePoint, beta_quantile,
+    Prediction, ScaledSigma, Scaling, SigmaOfTime, Spacing, TimeGrid, TimePoint,
 };
 use tweedie_score::{Clip, MapData, Replay, ScoreError, ScoreFn, Times};
 
-use super::super::diffusers_sigmas::{grid_through, linspace, point, table_sigmas};
+use super::super::diffusers_sigmas::{Spread, grid_through, linspace, point, table_sigmas};
 use super::super::dpm_multistep::edm_grid;
 use super::super::solved::{self, Negated, negated};
 use super::{Calls, State};
@@ -107,24 +107,14 @@ fn sigmas(case: &Case) -> Result<Vec<f64>> {
             timesteps(case, table.len())?.into_iter().map(|t| interpolated(&table, t)).collect()
         }
         "log_linear" => {
-            let ends = (table[table.len() - 1].ln(), table[0].ln());
-            linspace(ends.0, ends.1, steps + 1).into_iter().map(f64::exp).collect()
+            Spread::Exponential.sigmas((table[0], table[table.len() - 1]), steps + 1)?
         }
         other => bail!("no interpolation {other}"),
     };
     let low = options.f64_or("sigma_min", sigmas[sigmas.len() - 1])?;
     let high = options.f64_or("sigma_max", sigmas[0])?;
-    let ramp = linspace(0.0, 1.0, steps);
-    let on = |name: &str| options.bool_or(name, false);
-    if on("use_karras_sigmas")? {
-        let root = |sigma: f64| sigma.powf(1.0 / 7.0);
-        let between = |share: f64| root(high) + share * (root(low) - root(high));
-        sigmas = ramp.into_iter().map(|share| between(share).powi(7)).collect();
-    } else if on("use_exponential_sigmas")? {
-        sigmas = linspace(high.ln(), low.ln(), steps).into_iter().map(f64::exp).collect();
-    } else if on("use_beta_sigmas")? {
-        let quantile = |share: f64| beta_quantile(1.0 - share, 0.6, 0.6);
-        sigmas = ramp.into_iter().map(|share| low + quantile(share) * (high - low)).collect();
+    if let Some(spread) = Spread::of(case)? {
+        sigmas = spread.sigmas((low, high), steps)?;
     }
     sigmas.push(match options.str_or("final_sigmas_type", "zero")? {
         "zero" => 0.0,
@@ -141,12 +131,12 @@ fn timesteps(case: &Case, count: usize) -> Result<Vec<f64>> {
         "linspace" => linspace(0.0, (count - 1) as f64, steps).into_iter().rev().collect(),
         "leading" => {
             let offset = options.f64_or("steps_offset", 0.0)?;
-            (0..steps).rev().map(|k| (k * (count / steps)) as f64 + offset).collect()
+            let indices = Spacing::Leading.indices(count, steps)?;
+            indices.into_iter().map(|index| index as f64 + offset).collect()
         }
         "trailing" => {
-            let stride = count as f64 / steps as f64;
-            let position = |k: usize| (count as f64 - k as f64 * stride).round_ties_even() - 1.0;
-            (0..steps).map(position).collect()
+            let indices = Spacing::Trailing.indices(count, steps)?;
+            indices.into_iter().map(|index| index as f64).collect()
         }
         other => bail!("no spacing {other}"),
     })
