@@ -1,16 +1,17 @@
 //! Cases of PNDM.
 
 use anyhow::{Result, bail};
-use tweedie_schedules::{DiscreteTable, Interval, NoiseLevel, Spacing, TimeGrid, TimePoint};
+use tweedie_schedules::{DiscreteTable, Interval, NoiseLevel, TimeGrid, TimePoint};
 use tweedie_solvers_dpm::{HalfWay, Pndm};
 
 use super::solved::{self, Watched};
+use super::visited::by_diffusers;
 use crate::parity::{Case, Produced};
 
 /// Runs a case.
 pub(super) fn run(case: &Case) -> Result<Produced> {
     let levels = Levels::of(case)?;
-    let times = timesteps(case, levels.table.len())?;
+    let times: Vec<i64> = by_diffusers(case)?.into_iter().map(|index| index as i64).collect();
     let stride = (levels.table.len() / case.steps()?) as i64;
     let runge_kutta = !case.options().bool_or("skip_prk_steps", false)?;
     let interval = |k: usize| {
@@ -63,20 +64,4 @@ impl Levels {
         let node = usize::try_from(index).ok().and_then(|index| self.table.node(index).ok());
         TimePoint { t: index as f64, level: node.map_or(self.end, |node| node.level) }
     }
-}
-
-/// Indices of the steps, the noisiest first.
-fn timesteps(case: &Case, count: usize) -> Result<Vec<i64>> {
-    let (options, steps) = (case.options(), case.steps()?);
-    let signed = |indices: Vec<usize>| indices.into_iter().map(|index| index as i64).collect();
-    Ok(match options.str_or("timestep_spacing", "leading")? {
-        "linspace" => signed(Spacing::Linspace.indices(count, steps)?),
-        "leading" => {
-            let offset = options.usize_or("steps_offset", 0)?;
-            let indices = Spacing::Leading.indices(count, steps)?;
-            signed(indices.into_iter().map(|index| index + offset).collect())
-        }
-        "trailing" => signed(Spacing::Trailing.indices(count, steps)?),
-        other => bail!("timestep_spacing {other}"),
-    })
 }
