@@ -7,8 +7,8 @@ use indicatif::ProgressBar;
 use std::sync::Arc;
 use tch::{Kind, Tensor};
 use tweedie_samplers::{Solver, sample_observed};
-use tweedie_schedules::{NoiseSchedule, TimeGrid};
-use tweedie_score::{Conditioned, NoiseSource, PerSample};
+use tweedie_schedules::{NoiseSchedule, Prediction, TimeGrid};
+use tweedie_score::{Conditioned, NoiseSource, PerSample, ScoreError, ScoreFn, Times};
 
 /// What to draw.
 pub(crate) struct Request<'a> {
@@ -33,6 +33,10 @@ impl Request<'_> {
     /// Network calls the request takes in all: the length of its progress bar.
     pub(crate) fn calls(&self, run: &Run) -> Result<u64> {
         let (solver, grid) = self.planned(run)?;
+        let schedule: Arc<dyn NoiseSchedule> = Arc::new(run.table().clone());
+        if let Some(warning) = self.method.warning(&schedule, &grid)? {
+            eprintln!("warning: {warning}");
+        }
         let per_batch = solver.evaluations(&grid)?;
         Ok((per_batch * self.classes.len().div_ceil(self.batch_size)) as u64)
     }
@@ -40,7 +44,7 @@ impl Request<'_> {
 
 /// Draws `[n, c, h, w]` in the units of the data, `[-1, 1]`, on the CPU.
 pub(crate) fn images(run: &Run, request: &Request<'_>, bar: &ProgressBar) -> Result<Tensor> {
-    let parts = batches(run, request, &mut |taken, _| bar.inc(u64::from(taken > 0)))?;
+    let parts = batches(run, request, bar, &mut |_, _| ())?;
     Ok(Tensor::cat(&parts, 0))
 }
 
@@ -52,11 +56,10 @@ pub(crate) fn at_steps(
     bar: &ProgressBar,
 ) -> Result<Vec<Tensor>> {
     let mut kept: Vec<Vec<Tensor>> = steps.iter().map(|_| Vec::new()).collect();
-    batches(run, request, &mut |taken, state| {
+    batches(run, request, bar, &mut |taken, state| {
         if let Some(place) = steps.iter().position(|step| *step == taken) {
             kept[place].push(state.to_device(tch::Device::Cpu));
         }
-        bar.inc(u64::from(taken > 0));
     })?;
     Ok(kept.iter().map(|states| Tensor::cat(states, 0)).collect())
 }
@@ -65,6 +68,7 @@ pub(crate) fn at_steps(
 fn batches(
     run: &Run,
     request: &Request<'_>,
+    bar: &ProgressBar,
     observe: &mut dyn FnMut(usize, &Tensor),
 ) -> Result<Vec<Tensor>> {
     let (solver, grid) = request.planned(run)?;
@@ -78,10 +82,28 @@ fn batches(
         let x = noise.normal_like(&like)? * grid.start().level.sigma;
         observe(0, &x);
         let score = Conditioned { network: run.network(), conditions: classes.to_vec() };
-        let score = request.method.held_in_range(&score)?;
+        let counted = Counted { inner: &score, bar };
+        let score = request.method.held_in_range(&counted)?;
         let mut after = |step: usize, state: &Tensor| observe(step + 1, state);
         let x = sample_observed(&*solver, &*score, &grid, x, &mut noise, &mut after)?;
         parts.push(x.to_device(tch::Device::Cpu));
     }
     Ok(parts)
+}
+
+/// A network that moves the progress bar on with each call.
+struct Counted<'a, F> {
+    inner: F,
+    bar: &'a ProgressBar,
+}
+
+impl<F: ScoreFn<Tensor>> ScoreFn<Tensor> for Counted<'_, F> {
+    fn prediction(&self) -> Prediction {
+        self.inner.prediction()
+    }
+
+    fn predict(&self, x: &Tensor, at: Times<'_>) -> Result<Tensor, ScoreError> {
+        self.bar.inc(1);
+        self.inner.predict(x, at)
+    }
 }

@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let seconds = started.elapsed().as_secs_f64();
     let report = judge(samples.view(), &asked, &reference, &data, options.drawing.seed)?;
     if options.json {
-        print::line(&json(&report, options, run.step(), seconds)?)?;
+        print::line(&json(&report, options, &run, seconds)?)?;
     } else {
         print::line(&table(&report))?;
     }
@@ -164,12 +164,12 @@ fn judge(
 }
 
 /// The report as JSON, with what it was measured on.
-fn json(report: &Report, options: &Options, step: u64, seconds: f64) -> Result<String> {
+fn json(report: &Report, options: &Options, run: &Run, seconds: f64) -> Result<String> {
     let mut value = serde_json::to_value(report)?;
     let about = [
         ("run", serde_json::to_value(&options.run)?),
-        ("step", step.into()),
-        ("sampler", options.method.describe().into()),
+        ("step", run.step().into()),
+        ("sampler", options.method.describe(Some(run.table())).into()),
         ("seed", options.drawing.seed.into()),
         ("reference_images", format!("{:?}", options.reference).to_lowercase().into()),
         ("sampling_seconds", seconds.into()),

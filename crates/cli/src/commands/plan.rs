@@ -57,7 +57,7 @@ const EXAMPLES: &str = "\
 Examples:
   tweedie plan --schedule cosine --sampler ddim --steps 10
   tweedie plan --schedule vp-linear --spacing lambda --sampler dpm-solver++ --order 3 --steps 8
-  tweedie plan --run runs/digits --sampler heun --steps 18 --json";
+  tweedie plan --run runs/digits --sampler heun --json";
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let schedules = options.schedules.all()?;
@@ -69,9 +69,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let solver = options.method.symbolic(&schedule)?;
     let steps = trace(&*solver, &grid, options.prediction.prediction())?;
     let evaluations: usize = steps.iter().map(|step| step.evaluations.len()).sum();
+    let method = options.method.describe(named.table());
     if options.json {
         let object = json!({
-            "sampler": options.method.describe(),
+            "sampler": method,
             "schedule": named.name(),
             "prediction": format!("{:?}", options.prediction.prediction()).to_lowercase(),
             "evaluations": evaluations,
@@ -80,11 +81,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         print::line(&object.to_string())?;
         return Ok(ExitCode::SUCCESS);
     }
-    let (method, name) = (options.method.describe(), named.name());
-    print::line(&format!(
-        "{method} on {name}: {} steps, {evaluations} network evaluations",
-        steps.len()
-    ))?;
+    let name = named.name();
+    print::line(&format!("{method}, on {name}: {evaluations} network evaluations"))?;
     for line in lines(&steps) {
         print::line(&line)?;
     }

@@ -6,8 +6,10 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use std::sync::Arc;
 use tch::Tensor;
-use tweedie_samplers::{AnnealedLangevin, Combination, Langevin, PredictorCorrector, Solver};
-use tweedie_schedules::{DiscreteTable, NoiseSchedule, TimeGrid};
+use tweedie_samplers::{
+    AnnealedLangevin, Combination, Langevin, PredictorCorrector, Solver, trace,
+};
+use tweedie_schedules::{DiscreteTable, NoiseSchedule, Prediction, TimeGrid};
 use tweedie_score::{Clip, DynamicThreshold, MapData, ScoreFn};
 
 /// A move within a noise level, between the steps of the method.
@@ -54,9 +56,9 @@ pub(crate) struct Method {
     #[arg(long, value_name = "RATIO", allow_negative_numbers = true, requires = "corrector")]
     snr: Option<f64>,
     /// Moves of the corrector a step [default: 1]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "corrector")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "corrector", value_parser = moves)]
     corrector_steps: Option<usize>,
-    /// Which times are visited [default: trailing; heun: karras, pndm: leading, continuous: lambda]
+    /// Which times are visited [default: the one that suits the method and the model]
     #[arg(long, value_enum)]
     spacing: Option<SpacingName>,
     /// Do not hold the data estimate of each step within the range of the data
@@ -65,6 +67,17 @@ pub(crate) struct Method {
     /// Dynamic thresholding instead: hold each image within this quantile of its own values
     #[arg(long, value_name = "QUANTILE", allow_negative_numbers = true)]
     pub(crate) threshold: Option<f64>,
+}
+
+/// More moves a step than any run gains from.
+const MOST_MOVES: usize = 1000;
+
+/// Where a coefficient is larger, the errors of a trained network show in the picture.
+const LARGEST_COEFFICIENT: f64 = 50.0;
+
+fn moves(text: &str) -> Result<usize, String> {
+    let moves = text.parse().ok().filter(|moves| (1..=MOST_MOVES).contains(moves));
+    moves.ok_or_else(|| format!("expected a whole number from 1 to {MOST_MOVES}"))
 }
 
 impl Method {
@@ -82,7 +95,7 @@ impl Method {
         schedule: &Arc<dyn NoiseSchedule>,
     ) -> Result<Box<dyn Solver<Tensor>>> {
         let predictor = self.sampler.solver::<Tensor>(&self.settings(), schedule)?;
-        let (snr, iterations) = (self.snr.unwrap_or(0.16), self.corrector_steps.unwrap_or(1));
+        let (snr, iterations) = (self.snr(), self.corrector_steps());
         Ok(match self.corrector {
             None => predictor,
             Some(CorrectorName::Langevin) => {
@@ -106,7 +119,7 @@ impl Method {
         schedule: &Arc<dyn NoiseSchedule>,
     ) -> Result<Box<dyn Solver<Combination>>> {
         let predictor = self.sampler.solver::<Combination>(&self.settings(), schedule)?;
-        let (snr, iterations) = (self.snr.unwrap_or(0.16), self.corrector_steps.unwrap_or(1));
+        let (snr, iterations) = (self.snr(), self.corrector_steps());
         Ok(match self.corrector {
             None => predictor,
             Some(CorrectorName::Annealed) => {
@@ -137,14 +150,59 @@ impl Method {
         })
     }
 
-    /// The method in a few words, for reports.
-    pub(crate) fn describe(&self) -> String {
-        let steps = self.steps.map_or("default steps".to_owned(), |steps| format!("{steps} steps"));
-        let mut words = vec![self.sampler.name(), steps];
-        words.extend(self.settings().words(self.sampler));
+    /// The method with all its options, for reports.
+    pub(crate) fn describe(&self, table: Option<&DiscreteTable>) -> String {
+        let mut words = vec![self.sampler.name(), format!("{} steps", self.steps_of(table))];
+        words.push(format!("{} spacing", self.spacing_of(table).name()));
+        let default_eta = self.sampler == Sampler::Ddim && self.eta.is_none();
+        words.extend(default_eta.then(|| "eta 0".to_owned()));
+        words.extend(self.settings().words());
+        words.extend(self.corrector.map(|name| {
+            let name = format!("{name:?}").to_lowercase();
+            format!("{name} corrector of snr {}, {} a step", self.snr(), self.corrector_steps())
+        }));
         words.extend(self.threshold.map(|quantile| format!("threshold {quantile}")));
-        words.extend(self.corrector.map(|name| format!("{name:?} corrector").to_lowercase()));
+        words.extend(self.no_clip.then(|| "no clipping".to_owned()));
         words.join(", ")
+    }
+
+    /// A word of warning where the run would amplify the network's errors.
+    ///
+    /// # Errors
+    /// When the method cannot run on this grid.
+    pub(crate) fn warning(
+        &self,
+        schedule: &Arc<dyn NoiseSchedule>,
+        grid: &TimeGrid,
+    ) -> Result<Option<String>> {
+        let solver = self.sampler.solver::<Combination>(&self.settings(), schedule)?;
+        let steps = trace(&*solver, grid, Prediction::Data)?;
+        let of_steps = steps.iter().flat_map(|step| step.result.terms());
+        let largest = of_steps.map(|(_, factor)| factor.abs()).fold(0.0, f64::max);
+        Ok((largest > LARGEST_COEFFICIENT).then(|| {
+            format!(
+                "this run multiplies the network's errors by up to {largest:.0} in a step; \
+                 more --steps or another --spacing (lambda) keep them small"
+            )
+        }))
+    }
+
+    fn snr(&self) -> f64 {
+        self.snr.unwrap_or(0.16)
+    }
+
+    fn corrector_steps(&self) -> usize {
+        self.corrector_steps.unwrap_or(1)
+    }
+
+    fn steps_of(&self, table: Option<&DiscreteTable>) -> usize {
+        let all = table.map_or(1000, DiscreteTable::len);
+        self.steps.unwrap_or_else(|| self.sampler.default_steps(all))
+    }
+
+    fn spacing_of(&self, table: Option<&DiscreteTable>) -> SpacingName {
+        let of_model = |_| self.sampler.default_spacing(&self.settings());
+        self.spacing.unwrap_or_else(|| table.map_or(SpacingName::Lambda, of_model))
     }
 
     /// The grid of times asked for, ending with the data.
@@ -156,10 +214,7 @@ impl Method {
         schedule: &dyn NoiseSchedule,
         table: Option<&DiscreteTable>,
     ) -> Result<TimeGrid> {
-        let all = table.map_or(1000, DiscreteTable::len);
-        let steps = self.steps.unwrap_or_else(|| self.sampler.default_steps(all));
-        let default = table.map_or(SpacingName::Lambda, |_| self.sampler.default_spacing());
-        self.spacing.unwrap_or(default).grid(schedule, table, steps)
+        self.spacing_of(table).grid(schedule, table, self.steps_of(table))
     }
 }
 

@@ -86,18 +86,27 @@ impl Settings {
         all.into_iter().filter(|(_, given)| *given).map(|(option, _)| option).collect()
     }
 
-    /// What is special about a run with them, for reports.
-    pub(crate) fn words(&self, sampler: Sampler) -> Vec<String> {
-        let mut words = Vec::new();
-        match (sampler, self.eta) {
-            (Sampler::Ddim, None) => words.push("eta 0".to_owned()),
-            (_, eta) => words.extend(eta.map(|eta| format!("eta {eta}"))),
-        }
-        words.extend((sampler == Sampler::Ddpm).then(|| format!("{:?}", variance(self))));
-        words.extend(self.order.map(|order| format!("order {order}")));
-        words.extend(self.single_step.then(|| "single-step".to_owned()));
-        words.extend(self.churn.map(|churn| format!("churn {churn}")));
-        words
+    /// Those that were given, for reports.
+    pub(crate) fn words(&self) -> Vec<String> {
+        let named =
+            |name: &str, value: Option<String>| value.map(|value| format!("{name} {value}"));
+        let variance = self.variance.map(|variance| match variance {
+            VarianceName::FixedSmall => "fixed-small",
+            VarianceName::FixedLarge => "fixed-large",
+        });
+        let solver_type = self.solver_type.map(|solver_type| match solver_type {
+            SolverTypeName::Midpoint => "midpoint",
+            SolverTypeName::Taylor => "taylor",
+        });
+        let words = [
+            named("eta", self.eta.map(|eta| eta.to_string())),
+            named("variance", variance.map(str::to_owned)),
+            named("order", self.order.map(|order| order.to_string())),
+            named("solver type", solver_type.map(str::to_owned)),
+            self.single_step.then(|| "single-step".to_owned()),
+            named("churn", self.churn.map(|churn| churn.to_string())),
+        ];
+        words.into_iter().flatten().collect()
     }
 
     fn order(&self) -> Result<Order> {
@@ -141,11 +150,12 @@ impl Sampler {
     }
 
     /// The times of a discrete model that suit the method.
-    pub(crate) fn default_spacing(self) -> SpacingName {
+    pub(crate) fn default_spacing(self, settings: &Settings) -> SpacingName {
         match self {
-            // these two extrapolate slopes in sigma or in noise, which a long first step blows up
+            // these extrapolate slopes in sigma or in noise, which a long first step blows up
             Self::Heun => SpacingName::Karras,
-            Self::Pndm => SpacingName::Leading,
+            Self::Pndm => SpacingName::Lambda,
+            _ if settings.single_step => SpacingName::Lambda,
             _ => SpacingName::Trailing,
         }
     }

@@ -7,6 +7,9 @@ use tweedie_schedules::{DiscreteTable, NoiseSchedule, Spacing, TimeGrid};
 /// Karras et al. 2022, sec. 3.
 const KARRAS_RHO: f64 = 7.0;
 
+/// More steps than any method gains from, on a schedule in continuous time.
+const MOST_STEPS: usize = 100_000;
+
 /// Which times a run visits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum SpacingName {
@@ -25,6 +28,11 @@ pub(crate) enum SpacingName {
 }
 
 impl SpacingName {
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
     /// The grid of `steps` steps over a schedule, its last one ending with the data.
     ///
     /// # Errors
@@ -35,8 +43,10 @@ impl SpacingName {
         table: Option<&DiscreteTable>,
         steps: usize,
     ) -> Result<TimeGrid> {
-        if steps == 0 {
-            bail!("--steps is 0, expected at least 1");
+        let most = table.map_or(MOST_STEPS, DiscreteTable::len);
+        if steps == 0 || steps > most {
+            let of_model = if table.is_some() { " (the steps of the model)" } else { "" };
+            bail!("--steps is {steps}, expected 1 to {most}{of_model}");
         }
         let (_, noisy) = schedule.time_range();
         let before = steps - 1; // the step to the data comes last
@@ -60,8 +70,5 @@ fn of_model(table: Option<&DiscreteTable>, steps: usize, spacing: Spacing) -> Re
             "--spacing {name} picks steps of a discrete model, this schedule is continuous: time, lambda or karras"
         );
     };
-    if steps > table.len() {
-        bail!("--steps is {steps}, expected 1 to {} (the steps of the model)", table.len());
-    }
     Ok(TimeGrid::discrete(table, steps, spacing)?.ending_clean())
 }
