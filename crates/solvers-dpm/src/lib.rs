@@ -7,7 +7,7 @@
 //! - [`Multistep`]: DPM-Solver and DPM-Solver++ of orders 1 to 3, their stochastic forms, and DEIS.
 //! - [`SingleStep`]: the same algorithms, each step by itself, with up to three evaluations.
 //! - [`Adaptive`]: pairs of single-step methods that choose their own steps.
-//! - [`UniPc`]: the predictor of any order that is corrected for free by the next prediction.
+//! - [`UniPc`]: a predictor that is corrected for free by the next prediction.
 //! - [`Pndm`]: pseudo linear multistep, as Stable Diffusion was published with.
 //! - [`CorrectState`]: any solver with a function applied to the state after each step.
 //!

@@ -6,11 +6,19 @@
 //! earlier predictions. Lu et al. 2022a, Alg. 2; Lu et al. 2022, app. B.
 //!
 //! # Order of convergence
-//! The local error is the first term left out, one power of `h` above the order by name, with one
-//! exception. The third-order form as all published code has it weighs the second derivative with the
+//! The local error is the first term left out, one power of `h` above the order by name. Many steps of
+//! one kind add up to one power less, with two exceptions.
+//!
+//! The start: the first step is DDIM for want of a second prediction. It leaves `h^2` once, so no run is
+//! of an order above 2 in the strict sense. The factor of this `h^2` is how fast the prediction
+//! changes at the start, and in nearly pure noise it hardly does (4e-5 for the usual linear schedule):
+//! there the other steps' errors are all that is seen. Hence two orders, [`Multistep::convergence_order`]
+//! of runs from noise and [`Multistep::convergence_order_from_any_start`].
+//!
+//! The third-order form as all published code has it weighs the second derivative with the
 //! divided difference `(D - D') / (lambda_0 - lambda_2)`, where `D`, `D'` are the two newest slopes.
 //! The second derivative is *twice* that. So half of the term `h^3 phi_3 m''` is left out at each step, and
-//! the method converges with order 2. [`ThirdOrder::Corrected`] takes the whole.
+//! the method converges with order 2 from noise, too. [`ThirdOrder::Corrected`] takes the whole.
 //!
 //! # Ends
 //! A step from `alpha = 0` or to `sigma = 0` has infinite `h`. No polynomial in lambda spans it: it is
@@ -30,7 +38,8 @@ pub enum ThirdOrder {
     /// Half of what the expansion asks for, as in all published code: converges with order 2.
     #[default]
     Published,
-    /// The whole of it: the exact integral of the parabola through three predictions; order 3 for the flow.
+    /// The whole of it: the exact integral of the parabola through three predictions; order 3 for the flow
+    /// when it starts in noise.
     Corrected,
     /// As `Published`, but in the data form of the SDE (`eta = 1`) with a constant of the wrong sign, as
     /// in diffusers: converges with order 1. It serves to reproduce samples made there.
@@ -45,6 +54,9 @@ pub enum ThirdOrder {
 /// let guided = Multistep::dpmpp(Order::Two);
 /// let stochastic = Multistep::sde_dpmpp(Order::Two).solver_type(SolverType::Taylor);
 /// assert_eq!(guided.convergence_order(), 2);
+/// let close = Multistep::deis(Order::Three);
+/// assert_eq!(close.convergence_order(), 3);
+/// assert_eq!(close.convergence_order_from_any_start(), 2);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Multistep {
@@ -139,18 +151,29 @@ impl Multistep {
         Ok(Self { noise_scale, ..self })
     }
 
-    /// The order of convergence: of the state for the flow, in the weak sense with noise.
+    /// The order of convergence of runs that start in nearly pure noise, as sampling does: of the state
+    /// for the flow, in the weak sense with noise.
     ///
-    /// With noise it is 2 at most: the noise of a step reaches the prediction within the step, which no
-    /// polynomial through the steps' starts can know.
+    /// It is the order of many steps to a level that still has noise in it. Runs that end with a step of
+    /// the first order by their [`FinalOrders`] are of order 2 at most. With noise it is 2 at most,
+    /// too: the noise of a step reaches the prediction within the step, which no polynomial through the
+    /// steps' starts can know.
     #[must_use]
     pub fn convergence_order(&self) -> usize {
-        match (self.order, self.third_order) {
+        let of_many_steps = match (self.order, self.third_order) {
             (Order::Three, ThirdOrder::Diffusers) if self.has_wrong_sign() => 1,
             (Order::Three, ThirdOrder::Corrected) if self.algorithm.eta() == 0.0 => 3,
             (Order::Three, _) => 2,
             (order, _) => order.get(),
-        }
+        };
+        of_many_steps.min(self.final_orders.highest_convergence())
+    }
+
+    /// The order of convergence of runs that start anywhere, for instance from an encoded or half noised
+    /// image: 2 at most, since the first step is of the first order.
+    #[must_use]
+    pub fn convergence_order_from_any_start(&self) -> usize {
+        self.convergence_order().min(2)
     }
 
     fn has_wrong_sign(&self) -> bool {

@@ -48,6 +48,16 @@ impl FinalOrders {
             Self::Full | Self::LastStep | Self::FallingBelow(_) => usize::MAX,
         }
     }
+
+    /// The highest order of convergence that the ends of long runs allow.
+    ///
+    /// One last step of the first order leaves an error of `h^2`.
+    pub(crate) fn highest_convergence(self) -> usize {
+        match self {
+            Self::LastStep | Self::Falling => 2,
+            Self::Full | Self::FallingBelow(_) => usize::MAX,
+        }
+    }
 }
 
 /// How a step of the second order estimates the slope of the prediction.

@@ -6,8 +6,15 @@
 //! Alg. 1 to 3. One evaluation a step; the state of the last step is not corrected.
 //!
 //! # Order of convergence
-//! UniP-p errs by `h^(p+1)` a step and UniC-p by `h^(p+2)`, so `p + 1` together, and `p` without the
-//! corrector (Zhao et al. 2023, theorem 3.1).
+//! UniP-p errs by `h^(p+1)` a step and UniC-p by `h^(p+2)`, so many steps are of order `p + 1` together,
+//! and `p` without the corrector (Zhao et al. 2023, theorem 3.1).
+//!
+//! The theorem takes the first `p` predictions for exact, but a run has to find them itself. Its first
+//! step is DDIM, corrected with two predictions, which leaves `h^3` once: the order is 3 at most in the
+//! strict sense. The factor of this `h^3` is how fast the prediction changes at the start, and in nearly
+//! pure noise it hardly does: from there `p = 3` is of order 4 until steps are too many for any use.
+//! Hence two orders, [`UniPc::convergence_order`] of runs from noise and
+//! [`UniPc::convergence_order_from_any_start`].
 //!
 //! # B(h)
 //! The free function `B(h)` cancels wherever the weights are solved for. It is left in the two closed
@@ -36,10 +43,11 @@ pub enum BFunction {
 /// The `UniPC` solver of the diffusion flow.
 ///
 /// ```
-/// use tweedie_solvers_dpm::UniPc;
+/// use tweedie_solvers_dpm::{FinalOrders, UniPc};
 ///
-/// let solver = UniPc::new(2)?;
-/// assert_eq!(solver.convergence_order(), 3);
+/// let solver = UniPc::new(3)?.final_orders(FinalOrders::Full);
+/// assert_eq!(solver.convergence_order(), 4);
+/// assert_eq!(solver.convergence_order_from_any_start(), 3);
 /// # Ok::<(), tweedie_samplers::SampleError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -55,10 +63,11 @@ impl UniPc {
     /// The solver by the data prediction, with `order` predictions a step; orders fall at the end of a run.
     ///
     /// # Errors
-    /// When `order` is 0 or above 6, where the polynomials swing.
+    /// When `order` is 0 or above 3. More predictions gain nothing: even in runs from noise the error
+    /// of the start soon hides their order, and with large steps the polynomials swing.
     pub fn new(order: usize) -> Result<Self, SampleError> {
-        if !(1..=6).contains(&order) {
-            let allowed = "a whole number from 1 to 6";
+        if !(1..=3).contains(&order) {
+            let allowed = "a whole number from 1 to 3";
             let value = order as f64;
             return Err(SampleError::ParameterOutOfRange { name: "order", value, allowed });
         }
@@ -95,10 +104,20 @@ impl UniPc {
         Self { uncorrected: steps, ..self }
     }
 
-    /// The order of convergence, with the corrector at work.
+    /// The order of convergence of runs that start in nearly pure noise, as sampling does.
+    ///
+    /// It is the order of many steps, all corrected, to a level that still has noise in it. Runs that end with a step of the first order by their [`FinalOrders`], as the default does, are of
+    /// order 2 at most.
     #[must_use]
     pub fn convergence_order(&self) -> usize {
-        self.order + 1
+        (self.order + 1).min(self.final_orders.highest_convergence())
+    }
+
+    /// The order of convergence of runs that start anywhere, for instance from an encoded or half noised
+    /// image: 3 at most, since the first step is DDIM, corrected.
+    #[must_use]
+    pub fn convergence_order_from_any_start(&self) -> usize {
+        self.convergence_order().min(3)
     }
 
     /// The steps of a run over `grid`, with all their coefficients.

@@ -11,25 +11,46 @@ use tweedie_solvers_dpm::{
 };
 
 type State = ArrayD<f64>;
-type Method = (String, usize, Box<dyn Solver<State>>);
+
+/// A solver and the orders that it declares.
+struct Method {
+    name: String,
+    from_noise: usize,
+    from_any_start: usize,
+    solver: Box<dyn Solver<State>>,
+}
 
 /// Where the errors of all methods are in their asymptotic range and still above rounding.
 const STEPS: [usize; 4] = [400, 800, 1600, 3200];
 
-fn schedule() -> VpLinear {
-    VpLinear::new(0.1, 20.0).unwrap().with_time_range(0.01, 1.0).unwrap()
+/// Where a run starts and ends.
+#[derive(Clone, Copy)]
+struct Ends {
+    noisy: f64,
+    clean: f64,
 }
 
-fn grid(steps: usize) -> TimeGrid {
-    TimeGrid::uniform_lambda(&schedule(), steps).unwrap()
+/// As sampling does: from nearly pure noise.
+const FROM_NOISE: Ends = Ends { noisy: 1.0, clean: 0.01 };
+/// From where predictions change fast enough for the first steps' errors to show.
+const FROM_HALF_NOISE: Ends = Ends { noisy: 0.3, clean: 0.01 };
+/// To where they change fast enough for the last steps' errors to show.
+const TO_SOME_NOISE: Ends = Ends { noisy: 1.0, clean: 0.1 };
+
+fn schedule(ends: Ends) -> VpLinear {
+    VpLinear::new(0.1, 20.0).unwrap().with_time_range(ends.clean, ends.noisy).unwrap()
 }
 
-fn ends(grid: &TimeGrid) -> (NoiseLevel, NoiseLevel) {
+fn grid(ends: Ends, steps: usize) -> TimeGrid {
+    TimeGrid::uniform_lambda(&schedule(ends), steps).unwrap()
+}
+
+fn levels(grid: &TimeGrid) -> (NoiseLevel, NoiseLevel) {
     (grid.start().level, grid.intervals()[grid.len() - 1].to.level)
 }
 
-fn normal() -> Mixture {
-    Mixture::gaussian(vec![0.3], 0.15).unwrap()
+fn normal(deviation: f64) -> Mixture {
+    Mixture::gaussian(vec![0.3], deviation).unwrap()
 }
 
 fn mixture() -> Mixture {
@@ -42,21 +63,18 @@ fn multistep(algorithm: Algorithm, order: Order) -> impl Iterator<Item = Multist
     let thirds = [ThirdOrder::Published, ThirdOrder::Corrected, ThirdOrder::Diffusers];
     types.into_iter().flat_map(move |solver_type| {
         thirds.into_iter().map(move |third| {
-            Multistep::new(algorithm, order)
-                .solver_type(solver_type)
-                .third_order(third)
-                .final_orders(FinalOrders::Full)
+            Multistep::new(algorithm, order).solver_type(solver_type).third_order(third)
         })
     })
 }
 
-/// All deterministic methods of the multistep family, with the order each declares.
-fn deterministic() -> Vec<Method> {
+/// All deterministic methods of the multistep family with the given orders at the end.
+fn deterministic(at_end: FinalOrders) -> Vec<Method> {
     let mut methods: Vec<Method> = Vec::new();
     for algorithm in [Algorithm::DPM_SOLVER, Algorithm::DPM_SOLVER_PP] {
         for order in [Order::One, Order::Two, Order::Three] {
             for solver in multistep(algorithm, order) {
-                methods.push((format!("{solver:?}"), solver.convergence_order(), Box::new(solver)));
+                methods.push(of_multistep(solver.final_orders(at_end)));
             }
         }
     }
@@ -64,37 +82,57 @@ fn deterministic() -> Vec<Method> {
         for b_function in [BFunction::Bh1, BFunction::Bh2] {
             let data = UniPc::new(order).unwrap().b_function(b_function);
             for solver in [data.clone(), data.predicting_noise()] {
-                let solver = solver.final_orders(FinalOrders::Full);
-                methods.push((format!("{solver:?}"), solver.convergence_order(), Box::new(solver)));
+                methods.push(of_unipc(solver.final_orders(at_end)));
             }
         }
     }
-    for solver in [Pndm::new(), Pndm::with_runge_kutta(middle)] {
-        methods.push((format!("{solver:?}"), solver.convergence_order(), Box::new(solver)));
-    }
+    methods.extend([Pndm::new(), Pndm::with_runge_kutta(middle)].map(|solver| Method {
+        name: format!("{solver:?}"),
+        from_noise: solver.convergence_order(),
+        from_any_start: solver.convergence_order(),
+        solver: Box::new(solver),
+    }));
     methods
+}
+
+fn of_multistep(solver: Multistep) -> Method {
+    Method {
+        name: format!("{solver:?}"),
+        from_noise: solver.convergence_order(),
+        from_any_start: solver.convergence_order_from_any_start(),
+        solver: Box::new(solver),
+    }
+}
+
+fn of_unipc(solver: UniPc) -> Method {
+    Method {
+        name: format!("{solver:?}"),
+        from_noise: solver.convergence_order(),
+        from_any_start: solver.convergence_order_from_any_start(),
+        solver: Box::new(solver),
+    }
 }
 
 fn middle(interval: Interval) -> HalfWay {
     let (from, to) = (interval.from.level.lambda(), interval.to.level.lambda());
-    let point = schedule().point(schedule().time_at_lambda(0.5 * (from + to)));
+    let schedule = schedule(FROM_NOISE);
+    let point = schedule.point(schedule.time_at_lambda(0.5 * (from + to)));
     HalfWay { landed: point, called: point }
 }
 
 /// Root mean square distance of the ends of runs from where the flow carries states of given shares.
 ///
 /// In one dimension paths of the flow cannot cross, so the share of data below a state is kept.
-fn flow_error(solver: &dyn Solver<State>, data: &Mixture, steps: usize) -> f64 {
+fn flow_error(solver: &dyn Solver<State>, data: &Mixture, grid: &TimeGrid) -> f64 {
     const SHARES: [f64; 7] = [0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95];
-    let grid = grid(steps);
-    let (noisy, clean) = ends(&grid);
+    let (noisy, clean) = levels(grid);
     let places = |level: NoiseLevel| {
         let states = data.at(level).coordinate(0);
         let places = SHARES.map(|share| states.quantile(share)).to_vec();
         State::from_shape_vec(IxDyn(&[SHARES.len(), 1]), places).unwrap()
     };
     let score = ExactScore::new(data.clone(), Prediction::Noise);
-    let end = sample(solver, &score, &grid, places(noisy), &mut Replay::new([])).unwrap();
+    let end = sample(solver, &score, grid, places(noisy), &mut Replay::new([])).unwrap();
     let square = |error: &f64| error * error;
     ((end - places(clean)).iter().map(square).sum::<f64>() / SHARES.len() as f64).sqrt()
 }
@@ -107,13 +145,34 @@ fn check_order(name: &str, declared: usize, errors: [f64; 4]) {
     }
 }
 
-#[test]
-fn deterministic_methods_follow_the_flow_at_the_order_they_declare() {
-    for (name, declared, solver) in deterministic() {
-        for data in [normal(), mixture()] {
-            let errors = STEPS.map(|steps| flow_error(solver.as_ref(), &data, steps));
-            check_order(&name, declared, errors);
+fn check_flow(methods: &[Method], ends: Ends, normal: Mixture, declared: fn(&Method) -> usize) {
+    let grids = STEPS.map(|steps| grid(ends, steps));
+    for data in [normal, mixture()] {
+        for method in methods {
+            let errors = grids.each_ref().map(|grid| flow_error(&*method.solver, &data, grid));
+            check_order(&method.name, declared(method), errors);
         }
+    }
+}
+
+#[test]
+fn deterministic_methods_follow_the_flow_from_noise_at_the_order_they_declare() {
+    let methods = deterministic(FinalOrders::Full);
+    check_flow(&methods, FROM_NOISE, normal(0.15), |method| method.from_noise);
+}
+
+#[test]
+fn deterministic_methods_follow_the_flow_from_any_start_at_the_order_they_declare() {
+    // at this start the prediction of narrower data hardly changes
+    let methods = deterministic(FinalOrders::Full);
+    check_flow(&methods, FROM_HALF_NOISE, normal(0.5), |method| method.from_any_start);
+}
+
+#[test]
+fn runs_that_end_in_order_one_are_of_the_order_they_declare() {
+    for at_end in [FinalOrders::LastStep, FinalOrders::Falling] {
+        let methods = deterministic(at_end);
+        check_flow(&methods, TO_SOME_NOISE, normal(0.15), |method| method.from_noise);
     }
 }
 
@@ -162,15 +221,15 @@ impl Linear {
 ///
 /// Everything is linear, so the state is kept as a vector with one axis for the starting noise and
 /// one for each draw: the squared length of the result is the variance a random run would have.
-fn deviation_error(solver: &Multistep, steps: usize) -> f64 {
+fn deviation_error(solver: &Multistep, ends: Ends, steps: usize) -> f64 {
     let data = Linear { deviation: 0.15 };
     let axis = |index: usize| {
         let mut values = vec![0.0; steps + 1];
         values[index] = 1.0;
         values
     };
-    let grid = grid(steps);
-    let (noisy, clean) = ends(&grid);
+    let grid = grid(ends, steps);
+    let (noisy, clean) = levels(&grid);
     let start = State::from_shape_vec(IxDyn(&[1, steps + 1]), axis(0)).unwrap();
     let mut noise = Replay::new((1..=steps).map(axis));
     let end = sample(solver, &data, &grid, start * data.spread(noisy), &mut noise).unwrap();
@@ -181,8 +240,10 @@ fn deviation_error(solver: &Multistep, steps: usize) -> f64 {
 #[test]
 fn stochastic_methods_reach_the_variance_of_normal_data_at_the_weak_order_they_declare() {
     for solver in stochastic() {
-        let errors = STEPS.map(|steps| deviation_error(&solver, steps));
-        check_order(&format!("{solver:?}"), solver.convergence_order(), errors);
+        let name = format!("{solver:?}");
+        let errors = |ends| STEPS.map(|steps| deviation_error(&solver, ends, steps));
+        check_order(&name, solver.convergence_order(), errors(FROM_NOISE));
+        check_order(&name, solver.convergence_order_from_any_start(), errors(FROM_HALF_NOISE));
     }
 }
 
@@ -218,8 +279,8 @@ fn stochastic_methods_reach_the_moments_of_a_mixture() {
     // n = 20 000 samples, seed 1, 400 steps. Mean, variance and share of the left part are held to
     // 4 standard errors; the discretization adds less than one (it falls with the number of steps).
     let (count, sigmas) = (20_000, 4.0);
-    let grid = grid(400);
-    let (noisy, clean) = ends(&grid);
+    let grid = grid(FROM_NOISE, 400);
+    let (noisy, clean) = levels(&grid);
     let (before, after) = (mixture().at(noisy).coordinate(0), mixture().at(clean).coordinate(0));
     let (variance, left) = (after.variance(), after.share_below(-0.2));
     let root = f64::from(count).sqrt();
