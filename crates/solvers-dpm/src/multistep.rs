@@ -9,13 +9,13 @@
 //! The local error is the first term left out, one power of `h` above the order by name. Many steps of
 //! one kind add up to one power less, with two exceptions.
 //!
-//! The start: the first step is DDIM for want of a second prediction. It leaves `h^2` once, so no run is
-//! of an order above 2 in the strict sense. The factor of this `h^2` is how fast the prediction
-//! changes at the start, and in nearly pure noise it hardly does (4e-5 for the usual linear schedule):
-//! there the other steps' errors are all that is seen. Hence two orders, [`Multistep::convergence_order`]
-//! of runs from noise and [`Multistep::convergence_order_from_any_start`].
+//! The first is the start of a run, which is DDIM for want of a second prediction. It leaves `h^2` once,
+//! so no run is of an order above 2 in the strict sense. The factor of this `h^2` is how fast the
+//! prediction changes at the start, and in nearly pure noise it hardly does (4e-5 for the usual linear
+//! schedule): from there the other steps' errors are all that is seen. Hence two orders,
+//! [`Multistep::convergence_order`] of runs from noise and [`Multistep::convergence_order_from_any_start`].
 //!
-//! The third-order form as all published code has it weighs the second derivative with the
+//! The second is the third-order form. All published code weighs the second derivative with the
 //! divided difference `(D - D') / (lambda_0 - lambda_2)`, where `D`, `D'` are the two newest slopes.
 //! The second derivative is *twice* that. So half of the term `h^3 phi_3 m''` is left out at each step, and
 //! the method converges with order 2 from noise, too. [`ThirdOrder::Corrected`] takes the whole.

@@ -106,8 +106,9 @@ impl UniPc {
 
     /// The order of convergence of runs that start in nearly pure noise, as sampling does.
     ///
-    /// It is the order of many steps, all corrected, to a level that still has noise in it. Runs that end with a step of the first order by their [`FinalOrders`], as the default does, are of
-    /// order 2 at most.
+    /// It is the order of many steps, all corrected, to a level that still has noise in it. Runs that
+    /// end with a step of the first order by their [`FinalOrders`], as they do by default, are of order 2
+    /// at most.
     #[must_use]
     pub fn convergence_order(&self) -> usize {
         (self.order + 1).min(self.final_orders.highest_convergence())
