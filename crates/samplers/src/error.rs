@@ -69,6 +69,24 @@ pub enum SampleError {
         /// Where it ends.
         to: f64,
     },
+    /// A differential equation without a finite slope at an end of its span.
+    #[error(
+        "at t = {t} (alpha = {alpha}, sigma = {sigma}) the drift is {drift} and the squared diffusion \
+         {diffusion_squared}, expected finite values: take a span that ends before it (the schedule's \
+         with_time_range)"
+    )]
+    InfiniteSlope {
+        /// The end of the span.
+        t: f64,
+        /// Signal coefficient there.
+        alpha: f64,
+        /// Noise standard deviation there.
+        sigma: f64,
+        /// Drift there, per unit of time.
+        drift: f64,
+        /// Squared diffusion there.
+        diffusion_squared: f64,
+    },
     /// A state was asked for at a time that the run does not reach.
     #[error("a state was asked for at t = {t}, expected a time in [{low}, {high}]")]
     TimeOutsideSpan {

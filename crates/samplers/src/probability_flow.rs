@@ -5,7 +5,7 @@
 //! the tolerance takes, one more for the final denoising.
 
 use crate::{AdaptiveRun, RungeKutta, SampleError};
-use tweedie_schedules::Prediction;
+use tweedie_schedules::{NoiseLevel, Prediction};
 use tweedie_score::{ErrorNorm, ScoreError, ScoreFn, Times, VectorSpace};
 use tweedie_sde::{ReverseSde, Sde};
 
@@ -34,7 +34,7 @@ impl<M: Sde> ProbabilityFlow<M> {
     /// The slope `dx/dt` at time `t`.
     ///
     /// # Errors
-    /// Whatever the network fails with.
+    /// Where the prediction does not determine the score, or whatever the network fails with.
     pub fn slope<S: VectorSpace>(
         &self,
         score: &dyn ScoreFn<S>,
@@ -42,9 +42,9 @@ impl<M: Sde> ProbabilityFlow<M> {
         x: &S,
     ) -> Result<S, ScoreError> {
         let at = self.sde.point(t);
+        let (score_x, score_output) = score.conversion(Prediction::Score, at)?;
         let output = score.predict(x, Times::Shared(at))?;
         let (of_x, of_score) = ReverseSde::probability_flow(&self.sde).drift(t);
-        let (score_x, score_output) = score.prediction().convert(Prediction::Score, at.level);
         let (of_x, of_output) = (of_x + of_score * score_x, of_score * score_output);
         if of_output == 0.0 {
             return Ok(S::combine(&[(of_x, x)]));
@@ -58,7 +58,8 @@ impl<M: Sde> ProbabilityFlow<M> {
     /// Carries a state drawn from the prior to the data.
     ///
     /// # Errors
-    /// When the tolerance cannot be met or the network fails.
+    /// When drift, diffusion or score is not finite at an end of the time range, the tolerance cannot
+    /// be met, or the network fails.
     pub fn sample<S: ErrorNorm>(
         &self,
         score: &dyn ScoreFn<S>,
@@ -68,10 +69,9 @@ impl<M: Sde> ProbabilityFlow<M> {
         let mut run = self.integrate(score, (noisy, clean), x)?;
         if self.denoise {
             let (at, step) = (self.sde.point(clean), run.counters.accepted);
-            let output = score
-                .predict(&run.state, Times::Shared(at))
-                .map_err(|source| SampleError::Score { step, t: clean, source })?;
-            let (a, b) = score.prediction().convert(Prediction::Data, at.level);
+            let failed = |source| SampleError::Score { step, t: clean, source };
+            let (a, b) = score.conversion(Prediction::Data, at).map_err(failed)?;
+            let output = score.predict(&run.state, Times::Shared(at)).map_err(failed)?;
             run.state = S::combine(&[(a, &run.state), (b, &output)]);
             run.counters.evaluations += 1;
         }
@@ -81,7 +81,8 @@ impl<M: Sde> ProbabilityFlow<M> {
     /// Carries data to the latent that [`sample`](Self::sample) would carry back.
     ///
     /// # Errors
-    /// When the tolerance cannot be met or the network fails.
+    /// When drift, diffusion or score is not finite at an end of the time range, the tolerance cannot
+    /// be met, or the network fails.
     pub fn encode<S: ErrorNorm>(
         &self,
         score: &dyn ScoreFn<S>,
@@ -96,6 +97,81 @@ impl<M: Sde> ProbabilityFlow<M> {
         span: (f64, f64),
         x: S,
     ) -> Result<AdaptiveRun<S>, SampleError> {
+        let (from, to) = span;
+        for t in [from, to] {
+            self.check_finite(t)?;
+            let failed = |source| SampleError::Score { step: 0, t, source };
+            score.conversion(Prediction::Score, self.sde.point(t)).map_err(failed)?;
+        }
         self.method.integrate(&mut |t, x: &S| self.slope(score, t, x), span, x)
+    }
+
+    /// Refuses a time at which the SDE has no finite motion, before the network is asked about it.
+    fn check_finite(&self, t: f64) -> Result<(), SampleError> {
+        let (drift, diffusion_squared) = (self.sde.drift(t), self.sde.diffusion_squared(t));
+        if drift.is_finite() && diffusion_squared.is_finite() {
+            return Ok(());
+        }
+        let NoiseLevel { alpha, sigma } = self.sde.level(t);
+        Err(SampleError::InfiniteSlope { t, alpha, sigma, drift, diffusion_squared })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{ArrayD, arr2};
+    use std::cell::Cell;
+    use tweedie_schedules::{DiscreteTable, VpLinear};
+
+    /// A network that counts its calls and says nothing.
+    struct Silent {
+        calls: Cell<usize>,
+        prediction: Prediction,
+    }
+
+    impl ScoreFn<ArrayD<f64>> for Silent {
+        fn prediction(&self) -> Prediction {
+            self.prediction
+        }
+
+        fn predict(&self, x: &ArrayD<f64>, _at: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
+            self.calls.set(self.calls.get() + 1);
+            Ok(x * 0.0)
+        }
+    }
+
+    /// What both directions of the flow are refused with, the network never asked.
+    fn refusals(sde: impl Sde, prediction: Prediction) -> [SampleError; 2] {
+        let score = Silent { calls: Cell::new(0), prediction };
+        let flow = ProbabilityFlow::new(sde, RungeKutta::new(1e-4, 1e-4).unwrap());
+        let x = || arr2(&[[0.3, -1.2]]).into_dyn();
+        let errors = [flow.sample(&score, x()).unwrap_err(), flow.encode(&score, x()).unwrap_err()];
+        assert_eq!(score.calls.get(), 0);
+        errors
+    }
+
+    #[test]
+    fn a_table_that_ends_in_pure_noise_is_refused_before_the_network_is_asked() {
+        let table = DiscreteTable::linear(50, 1e-3, 0.2).unwrap().rescaled_to_zero_snr().unwrap();
+        for error in refusals(&table, Prediction::Velocity) {
+            assert!(matches!(error, SampleError::InfiniteSlope { .. }), "{error}");
+            let text = error.to_string();
+            assert!(text.starts_with("at t = 1 (alpha = 0, sigma = 1)"), "{text}");
+            assert!(text.contains("with_time_range"), "{text}");
+        }
+        let narrowed = table.with_time_range(0.02, 0.98).unwrap();
+        let flow = ProbabilityFlow::new(narrowed, RungeKutta::new(1e-4, 1e-4).unwrap());
+        let score = Silent { calls: Cell::new(0), prediction: Prediction::Score };
+        assert!(flow.sample(&score, arr2(&[[0.3]]).into_dyn()).is_ok());
+    }
+
+    #[test]
+    fn a_network_that_tells_no_score_at_one_end_is_not_asked() {
+        let from_the_data = VpLinear::new(0.1, 20.0).unwrap().with_time_range(0.0, 1.0).unwrap();
+        for error in refusals(from_the_data, Prediction::Noise) {
+            let SampleError::Score { t: 0.0, source, .. } = error else { panic!("{error}") };
+            assert!(matches!(source, ScoreError::Undetermined { sigma: 0.0, .. }), "{source}");
+        }
     }
 }

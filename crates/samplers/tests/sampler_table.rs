@@ -26,7 +26,7 @@ fn methods() -> Vec<(&'static str, Box<dyn Solver<State>>)> {
     let ancestral = |variance| Box::new(OneStep(Ancestral { variance }));
     vec![
         ("`Ddim`, `eta = 0`", Box::new(OneStep(Ddim::new(0.0).unwrap()))),
-        ("`Ddim`, `0 < eta <= 1`", Box::new(OneStep(Ddim::new(0.6).unwrap()))),
+        ("`Ddim`, `eta > 0`", Box::new(OneStep(Ddim::new(0.6).unwrap()))),
         ("`Ancestral`, `FixedSmall`", ancestral(Variance::FixedSmall)),
         ("`Ancestral`, `FixedLarge`", ancestral(Variance::FixedLarge)),
         ("`LearnedAncestral`", Box::new(LearnedAncestral::default())),
@@ -36,7 +36,7 @@ fn methods() -> Vec<(&'static str, Box<dyn Solver<State>>)> {
         ),
         ("`Encoding`", Box::new(Encoding::<Unchanged>::default())),
         ("`AnalyticDpm`, `eta = 0`", analytic(0.0)),
-        ("`AnalyticDpm`, `0 < eta <= 1`", analytic(1.0)),
+        ("`AnalyticDpm`, `eta > 0`", analytic(1.0)),
         ("`EulerMaruyama`, `eta = 0`", euler_maruyama(0.0)),
         ("`EulerMaruyama`, `eta > 0`", euler_maruyama(1.0)),
         ("`ReverseDiffusion`, `eta = 0`", reverse_diffusion(0.0)),

@@ -86,6 +86,19 @@ pub enum ScheduleError {
         /// lambda where it lands.
         to: f64,
     },
+    /// An interval that starts and ends at the data itself.
+    #[error(
+        "step {step} of the grid, from t = {from} to t = {to}, has no noise at either end; expected \
+         noise at its start, or at its end when the grid encodes"
+    )]
+    NoNoise {
+        /// The interval, from 0.
+        step: usize,
+        /// Time at its start.
+        from: f64,
+        /// Time where it lands.
+        to: f64,
+    },
     /// More steps were asked for than a discrete model has, or none at all.
     #[error("{steps} steps asked for, expected 1 to {available} (the length of the table)")]
     StepsOutOfRange {

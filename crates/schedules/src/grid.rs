@@ -38,10 +38,11 @@ impl TimeGrid {
     /// A grid of intervals as given, whose ends need not meet.
     ///
     /// They may all run from noise to data (sampling) or all from data to noise (encoding); an interval
-    /// of no length is allowed, since some published grids end in one.
+    /// of no length is allowed, since some published grids end in one, though not at the data itself.
     ///
     /// # Errors
-    /// When there is no interval, a level is not finite, or an interval runs against the others.
+    /// When there is no interval, a level is not finite, an interval runs against the others, or one
+    /// has no noise at either end.
     pub fn from_intervals(intervals: Vec<Interval>) -> Result<Self, ScheduleError> {
         let Some(last) = intervals.last().map(|interval| interval.to) else {
             return Err(ScheduleError::TooFewPoints { points: 0 });
@@ -50,6 +51,9 @@ impl TimeGrid {
         for (step, Interval { from, to }) in intervals.iter().enumerate() {
             check_level(step, from.level)?;
             check_level(step, to.level)?;
+            if from.level.sigma == 0.0 && to.level.sigma == 0.0 {
+                return Err(ScheduleError::NoNoise { step, from: from.t, to: to.t });
+            }
             let (from, to) = (from.level.lambda(), to.level.lambda());
             if from != to && *rising.get_or_insert(from < to) != (from < to) {
                 return Err(ScheduleError::MixedDirections { step, from, to });
@@ -157,6 +161,17 @@ mod tests {
         let error = TimeGrid::from_intervals(vec![between(900, 800), between(10, 20)]).unwrap_err();
         assert!(matches!(error, ScheduleError::MixedDirections { step: 1, .. }));
         assert!(TimeGrid::from_intervals(vec![]).is_err());
+    }
+
+    #[test]
+    fn an_interval_without_any_noise_is_refused() {
+        let (noisy, clean) =
+            (table().node(9).unwrap(), TimePoint { t: 0.0, level: NoiseLevel::CLEAN });
+        let intervals =
+            vec![Interval { from: noisy, to: clean }, Interval { from: clean, to: clean }];
+        assert!(TimeGrid::from_intervals(intervals[..1].to_vec()).is_ok());
+        let error = TimeGrid::from_intervals(intervals).unwrap_err();
+        assert_eq!(error, ScheduleError::NoNoise { step: 1, from: 0.0, to: 0.0 });
     }
 
     #[test]

@@ -31,15 +31,14 @@ impl LinearStep {
     }
 }
 
-/// The network's prediction at `at`, turned into `wanted`.
+/// The network's prediction at `at`, turned into `wanted`; a network that does not tell it is not asked.
 pub(crate) fn prediction<S: VectorSpace>(
     step: usize,
     (x, at): (&S, TimePoint),
     wanted: Prediction,
     score: &dyn ScoreFn<S>,
 ) -> Result<S, SampleError> {
-    let output = output(step, x, at, score)?;
-    let (of_x, of_output) = conversion(step, at, score.prediction(), wanted)?;
+    let Asked { of_x, of_output, output } = ask(step, (x, at), wanted, score)?;
     Ok(if (of_x, of_output) == (0.0, 1.0) {
         output
     } else {
@@ -47,30 +46,23 @@ pub(crate) fn prediction<S: VectorSpace>(
     })
 }
 
-fn output<S: VectorSpace>(
-    step: usize,
-    x: &S,
-    at: TimePoint,
-    score: &dyn ScoreFn<S>,
-) -> Result<S, SampleError> {
-    let failed = |source| SampleError::Score { step, t: at.t, source };
-    score.predict(x, Times::Shared(at)).map_err(failed)
+/// A network's output, and what turns it into what a method needs.
+struct Asked<S> {
+    of_x: f64,
+    of_output: f64,
+    output: S,
 }
 
-/// Coefficients that turn what a network predicts into what a method needs.
-fn conversion(
+fn ask<S: VectorSpace>(
     step: usize,
-    at: TimePoint,
-    given: Prediction,
+    (x, at): (&S, TimePoint),
     wanted: Prediction,
-) -> Result<(f64, f64), SampleError> {
-    let (of_x, of_output) = given.convert(wanted, at.level);
-    if of_x.is_finite() && of_output.is_finite() {
-        return Ok((of_x, of_output));
-    }
-    let reason = "what the network predicts does not tell the data or the noise at this level; \
-                  at alpha = 0 a network of velocities or of data does";
-    Err(SampleError::ImpossibleStep { step, from: at.t, to: at.t, reason })
+    score: &dyn ScoreFn<S>,
+) -> Result<Asked<S>, SampleError> {
+    let failed = |source| SampleError::Score { step, t: at.t, source };
+    let (of_x, of_output) = score.conversion(wanted, at).map_err(failed)?;
+    let output = score.predict(x, Times::Shared(at)).map_err(failed)?;
+    Ok(Asked { of_x, of_output, output })
 }
 
 /// A run of a linear multistep method.
@@ -101,8 +93,7 @@ impl<S: VectorSpace> Stepper<S> for LinearRun<S> {
         noise: &mut dyn NoiseSource<S>,
     ) -> Result<S, SampleError> {
         let step = &self.steps[index];
-        let output = output(index, &x, step.at, score)?;
-        let (of_x, of_output) = conversion(index, step.at, score.prediction(), step.prediction)?;
+        let Asked { of_x, of_output, output } = ask(index, (&x, step.at), step.prediction, score)?;
         let z = match step.noise {
             0.0 => None,
             _ => {

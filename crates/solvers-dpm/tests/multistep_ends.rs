@@ -9,8 +9,8 @@ use tweedie_schedules::{
 };
 use tweedie_score::{Replay, ScoreError, ScoreFn, Seeded, Times};
 use tweedie_solvers_dpm::{
-    Algorithm, BFunction, CorrectState, FinalOrders, HalfWay, Multistep, Order, Pndm, SolverType,
-    ThirdOrder, UniPc,
+    Algorithm, BFunction, CorrectState, FinalOrders, HalfWay, Multistep, Order, Pndm, SingleStep,
+    SolverType, ThirdOrder, UniPc,
 };
 
 type State = ArrayD<f64>;
@@ -123,11 +123,23 @@ fn pndm_leaves_pure_noise_by_the_step_of_ddim() {
 }
 
 #[test]
-fn a_network_of_noise_is_refused_at_pure_noise() {
+fn a_network_of_noise_is_refused_at_pure_noise_without_being_asked() {
     let grid = TimeGrid::discrete(&table(0.0), 12, Spacing::Trailing).unwrap();
-    for (name, solver) in methods() {
-        let error = run(solver.as_ref(), &grid, Prediction::Noise).unwrap_err();
-        assert!(matches!(error, SampleError::ImpossibleStep { step: 0, .. }), "{name}: {error}");
+    let mut methods = methods();
+    methods.push(("PNDM".into(), Box::new(Pndm::new())));
+    for order in [Order::One, Order::Two, Order::Three] {
+        methods.push((format!("single step {order:?}"), Box::new(SingleStep::dpmpp(order))));
+    }
+    for (name, solver) in methods {
+        let score = ExactScore::new(data(), Prediction::Noise);
+        let score = Counted { score, calls: Cell::new(0) };
+        let error = sample(solver.as_ref(), &score, &grid, start(), &mut Seeded::new(3));
+        let error = error.unwrap_err();
+        let SampleError::Score { step: 0, t: 1.0, source } = &error else {
+            panic!("{name}: {error}")
+        };
+        assert!(matches!(source, ScoreError::Undetermined { alpha: 0.0, .. }), "{name}: {source}");
+        assert_eq!(score.calls.get(), 0, "{name}");
     }
 }
 

@@ -8,7 +8,7 @@ use tweedie_schedules::{
     DiscreteTable, Edm, Interval, NoiseSchedule, Prediction, Spacing, SubVpLinear, TimeGrid,
     VeGeometric, VpCosine, VpLinear,
 };
-use tweedie_score::{Replay, Seeded};
+use tweedie_score::{Replay, ScoreError, Seeded};
 use tweedie_solvers_dpm::{
     Adaptive, Algorithm, FreshNoise, Order, OrderPair, SingleStep, SolverType, exact_evaluations,
 };
@@ -150,7 +150,8 @@ fn pure_noise_is_left_by_networks_that_know_the_data_there_and_refused_to_others
             check_among_data(&end, &format!("{prediction:?}, {solver:?}"));
         }
         let error = run(&solver, &grid, Prediction::Noise).unwrap_err();
-        assert!(matches!(error, SampleError::ImpossibleStep { step: 0, .. }), "{error}");
+        let SampleError::Score { step: 0, t: 1.0, source } = error else { panic!("{error}") };
+        assert!(matches!(source, ScoreError::Undetermined { alpha: 0.0, .. }), "{source}");
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Method {
     /// Steps, at most those of the model; one network evaluation each but where said otherwise
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) steps: Option<usize>,
-    /// Share of the ancestral noise that is added, from 0 (none) to 1 [default: 0; with noise: 1]
+    /// Share of the ancestral noise that is added: 0 is none, 1 all of it [default: 0; with noise: 1]
     #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     eta: Option<f64>,
     /// Variance of ancestral sampling [default: fixed-small]

@@ -14,6 +14,21 @@ pub enum ErrorOver {
     WorstSample,
 }
 
+impl ErrorOver {
+    /// One number for a batch whose samples have these errors, each a root mean square; not a number
+    /// if any is not.
+    #[must_use]
+    pub fn of(self, each: &[f64]) -> f64 {
+        match self {
+            Self::WorstSample => largest(each),
+            Self::Batch => {
+                let mean = each.iter().map(|rms| rms * rms).sum::<f64>() / each.len() as f64;
+                mean.sqrt()
+            }
+        }
+    }
+}
+
 /// The norm that an adaptive run uses throughout.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Norm {
@@ -24,7 +39,7 @@ pub(super) struct Norm {
 impl Norm {
     /// Size of `error` against what is allowed between `a` and `b`.
     pub(super) fn of<S: ErrorNorm>(self, error: &S, a: &S, b: &S) -> f64 {
-        largest(self.parts(error, a, b))
+        self.over.of(&error.scaled_rms_each(a, b, self.tolerance))
     }
 
     /// Size of the error of a step of size `h` from `x` to `end`, whose stages are given.
@@ -42,7 +57,7 @@ impl Norm {
             sizes.map(|size| h.abs() * size).collect::<Vec<f64>>()
         };
         match tableau.error {
-            ErrorWeights::One(weights) => largest(estimate(weights)),
+            ErrorWeights::One(weights) => largest(&estimate(weights)),
             ErrorWeights::FifthAndThird { fifth, third } => {
                 // Hairer et al. 1993, sec. II.10, eq. 10.17
                 let tempered = |(fifth, third): (f64, f64)| {
@@ -50,7 +65,7 @@ impl Norm {
                     if size == 0.0 { 0.0 } else { fifth * (fifth / size) }
                 };
                 let pairs = estimate(fifth).into_iter().zip(estimate(third));
-                largest(pairs.map(tempered).collect())
+                largest(&pairs.map(tempered).collect::<Vec<f64>>())
             }
         }
     }
@@ -60,16 +75,29 @@ impl Norm {
         let each = error.scaled_rms_each(a, b, self.tolerance);
         match self.over {
             ErrorOver::WorstSample => each,
-            ErrorOver::Batch => {
-                let mean = each.iter().map(|rms| rms * rms).sum::<f64>() / each.len() as f64;
-                vec![mean.sqrt()]
-            }
+            ErrorOver::Batch => vec![self.over.of(&each)],
         }
     }
 }
 
 /// The largest value, or not a number if any is not.
-fn largest(values: Vec<f64>) -> f64 {
+fn largest(values: &[f64]) -> f64 {
     let larger = |most: f64, value: f64| if value > most || value.is_nan() { value } else { most };
-    values.into_iter().fold(0.0, larger)
+    values.iter().copied().fold(0.0, larger)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_its_root_mean_square_and_the_worst_sample_the_largest() {
+        assert_eq!(ErrorOver::Batch.of(&[1.0, 7.0]), 5.0);
+        assert_eq!(ErrorOver::WorstSample.of(&[1.0, 7.0]), 7.0);
+        for over in [ErrorOver::Batch, ErrorOver::WorstSample] {
+            for each in [[f64::NAN, 7.0], [7.0, f64::NAN]] {
+                assert!(over.of(&each).is_nan(), "{over:?} {each:?}");
+            }
+        }
+    }
 }

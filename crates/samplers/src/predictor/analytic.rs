@@ -23,7 +23,7 @@ impl AnalyticDpm {
     /// Analytic-DDPM.
     ///
     /// # Errors
-    /// When `eta` lies outside `[0, 1]`.
+    /// When `eta` is negative or not finite.
     pub fn new(eta: f64, moments: NoiseMoments) -> Result<Self, SampleError> {
         let forward = Ddim::new(eta)?;
         Ok(Self { forward, moments, most: f64::INFINITY, final_noise: false })
@@ -65,7 +65,9 @@ impl Predictor for AnalyticDpm {
     }
 
     fn why_not(&self, interval: Interval) -> &'static str {
-        if interval.from.level.alpha == 0.0 {
+        if !self.forward.coefficients(interval).x.is_finite() {
+            self.forward.why_not(interval)
+        } else if interval.from.level.alpha == 0.0 {
             "it starts in pure noise (alpha = 0), which leaves the data open; give the data's range"
         } else {
             "it starts at a noise level outside the range of the moments; measure them there, too"

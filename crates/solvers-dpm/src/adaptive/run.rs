@@ -4,7 +4,7 @@ use super::Adaptive;
 use crate::fresh_noise::Renoised;
 use crate::linear::prediction;
 use crate::stage::{Row, Stage, Target, point_within};
-use tweedie_samplers::{AdaptiveRun, Counters, ErrorOver, SampleError, StepController};
+use tweedie_samplers::{AdaptiveRun, Counters, SampleError, StepController};
 use tweedie_schedules::{Interval, TimePoint};
 use tweedie_score::{ErrorNorm, NoiseSource, ScoreFn};
 
@@ -157,18 +157,7 @@ impl<'a, S: ErrorNorm> Walk<'a, S> {
     fn error(&self, outcome: &Outcome<S>) -> f64 {
         let difference = S::combine(&[(1.0, &outcome.higher), (-1.0, &outcome.lower)]);
         let previous = self.previous.as_ref().unwrap_or(&self.x);
-        let each = difference.scaled_rms_each(&outcome.lower, previous, self.solver.tolerance);
-        match self.solver.error_over {
-            ErrorOver::Batch => {
-                let mean = each.iter().map(|rms| rms * rms).sum::<f64>() / each.len() as f64;
-                mean.sqrt()
-            }
-            ErrorOver::WorstSample => {
-                let larger = |most: f64, rms: f64| {
-                    if rms > most || rms.is_nan() { rms } else { most }
-                };
-                each.into_iter().fold(0.0, larger)
-            }
-        }
+        let tolerance = self.solver.tolerance;
+        self.solver.error_over.of(&difference.scaled_rms_each(&outcome.lower, previous, tolerance))
     }
 }
