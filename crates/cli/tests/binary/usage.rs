@@ -11,7 +11,11 @@ fn every_command_explains_itself() {
         &["evaluate"],
         &["data"],
         &["data", "fetch"],
+        &["data", "info"],
+        &["schedule"],
         &["schedule", "plot"],
+        &["plan"],
+        &["completions"],
     ] {
         let mut arguments = command.to_vec();
         arguments.push("--help");
