@@ -11,7 +11,7 @@ use peak_alloc::PeakAlloc;
 use serde_json::json;
 use tweedie_samplers::{Ancestral, Ddim, OneStep, Solver, Variance};
 use tweedie_schedules::{DiscreteTable, Prediction, Spacing, TimeGrid};
-use tweedie_score::{PerSample, ScoreError, ScoreFn, Times};
+use tweedie_score::{NoiseError, NoiseSource, ScoreError, ScoreFn, Times};
 use tweedie_solvers_dpm::{Multistep, Order, UniPc};
 
 #[global_allocator]
@@ -26,6 +26,9 @@ const REPEATS: usize = 400;
 /// A network whose answers were made beforehand, so that only the sampler is measured.
 struct Prepared(RefCell<Vec<State>>);
 
+/// Noise that was made beforehand, for the same reason.
+struct PreparedNoise(Vec<State>);
+
 impl ScoreFn<State> for Prepared {
     fn prediction(&self) -> Prediction {
         Prediction::Noise
@@ -33,6 +36,24 @@ impl ScoreFn<State> for Prepared {
 
     fn predict(&self, _: &State, _: Times<'_>) -> Result<State, ScoreError> {
         self.0.borrow_mut().pop().ok_or_else(|| ScoreError::Network("no answer left".into()))
+    }
+}
+
+impl NoiseSource<State> for PreparedNoise {
+    fn normal_like(&mut self, _: &State) -> Result<State, NoiseError> {
+        self.0.pop().ok_or(NoiseError::Exhausted { recorded: REPEATS + 1 })
+    }
+
+    fn rademacher_like(&mut self, like: &State) -> Result<State, NoiseError> {
+        self.normal_like(like)
+    }
+
+    fn uniform(&mut self, _: usize) -> Result<Vec<f64>, NoiseError> {
+        Err(NoiseError::Exhausted { recorded: 0 })
+    }
+
+    fn indices(&mut self, _: usize, _: usize) -> Result<Vec<usize>, NoiseError> {
+        Err(NoiseError::Exhausted { recorded: 0 })
     }
 }
 
@@ -102,10 +123,10 @@ fn step(
     grid: &TimeGrid,
 ) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     let make = |rate| State::from_shape_vec(IxDyn(&SHAPE), numbers(rate));
-    let answers: Result<Vec<_>, _> = (0..=REPEATS).map(|_| make(0.7)).collect();
-    let score = Prepared(RefCell::new(answers?));
+    let many = |rate| (0..=REPEATS).map(|_| make(rate)).collect::<Result<Vec<_>, _>>();
+    let score = Prepared(RefCell::new(many(0.7)?));
     let mut stepper = solver.plan(grid)?;
-    let mut noise = PerSample::new(0, 0, SHAPE[0]);
+    let mut noise = PreparedNoise(many(1.3)?);
     let held = {
         let x = make(0.3)?;
         let before = MEMORY.current_usage();

@@ -44,7 +44,7 @@ impl Algorithm {
         }
     }
 
-    /// Share of the reverse SDE's noise.
+    /// Share of the reverse SDE's noise, as a share of its variance.
     #[must_use]
     pub fn eta(self) -> f64 {
         self.eta

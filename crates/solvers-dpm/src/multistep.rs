@@ -135,6 +135,9 @@ impl Multistep {
 
     /// The same solver with a share `eta` of the reverse SDE's noise: 0 for the flow, 1 for the SDE.
     ///
+    /// It is a share of the noise's variance, as the equations of [`Algorithm`] have it; in `ReverseSde`,
+    /// `Ddim` and [`FreshNoise`](crate::FreshNoise) `eta` is one of its standard deviation.
+    ///
     /// # Errors
     /// When `eta` is negative or not finite.
     pub fn with_eta(self, eta: f64) -> Result<Self, SampleError> {

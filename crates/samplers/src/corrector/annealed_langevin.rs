@@ -84,12 +84,60 @@ impl<S: VectorSpace, D: Discretization> Corrector<S> for AnnealedLangevin<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::{ArrayD, arr1};
+    use tweedie_schedules::{NoiseLevel, Prediction, TimePoint};
+    use tweedie_score::{Replay, ScoreError, Times};
+
+    /// The score is -3 everywhere.
+    struct Steep;
+    impl ScoreFn<ArrayD<f64>> for Steep {
+        fn prediction(&self) -> Prediction {
+            Prediction::Score
+        }
+
+        fn predict(&self, x: &ArrayD<f64>, _: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
+            Ok(x.mapv(|_| -3.0))
+        }
+    }
+
+    /// Where a state at 0.7 is after moves with the given noise.
+    fn corrected(
+        corrector: AnnealedLangevin,
+        from: NoiseLevel,
+        to: NoiseLevel,
+        draws: &[f64],
+    ) -> f64 {
+        let interval = Interval {
+            from: TimePoint { t: 0.5, level: from },
+            to: TimePoint { t: 0.4, level: to },
+        };
+        let mut noise = Replay::new(draws.iter().map(|draw| vec![*draw]));
+        let x = arr1(&[0.7]).into_dyn();
+        corrector.correct(x, interval, &Steep, &mut noise).unwrap()[[0]]
+    }
 
     #[test]
-    fn a_published_step_size_is_that_of_the_smallest_level() {
-        let corrector = AnnealedLangevin::with_step_size(2e-5, 0.01, 100).unwrap();
-        let step = 2.0 * (corrector.snr * 0.01).powi(2);
-        assert!((step / 1e-5 - 1.0).abs() < 1e-12);
+    fn a_move_is_the_pull_of_the_score_and_the_shake_of_the_noise() {
+        let (from, to) =
+            (NoiseLevel { alpha: 0.6, sigma: 0.8 }, NoiseLevel { alpha: 0.8, sigma: 0.6 });
+        let corrector = AnnealedLangevin::new(0.25, 2).unwrap();
+        let e = 0.045; // 2 (0.6 / 0.8 * 0.25 * 0.8)^2
+        let first = 0.7 + e * -3.0 + 0.3 * 1.5; // sqrt(2 e) = 0.3
+        let second = first + e * -3.0 + 0.3 * -0.4;
+        assert!((corrected(corrector, from, to, &[1.5, -0.4]) - second).abs() < 1e-14);
+    }
+
+    #[test]
+    fn a_published_step_size_is_that_of_the_smallest_level_and_grows_with_its_square() {
+        let corrector = AnnealedLangevin::with_step_size(2e-5, 0.01, 1).unwrap();
+        for sigma in [0.01, 0.2, 50.0_f64] {
+            let step = 2e-5 * (sigma / 0.01).powi(2);
+            let level = NoiseLevel { alpha: 1.0, sigma };
+            // Song and Ermon 2019, algorithm 1
+            let expected = 0.7 + 0.5 * step * -3.0 + step.sqrt() * 1.5;
+            let got = corrected(corrector, level, level, &[1.5]);
+            assert!((got / expected - 1.0).abs() < 1e-12, "{got} against {expected}");
+        }
     }
 
     #[test]
