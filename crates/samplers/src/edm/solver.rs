@@ -3,7 +3,7 @@
 use super::plan::{Renewal, Second, Stage, StepPlan};
 use super::{Rule, StepVariable, Stochastic};
 use crate::{SampleError, Solver, Stepper};
-use tweedie_schedules::{Prediction, TimeGrid};
+use tweedie_schedules::{Interval, Prediction, TimeGrid};
 use tweedie_score::{NoiseSource, ScoreFn, Times, VectorSpace};
 
 /// EDM's sampler with any rule, in any step variable.
@@ -41,12 +41,23 @@ impl<V: StepVariable> EdmSolver<V> {
             return Err(SampleError::EmptyGrid);
         }
         let method = (self.rule, self.stochastic);
-        let plan = |(step, interval): (usize, &tweedie_schedules::Interval)| {
+        let plan = |(step, interval): (usize, &Interval)| {
             let plan = StepPlan::new(&self.variable, method, *interval, grid.len());
-            if plan.is_finite() { Ok(plan) } else { Err(SampleError::not_finite(step, *interval)) }
+            if plan.is_finite() { Ok(plan) } else { Err(refusal(plan, step, *interval)) }
         };
         grid.intervals().iter().enumerate().map(plan).collect()
     }
+}
+
+/// Why a plan with a coefficient that is not finite cannot be followed.
+fn refusal(plan: StepPlan, step: usize, interval: Interval) -> SampleError {
+    if plan.second.is_some_and(|second| second.stage.at.t.is_nan()) {
+        let (from, to) = (interval.from.t, interval.to.t);
+        let reason = "it passes 0 in the step variable, where there is no geometric middle; take \
+                      Heun's rule, or steps in sigma";
+        return SampleError::ImpossibleStep { step, from, to, reason };
+    }
+    SampleError::not_finite(step, interval)
 }
 
 impl<S: VectorSpace, V: StepVariable> Solver<S> for EdmSolver<V> {
