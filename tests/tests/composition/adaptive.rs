@@ -67,7 +67,11 @@ fn adaptive(kind: &Kind) -> Vec<Method<'_>> {
 fn fault(outcome: &Outcome, score: &Counted, kind: &Kind) -> Option<String> {
     match outcome {
         // lambda, the clock of DPM-Solver, is infinite there, and so is the drift
-        Err(SampleError::ImpossibleStep { .. }) if kind.ends_in_pure_noise() => None,
+        Err(SampleError::ImpossibleStep { .. } | SampleError::InfiniteSlope { .. })
+            if kind.ends_in_pure_noise() =>
+        {
+            None
+        }
         Err(error) => Some(told(error)),
         Ok(run) if !run.state.iter().all(|value| value.is_finite()) => Some("not finite".into()),
         Ok(run) if run.counters.evaluations != score.calls() => {
