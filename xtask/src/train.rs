@@ -5,7 +5,7 @@ use crate::process::{self, Outcome};
 use crate::tweedie::Tweedie;
 use crate::workspace;
 use anyhow::{Context, Result, bail};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -79,7 +79,7 @@ impl Plan {
 
     /// The plan, with the default recipe and the run folders below `root`.
     fn in_folder(args: &Args, root: &Path) -> Result<Self> {
-        if let Some(run) = option(&args.options, "--resume")? {
+        if let Some(run) = option(&args.options, &["--resume"])? {
             if let Some(config) = &args.config {
                 bail!("a run that is resumed has its own recipe: leave {} out", config.display());
             }
@@ -95,7 +95,7 @@ impl Plan {
         }
         let mut arguments = vec![config.clone().into_os_string()];
         let mut announcement = String::new();
-        let run = match option(&args.options, "--out")? {
+        let run = match option(&args.options, &["--out", "-o"])? {
             Some(run) => run,
             None => {
                 let (run, taken) = free_run(&root.join("runs"), &config)?;
@@ -127,19 +127,26 @@ fn free_run(runs: &Path, config: &Path) -> Result<(PathBuf, Option<PathBuf>)> {
     Ok((name(free), (free > 1).then(|| name(free - 1))))
 }
 
-/// The value of `--name VALUE` or `--name=VALUE` among `options`.
-fn option(options: &[OsString], name: &str) -> Result<Option<PathBuf>> {
+/// The value of the option with one of these `names`: `--name VALUE`, `--name=VALUE`, `-n VALUE`,
+/// `-nVALUE` or `-n=VALUE`.
+fn option(options: &[OsString], names: &[&str]) -> Result<Option<PathBuf>> {
     for (index, given) in options.iter().enumerate() {
-        if given == name {
-            let value = options.get(index + 1).with_context(|| format!("{name} wants a folder"))?;
-            return Ok(Some(PathBuf::from(value)));
+        if names.iter().any(|name| given == name) {
+            let missing = || format!("{} wants a folder", given.display());
+            return Ok(Some(PathBuf::from(options.get(index + 1).with_context(missing)?)));
         }
-        if let Some(value) = given.to_str().and_then(|text| text.strip_prefix(&format!("{name}=")))
-        {
-            return Ok(Some(PathBuf::from(OsStr::new(value))));
+        let attached = |text| names.iter().find_map(|name| attached(text, name));
+        if let Some(value) = given.to_str().and_then(attached) {
+            return Ok(Some(PathBuf::from(value)));
         }
     }
     Ok(None)
+}
+
+/// The value within `--name=VALUE`, `-nVALUE` or `-n=VALUE`.
+fn attached<'a>(given: &'a str, name: &str) -> Option<&'a str> {
+    let rest = given.strip_prefix(name)?;
+    rest.strip_prefix('=').or_else(|| (!name.starts_with("--")).then_some(rest))
 }
 
 #[cfg(test)]
@@ -180,7 +187,13 @@ mod tests {
     #[test]
     fn a_folder_that_the_options_name_is_respected() {
         let dir = scene();
-        for options in [&["--out", "mine", "--set", "a=1"][..], &["--set", "a=1", "--out=mine"]] {
+        for options in [
+            &["--out", "mine", "--set", "a=1"][..],
+            &["--set", "a=1", "--out=mine"],
+            &["--set", "a=1", "-o", "mine"],
+            &["-omine"],
+            &["-o=mine"],
+        ] {
             let plan = plan(dir.path(), None, options).expect("a plan");
             assert_eq!(plan.run, Path::new("mine"));
             assert_eq!(plan.arguments[1..], *options);
