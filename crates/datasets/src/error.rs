@@ -321,6 +321,20 @@ pub enum DatasetError {
         /// What the client said.
         source: Box<ureq::Error>,
     },
+    /// A server sends more than the published file holds.
+    #[error(
+        "the server sent at least {got} bytes of {}, expected {expected}; it was removed: run the \
+         same command again, or use another base address",
+        path.display()
+    )]
+    TooLong {
+        /// The file.
+        path: PathBuf,
+        /// Bytes received when it was given up.
+        got: u64,
+        /// Bytes of the published file.
+        expected: u64,
+    },
     /// A downloaded file is not the published one.
     #[error(
         "{} has the wrong sha256 sum {got}, expected {expected}; it was removed: run the same \

@@ -42,8 +42,8 @@ pub struct FetchProgress<'a> {
 /// is called as bytes arrive.
 ///
 /// # Errors
-/// When the server does not answer or not with the file, when the sum is wrong (the file is removed),
-/// when a file of the same name with other content is in the way, or the folder cannot be written.
+/// When the server does not answer or not with the file, when it sends too much or the sum is wrong (the
+/// file is removed), when a file of the same name with other content is in the way, or the folder cannot be written.
 pub fn fetch(
     set: FetchSet,
     to: &Path,

@@ -124,6 +124,9 @@ impl Download {
             progress(FetchProgress { file: self.file.name, received, total });
             match reader.read(&mut buffer) {
                 Ok(0) => break,
+                Ok(count) if received + count as u64 > self.file.bytes => {
+                    return Err(self.too_long(received + count as u64));
+                }
                 Ok(count) => {
                     file.write_all(&buffer[..count]).map_err(failed)?;
                     received += count as u64;
@@ -147,6 +150,15 @@ impl Download {
         let file = options.create(true).append(true).open(&self.part).map_err(failed)?;
         file.set_len(start).map_err(failed)?;
         Ok(file)
+    }
+
+    /// What is on disk is no beginning of the published file, so it is removed.
+    fn too_long(&self, got: u64) -> DatasetError {
+        let path = self.part.with_file_name(self.file.name);
+        if let Err(source) = std::fs::remove_file(&self.part) {
+            return DatasetError::Write { path: self.part.clone(), source };
+        }
+        DatasetError::TooLong { path, got, expected: self.file.bytes }
     }
 
     fn failed(&self, received: u64, source: ureq::Error) -> DatasetError {

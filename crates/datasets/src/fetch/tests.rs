@@ -202,6 +202,21 @@ fn a_corrupt_file_is_named_with_both_sums_and_removed() {
 }
 
 #[test]
+fn a_server_that_sends_too_much_is_stopped_and_nothing_is_kept() {
+    let (folder, file) = (tempfile::tempdir().unwrap(), file());
+    // Without a length: the client reads until the connection ends.
+    let endless = [&b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"[..], file, b"x"].concat();
+    let (base, server) = serve(file, vec![Reply::Raw(endless)]);
+    assert_eq!(
+        fetch_to(folder.path(), &source(file, None), &base).unwrap_err(),
+        "the server sent at least 800001 bytes of some-file.gz, expected 800000; it was removed: \
+         run the same command again, or use another base address"
+    );
+    assert!(names(folder.path()).is_empty());
+    server.join().unwrap();
+}
+
+#[test]
 fn a_file_in_the_way_is_left_alone() {
     let (folder, file) = (tempfile::tempdir().unwrap(), file());
     std::fs::write(folder.path().join("some-file.gz"), "mine").unwrap();
