@@ -1,8 +1,15 @@
 //! A folder of pictures: PNG, JPEG and WebP, each subfolder a class.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    io::BufReader,
+    path::{Path, PathBuf},
+};
 
-use image::{DynamicImage, ImageReader, imageops::FilterType};
+use image::{
+    DynamicImage, ImageDecoder, ImageReader, ImageResult, Limits, imageops::FilterType,
+    metadata::Orientation,
+};
 
 use crate::{dataset::Dataset, error::DatasetError};
 
@@ -14,7 +21,7 @@ const LARGEST_SIDE: usize = 16384;
 /// Classes are numbered in the order of their names. With a size `[height, width]` each image is
 /// scaled (Lanczos) until it just covers that size, and its middle is cut out; without one, all must
 /// have the same size. The set is grey (one channel) when every file is, else RGB (a WebP file always is); transparency
-/// is dropped, and 16-bit images are rounded to 8 bits. Other files, and files and folders whose names
+/// is dropped, 16-bit images are rounded to 8 bits, and an orientation noted in EXIF data is applied. Other files, and files and folders whose names
 /// start with a dot, are passed over.
 ///
 /// # Errors
@@ -100,11 +107,9 @@ fn file_name(path: &Path) -> String {
 /// Decodes a file, told by its content, to 8 bits, grey or RGB, and brings it to size.
 fn load(path: &Path, size: Option<[usize; 2]>) -> Result<DynamicImage, DatasetError> {
     let read = |source| DatasetError::Read { path: path.to_path_buf(), source };
-    let image = ImageReader::open(path)
-        .map_err(read)?
-        .with_guessed_format()
-        .map_err(read)?
-        .decode()
+    let reader =
+        ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(read)?;
+    let image = upright(reader)
         .map_err(|reason| DatasetError::Image { path: path.to_path_buf(), reason })?;
     let image = match image.color().has_color() {
         true => DynamicImage::ImageRgb8(image.into_rgb8()),
@@ -118,6 +123,18 @@ fn load(path: &Path, size: Option<[usize; 2]>) -> Result<DynamicImage, DatasetEr
         }
         _ => image,
     })
+}
+
+/// Decodes a picture and turns it as its camera was held; a damaged note of that counts as none.
+fn upright(reader: ImageReader<BufReader<File>>) -> ImageResult<DynamicImage> {
+    let mut decoder = reader.into_decoder()?;
+    let mut limits = Limits::default();
+    limits.reserve(decoder.total_bytes())?;
+    decoder.set_limits(limits)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder)?;
+    image.apply_orientation(orientation);
+    Ok(image)
 }
 
 /// Height and width of all images.
@@ -213,6 +230,25 @@ mod tests {
         let set = folder.read(None).unwrap();
         assert_eq!(set.shape(), [3, 8, 8]);
         assert!(set.images().iter().all(|&value| value.abs_diff(100) <= 1));
+    }
+
+    #[test]
+    fn a_picture_taken_with_the_camera_on_its_side_is_turned_upright() {
+        let folder = Folder::new();
+        let halves = |x: u32, _| Luma([if x < 8 { 20 } else { 220 }]);
+        GrayImage::from_fn(16, 8, halves).save(folder.path("a.jpg")).unwrap();
+        let lying = std::fs::read(folder.path("a.jpg")).unwrap();
+        // One entry in a TIFF header: orientation (0x0112), a short, 1 value, 6 (turn right).
+        let tiff = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0";
+        let length = (2 + 6 + tiff.len() as u16).to_be_bytes();
+        let exif = [&[0xff, 0xe1][..], &length, b"Exif\0\0", tiff].concat();
+        let turned = [&lying[..2], &exif, &lying[2..]].concat();
+        std::fs::write(folder.path("a.jpg"), turned).unwrap();
+        let set = folder.read(None).unwrap();
+        assert_eq!(set.shape(), [1, 16, 8]);
+        let (top, bottom) = set.image(0).split_at(64);
+        assert!(top.iter().all(|&value| value < 60), "{top:?}");
+        assert!(bottom.iter().all(|&value| value > 180), "{bottom:?}");
     }
 
     #[test]
