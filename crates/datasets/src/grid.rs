@@ -1,6 +1,6 @@
 //! Many small images as one picture.
 
-use image::{Rgb, RgbImage};
+use image::{DynamicImage, GrayImage, RgbImage};
 
 use crate::{dataset::Dataset, error::DatasetError, scaling::picture_byte};
 
@@ -36,7 +36,7 @@ impl GridLayout {
 /// A picture of `images`, row by row; places without an image stay in the grey of the lines.
 ///
 /// `images` is `[n, channels, height, width]` with values 0 to 255; `shape` is
-/// `[channels, height, width]` with one channel (grey) or three (RGB).
+/// `[channels, height, width]` with one channel or three (RGB). The picture is grey when they are.
 ///
 /// # Errors
 /// When there is no image, the bytes are no whole number of images, the channels are neither one nor
@@ -45,7 +45,7 @@ pub fn grid(
     images: &[u8],
     shape: [usize; 3],
     layout: GridLayout,
-) -> Result<RgbImage, DatasetError> {
+) -> Result<DynamicImage, DatasetError> {
     let [channels, height, width] = shape;
     if channels != 1 && channels != 3 {
         return Err(DatasetError::Channels { channels });
@@ -65,30 +65,35 @@ pub fn grid(
     let Some((wide, high)) = sides.filter(|_| count > 0 && columns > 0 && scale > 0) else {
         return Err(DatasetError::Grid { count, height, width, columns, scale });
     };
-    let mut picture = RgbImage::from_pixel(wide as u32, high as u32, Rgb([LINE; 3]));
+    let mut pixels = vec![LINE; channels * wide * high];
     for (k, image) in images.chunks_exact(item).enumerate() {
         let left = padding + (k % columns) * (width * scale + padding);
         let top = padding + (k / columns) * (height * scale + padding);
-        draw(&mut picture, image, shape, [top, left], scale);
+        draw(&mut pixels[channels * (top * wide + left)..], wide, image, shape, scale);
     }
-    Ok(picture)
+    let (wide, high) = (wide as u32, high as u32);
+    let picture = match channels {
+        1 => GrayImage::from_raw(wide, high, pixels).map(DynamicImage::from),
+        _ => RgbImage::from_raw(wide, high, pixels).map(DynamicImage::from),
+    };
+    picture.ok_or(DatasetError::Grid { count, height, width, columns, scale })
 }
 
-/// Draws one image, each pixel as a square.
+/// Draws one image, each pixel as a square, from the start of `picture` on, whose rows are `wide`.
 fn draw(
-    picture: &mut RgbImage,
+    picture: &mut [u8],
+    wide: usize,
     image: &[u8],
     [channels, height, width]: [usize; 3],
-    [top, left]: [usize; 2],
     scale: usize,
 ) {
     let plane = height * width;
     for y in 0..height * scale {
         for x in 0..width * scale {
             let at = y / scale * width + x / scale;
-            // A grey image has its one plane for all three colours.
-            let colour = std::array::from_fn(|c| image[at + c.min(channels - 1) * plane]);
-            picture.put_pixel((left + x) as u32, (top + y) as u32, Rgb(colour));
+            for channel in 0..channels {
+                picture[(y * wide + x) * channels + channel] = image[at + channel * plane];
+            }
         }
     }
 }
@@ -101,7 +106,11 @@ fn draw(
 ///
 /// # Errors
 /// When the set is empty or has neither one nor three channels, or the picture would be too large.
-pub fn contact_sheet(set: &Dataset, rows: usize, columns: usize) -> Result<RgbImage, DatasetError> {
+pub fn contact_sheet(
+    set: &Dataset,
+    rows: usize,
+    columns: usize,
+) -> Result<DynamicImage, DatasetError> {
     let chosen = match set.labels() {
         None => (0..set.len().min(rows.saturating_mul(columns))).collect(),
         Some(labels) => first_of_classes(labels, set.classes(), rows, columns),
@@ -131,19 +140,22 @@ fn first_of_classes(labels: &[u32], classes: usize, rows: usize, columns: usize)
 
 #[cfg(test)]
 mod tests {
+    use image::Luma;
+
     use super::*;
     use crate::digits::digits;
 
-    const LINES: Rgb<u8> = Rgb([LINE; 3]);
+    const LINES: Luma<u8> = Luma([LINE]);
 
     #[test]
     fn images_lie_row_by_row_between_lines() {
         let layout = GridLayout { columns: 2, scale: 2, padding: 1 };
         let picture = grid(&[10, 20, 30, 40, 50, 60], [1, 1, 2], layout).unwrap();
+        let picture = picture.as_luma8().expect("grey");
         assert_eq!(picture.dimensions(), (2 * 5 + 1, 2 * 3 + 1));
         let row: Vec<u8> = (0..11).map(|x| picture.get_pixel(x, 1)[0]).collect();
         assert_eq!(row, [LINE, 10, 10, 20, 20, LINE, 30, 30, 40, 40, LINE]);
-        assert_eq!(picture.get_pixel(4, 5), &Rgb([60; 3]));
+        assert_eq!(picture.get_pixel(4, 5), &Luma([60]));
         assert_eq!((picture.get_pixel(6, 5), picture.get_pixel(3, 3)), (&LINES, &LINES));
     }
 
@@ -151,7 +163,19 @@ mod tests {
     fn planes_become_colours() {
         let layout = GridLayout { columns: 1, scale: 1, padding: 0 };
         let picture = grid(&[1, 2, 3, 4, 5, 6], [3, 1, 2], layout).unwrap();
-        assert_eq!(picture.into_raw(), [1, 3, 5, 2, 4, 6]);
+        assert_eq!(picture.into_bytes(), [1, 3, 5, 2, 4, 6]);
+    }
+
+    #[test]
+    fn grey_images_stay_grey_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = GridLayout { columns: 1, scale: 1, padding: 0 };
+        for (channels, bytes) in [(1, vec![7, 9]), (3, vec![1, 2, 3, 4, 5, 6])] {
+            let picture = grid(&bytes, [channels, 1, 2], layout).unwrap();
+            crate::save_png(&picture, &folder.path().join("a.png")).unwrap();
+            let set = crate::read_folder(folder.path(), None).unwrap();
+            assert_eq!((set.shape(), set.image(0)), ([channels, 1, 2], &bytes[..]));
+        }
     }
 
     #[test]
@@ -182,13 +206,19 @@ mod tests {
     #[test]
     fn a_contact_sheet_has_a_row_for_each_class() {
         let digits = digits().unwrap();
-        let sheet = contact_sheet(&digits, 20, 16).unwrap();
+        let sheet = contact_sheet(&digits, 20, 16).unwrap().into_luma8();
         assert_eq!(sheet.dimensions(), (16 * 66 + 2, 10 * 66 + 2));
         // Row 3, column 0 is the first digit 3, image 3 of the set.
         let pixel = sheet.get_pixel(2 + 2 * 8, 2 + 3 * 66);
         assert_eq!(pixel[0], picture_byte(digits.image(3)[2], 17));
-        assert_eq!(contact_sheet(&digits, 2, 5).unwrap().dimensions(), (5 * 66 + 2, 2 * 66 + 2));
+        assert_eq!(
+            contact_sheet(&digits, 2, 5).unwrap().into_luma8().dimensions(),
+            (5 * 66 + 2, 2 * 66 + 2)
+        );
         let few = digits.select(&[0, 1]).unwrap();
-        assert_eq!(contact_sheet(&few, 20, 16).unwrap().dimensions(), (16 * 66 + 2, 2 * 66 + 2));
+        assert_eq!(
+            contact_sheet(&few, 20, 16).unwrap().into_luma8().dimensions(),
+            (16 * 66 + 2, 2 * 66 + 2)
+        );
     }
 }

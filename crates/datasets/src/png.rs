@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use image::{ImageFormat, RgbImage};
+use image::{DynamicImage, ImageFormat};
 
 use crate::error::DatasetError;
 
@@ -15,7 +15,7 @@ use crate::error::DatasetError;
 ///
 /// # Errors
 /// When the folder or file cannot be written.
-pub fn save_png(picture: &RgbImage, path: &Path) -> Result<(), DatasetError> {
+pub fn save_png(picture: &DynamicImage, path: &Path) -> Result<(), DatasetError> {
     let failed = |source| DatasetError::Write { path: path.to_path_buf(), source };
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(failed)?;
@@ -34,7 +34,7 @@ pub fn save_png(picture: &RgbImage, path: &Path) -> Result<(), DatasetError> {
 
 #[cfg(test)]
 mod tests {
-    use image::Rgb;
+    use image::{Rgb, RgbImage};
 
     use super::*;
 
@@ -43,7 +43,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("made/on/the/way.png");
         for value in [1, 2] {
-            save_png(&RgbImage::from_pixel(3, 2, Rgb([value, 5, 9])), &path).unwrap();
+            save_png(&RgbImage::from_pixel(3, 2, Rgb([value, 5, 9])).into(), &path).unwrap();
             let read = image::open(&path).unwrap().into_rgb8();
             assert_eq!((read.dimensions(), read.get_pixel(2, 1)), ((3, 2), &Rgb([value, 5, 9])));
         }
@@ -55,7 +55,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("file"), "").unwrap();
         let path = folder.path().join("file/picture.png");
-        let error = save_png(&RgbImage::new(1, 1), &path).unwrap_err().to_string();
+        let error = save_png(&DynamicImage::new_luma8(1, 1), &path).unwrap_err().to_string();
         assert_eq!(error, format!("cannot write {}", path.display()));
     }
 
@@ -63,7 +63,7 @@ mod tests {
     #[test]
     fn a_temporary_file_that_cannot_be_made_is_not_named() {
         let path = Path::new("/proc/picture.png");
-        let error = save_png(&RgbImage::new(1, 1), path).unwrap_err();
+        let error = save_png(&DynamicImage::new_luma8(1, 1), path).unwrap_err();
         let source = std::error::Error::source(&error).unwrap();
         assert_eq!(error.to_string(), "cannot write /proc/picture.png");
         assert!(source.source().is_none() && !source.to_string().contains("/proc"), "{source}");
