@@ -1,7 +1,7 @@
 //! `tweedie data`: fetches data sets and shows what is in them.
 
 use crate::{print, progress};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -33,7 +33,7 @@ struct FetchOptions {
     #[arg(long, value_name = "DIR")]
     to: PathBuf,
     /// Address to fetch from in place of the set's own: a mirror with the same file names
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = web_address)]
     base_url: Option<String>,
 }
 
@@ -56,6 +56,14 @@ struct InfoOptions {
     /// Crop and resize the pictures of a folder to `HEIGHTxWIDTH`
     #[arg(long, value_name = "HxW", value_parser = size)]
     size: Option<[usize; 2]>,
+}
+
+fn web_address(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match host {
+        Some(host) if !host.is_empty() => Ok(text.to_owned()),
+        _ => Err("expected an address that starts with http:// or https://".into()),
+    }
 }
 
 fn size(text: &str) -> Result<[usize; 2], String> {
@@ -91,6 +99,10 @@ fn fetch_set(options: &FetchOptions) -> Result<()> {
 }
 
 fn info(options: &InfoOptions) -> Result<()> {
+    let ending = options.out.extension();
+    if !ending.is_some_and(|ending| ending.eq_ignore_ascii_case("png")) {
+        bail!("--out is {}, expected a name that ends in .png", options.out.display());
+    }
     let splits =
         open(&options.path, &OpenOptions { size: options.size, ..OpenOptions::default() })?;
     show("train", &splits.train)?;

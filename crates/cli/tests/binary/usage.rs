@@ -74,6 +74,9 @@ fn data_info_counts_and_draws() {
     let text = text.expect_success();
     assert!(text.contains("1617") && text.contains("180") && text.contains("8 x 8"), "{text}");
     assert!(image::open(&sheet).unwrap().width() > 100);
+    let words = folder.path().join("sheet.txt");
+    let refusal = Program::run(&["data", "info", "digits", "--out", words.to_str().unwrap()]);
+    assert!(refusal.expect_refusal().contains(".png") && !words.exists());
     let refusal = Program::run(&["data", "info", "no/such/set"]).expect_refusal();
     assert!(refusal.contains("no/such/set"), "{refusal}");
 }
