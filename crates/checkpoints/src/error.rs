@@ -159,6 +159,38 @@ pub enum CheckpointError {
         /// What the file has.
         actual: String,
     },
+    /// A `state.json` is not as it was written.
+    #[error("{} was altered: its sha256 is {actual}, expected {expected}", path.display())]
+    AlteredState {
+        /// The file.
+        path: PathBuf,
+        /// The sum that the file states.
+        expected: String,
+        /// The sum of its content.
+        actual: String,
+    },
+    /// A `state.json` lies in the folder of another step.
+    #[error("{} is of step {found}, its folder is named for step {folder}", path.display())]
+    OtherStep {
+        /// The file.
+        path: PathBuf,
+        /// The step that the file tells.
+        found: u64,
+        /// The step in the folder's name.
+        folder: u64,
+    },
+    /// A `state.json` holds a value that cannot be.
+    #[error("{}: {key} is {value}, expected {allowed}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The value's place in the file.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What could be.
+        allowed: String,
+    },
     /// The checkpoint has no file of this name.
     #[error("the checkpoint {} has no file `{name}`", path.display())]
     MissingFile {
@@ -204,7 +236,11 @@ impl CheckpointError {
             | Self::HeaderTooLarge { .. }
             | Self::Header { .. }
             | Self::Json { .. }
-            | Self::Altered { .. } => true,
+            | Self::Altered { .. }
+            | Self::AlteredState { .. }
+            | Self::OtherStep { .. }
+            | Self::Value { .. }
+            | Self::MissingFile { .. } => true,
             Self::Io { source, .. } => source.kind() == std::io::ErrorKind::NotFound,
             _ => false,
         }

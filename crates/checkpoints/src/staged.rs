@@ -70,10 +70,13 @@ impl StagedCheckpoint {
         let state = CheckpointState {
             format: FORMAT_VERSION,
             step: self.step,
-            score,
+            // JSON has no other numbers.
+            score: score.filter(|score| score.is_finite()),
             files: std::mem::take(&mut self.files),
             progress: serde_json::to_value(progress).map_err(encode)?,
+            sha256: None,
         };
+        let state = state.sealed().map_err(encode)?;
         let text = serde_json::to_vec_pretty(&state).map_err(encode)?;
         write_atomically(&self.partial.join(STATE_FILE), &text)
             .and_then(|()| sync_folder(&self.partial))

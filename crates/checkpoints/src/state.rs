@@ -1,6 +1,7 @@
 //! `state.json`: what a checkpoint says about itself.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::Path;
 
@@ -12,6 +13,14 @@ use crate::tensor_writer::hex;
 
 /// The layout that this build writes and reads.
 pub const FORMAT_VERSION: u32 = 1;
+
+/// Start of a checkpoint's folder name; the step follows in seven or more digits.
+pub(crate) const STEP_PREFIX: &str = "step-";
+
+/// The step in a checkpoint folder's name; `None` for anything else.
+pub(crate) fn step_of(folder: &Path) -> Option<u64> {
+    folder.file_name().and_then(OsStr::to_str)?.strip_prefix(STEP_PREFIX)?.parse().ok()
+}
 
 /// Name of the file inside a checkpoint's folder.
 pub(crate) const STATE_FILE: &str = "state.json";
@@ -41,10 +50,15 @@ pub struct CheckpointState {
     pub files: BTreeMap<String, FileRecord>,
     /// What the training loop keeps beside its tensors: counters, running means.
     pub progress: serde_json::Value,
+    /// sha256 of all the rest, written as compact JSON. Checkpoints of the first builds have none;
+    /// they are read unchecked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
 }
 
 impl CheckpointState {
-    /// Reads the `state.json` of a checkpoint's folder.
+    /// Reads the `state.json` of a checkpoint's folder and checks it against its own sum and, where
+    /// the folder's name tells a step, against that.
     pub(crate) fn read(folder: &Path) -> Result<Self, CheckpointError> {
         #[derive(Deserialize)]
         struct Version {
@@ -58,7 +72,37 @@ impl CheckpointState {
             let supported = FORMAT_VERSION;
             return Err(CheckpointError::UnknownFormat { path, found: format, supported });
         }
-        serde_json::from_slice(&bytes).map_err(invalid)
+        let state: Self = serde_json::from_slice(&bytes).map_err(invalid)?;
+        state.verify_itself(&path, step_of(folder))?;
+        Ok(state)
+    }
+
+    /// The same state with its own sum written into it.
+    pub(crate) fn sealed(mut self) -> Result<Self, serde_json::Error> {
+        self.sha256 = None;
+        self.sha256 = Some(hex(&Sha256::digest(serde_json::to_vec(&self)?)));
+        Ok(self)
+    }
+
+    fn verify_itself(&self, path: &Path, step: Option<u64>) -> Result<(), CheckpointError> {
+        let path = path.to_path_buf();
+        if let Some(expected) = &self.sha256 {
+            let sealed = self.clone().sealed();
+            let actual = sealed
+                .map_err(|source| CheckpointError::Encode { path: path.clone(), source })?
+                .sha256
+                .unwrap_or_default();
+            if actual != *expected {
+                let expected = expected.clone();
+                return Err(CheckpointError::AlteredState { path, expected, actual });
+            }
+        }
+        match step {
+            Some(folder) if folder != self.step => {
+                Err(CheckpointError::OtherStep { path, found: self.step, folder })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Compares every listed file with its size and sum.

@@ -8,11 +8,8 @@ use serde::de::DeserializeOwned;
 
 use crate::durable::{entries, sync_folder};
 use crate::staged::set_aside;
-use crate::state::STATE_FILE;
+use crate::state::{STATE_FILE, STEP_PREFIX, step_of};
 use crate::{CheckpointError, CheckpointState, StagedCheckpoint, TensorFile};
-
-/// Start of a checkpoint's folder name; the step follows in seven or more digits.
-const STEP_PREFIX: &str = "step-";
 
 /// End of the name of a damaged checkpoint that was set aside.
 const DAMAGED_SUFFIX: &str = ".damaged";
@@ -97,9 +94,22 @@ impl CheckpointStore {
     /// When the folder cannot be listed, a checkpoint cannot be read for another reason than damage
     /// (it may be whole, so none before it is taken), or there are checkpoints and all are damaged.
     pub fn latest(&self) -> Result<Found, CheckpointError> {
+        self.latest_with(|_| Ok(()))
+    }
+
+    /// [`latest`](Self::latest), where a checkpoint is whole only if `check` finds in it what its
+    /// reader needs: an error of [damage](CheckpointError::is_damage) passes it over like any other.
+    ///
+    /// # Errors
+    /// As for [`latest`](Self::latest), and what `check` fails with for another reason than damage.
+    pub fn latest_with(
+        &self,
+        check: impl Fn(&StoredCheckpoint) -> Result<(), CheckpointError>,
+    ) -> Result<Found, CheckpointError> {
         let mut damaged = Vec::new();
         for (_, path) in self.list()?.into_iter().rev() {
-            match StoredCheckpoint::open(&path) {
+            let opened = StoredCheckpoint::open(&path);
+            match opened.and_then(|checkpoint| check(&checkpoint).map(|()| checkpoint)) {
                 Ok(checkpoint) => {
                     return Ok(Found { checkpoint: Some(checkpoint), damaged });
                 }
@@ -181,7 +191,8 @@ impl StoredCheckpoint {
     /// Opens a checkpoint's folder and checks its files against sizes and sums.
     ///
     /// # Errors
-    /// When `state.json` is missing, unreadable or of another format, or a file does not match.
+    /// When `state.json` is missing, unreadable, altered or of another format, tells another step
+    /// than the folder's name, or a file does not match.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
         let state = CheckpointState::read(path)?;
         state.verify(path)?;
@@ -221,11 +232,6 @@ impl StoredCheckpoint {
         }
         TensorFile::open(&self.path.join(name))
     }
-}
-
-/// The step in a checkpoint folder's name; `None` for anything else.
-fn step_of(path: &Path) -> Option<u64> {
-    path.file_name().and_then(OsStr::to_str)?.strip_prefix(STEP_PREFIX)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -286,6 +292,55 @@ mod tests {
         save(&store, 2, None);
         let kept = store.keep_damaged(store.open(2).unwrap().path()).unwrap();
         assert!(kept.ends_with("step-0000002.damaged-2"));
+    }
+
+    #[test]
+    fn a_state_that_was_altered_is_damage() {
+        let (_folder, store) = store();
+        save(&store, 6, Some(0.5));
+        let path = store.root().join("step-0000006/state.json");
+        let whole = fs::read_to_string(&path).unwrap();
+        for (from, to) in
+            [("\"step\": 6", "\"step\": 5"), ("\"skipped\": 6", "\"skipped\": 7"), ("0.5", "0.25")]
+        {
+            assert!(whole.contains(from), "{whole}");
+            fs::write(&path, whole.replace(from, to)).unwrap();
+            let error = store.open(6).unwrap_err();
+            assert!(matches!(error, CheckpointError::AlteredState { .. }), "{error}");
+            assert!(error.is_damage());
+            assert_eq!(store.best().unwrap(), None);
+        }
+        // Only how it is laid out is free.
+        let value: serde_json::Value = serde_json::from_str(&whole).unwrap();
+        fs::write(&path, value.to_string()).unwrap();
+        store.open(6).unwrap();
+    }
+
+    #[test]
+    fn a_checkpoint_under_the_name_of_another_step_is_damage() {
+        let (_folder, store) = store();
+        save(&store, 6, None);
+        let renamed = store.root().join("step-0000008");
+        fs::rename(store.root().join("step-0000006"), &renamed).unwrap();
+        let error = store.open(8).unwrap_err();
+        assert!(matches!(error, CheckpointError::OtherStep { found: 6, folder: 8, .. }), "{error}");
+        assert!(error.is_damage());
+        // A name that tells no step contradicts none.
+        let copy = store.root().join("kept");
+        fs::rename(renamed, &copy).unwrap();
+        assert_eq!(StoredCheckpoint::open(&copy).unwrap().state().step, 6);
+    }
+
+    #[test]
+    fn what_its_reader_cannot_use_is_passed_over() {
+        let (_folder, store) = store();
+        save(&store, 1, None);
+        let staged = store.stage(2).unwrap();
+        staged.commit(None, &()).unwrap();
+        let weights = |found: &StoredCheckpoint| found.tensors("weights.safetensors").map(|_| ());
+        let found = store.latest_with(weights).unwrap();
+        assert_eq!(found.checkpoint.unwrap().state().step, 1);
+        assert!(matches!(found.damaged[0].1, CheckpointError::MissingFile { .. }));
     }
 
     /// All names below a folder.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tch::Device;
-use tweedie_checkpoints::{CheckpointStore, StoredCheckpoint};
+use tweedie_checkpoints::{CheckpointError, CheckpointStore, StoredCheckpoint};
 use tweedie_torch_ext::lerp_;
 use tweedie_unet::UNet;
 
@@ -55,6 +55,30 @@ impl Progress {
         }
     }
 
+    /// What a checkpoint says, with values that can be.
+    pub(crate) fn of(checkpoint: &StoredCheckpoint) -> Result<Self, CheckpointError> {
+        let progress: Self = checkpoint.progress()?;
+        let refuse = |key, value, allowed: &str| {
+            let (path, allowed) = (checkpoint.path().join("state.json"), allowed.to_owned());
+            Err(CheckpointError::Value { path, key, value, allowed })
+        };
+        let Self { images: ImageForm { shape, unpadded, levels, .. }, training_seconds, .. } =
+            progress;
+        let inside = unpadded.iter().zip(&shape).all(|(inner, outer)| (1..=*outer).contains(inner));
+        if !inside || unpadded[0] != shape[0] {
+            let allowed = format!("the sides of images that fit into {shape:?}");
+            return refuse("progress.images.unpadded", format!("{unpadded:?}"), &allowed);
+        }
+        if levels < 2 {
+            return refuse("progress.images.levels", levels.to_string(), "at least 2");
+        }
+        if !(training_seconds.is_finite() && training_seconds >= 0.0) {
+            let value = training_seconds.to_string();
+            return refuse("progress.training_seconds", value, "at least 0");
+        }
+        Ok(progress)
+    }
+
     /// Takes in the loss of a good step.
     pub(crate) fn good(&mut self, loss: f64) {
         self.bad_in_a_row = 0;
@@ -68,6 +92,12 @@ impl Progress {
         self.bad_in_a_row += 1;
         self.skipped += 1;
     }
+}
+
+/// Whether a checkpoint holds all that a run is resumed from.
+pub(crate) fn check(checkpoint: &StoredCheckpoint) -> Result<(), CheckpointError> {
+    Progress::of(checkpoint)?;
+    [WEIGHTS, EMA, OPTIMIZER].into_iter().try_for_each(|name| checkpoint.tensors(name).map(drop))
 }
 
 /// The state of a run between two steps.
@@ -100,7 +130,7 @@ impl State {
         network::read_into(&checkpoint.tensors(WEIGHTS)?, "", self.unet.parameters().iter())?;
         network::read_into(&checkpoint.tensors(EMA)?, "", self.ema.parameters().iter())?;
         self.optimizer.load(self.unet.parameters(), &checkpoint.tensors(OPTIMIZER)?)?;
-        self.progress = checkpoint.progress()?;
+        self.progress = Progress::of(checkpoint)?;
         self.step = checkpoint.state().step;
         Ok(())
     }

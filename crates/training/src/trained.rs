@@ -8,7 +8,7 @@ use tweedie_schedules::{DiscreteTable, Prediction};
 use tweedie_unet::{ScoreNetwork, TimeInput, UNet};
 
 use crate::network::{self, ImageForm};
-use crate::state::{EMA, Progress, WEIGHTS};
+use crate::state::{self, EMA, Progress, WEIGHTS};
 use crate::{RunConfig, RunFolder, TrainError};
 
 /// Which checkpoint of a run.
@@ -74,7 +74,7 @@ impl TrainedModel {
     ) -> Result<Self, TrainError> {
         let Chosen { config, checkpoint, passed_over } =
             if is_checkpoint(run) { one(run, choice)? } else { choose(run, choice)? };
-        let images = checkpoint.progress::<Progress>()?.images;
+        let images = Progress::of(&checkpoint)?.images;
         let unet = network::build(&config, &images, device)?;
         network::read_into(&checkpoint.tensors(file)?, "", unet.parameters().iter())?;
         let table = config.table()?;
@@ -129,7 +129,7 @@ fn choose(run: &Path, choice: Choice) -> Result<Chosen, TrainError> {
         Choice::Step(step) => Some(step),
     };
     let Some(step) = step else {
-        let found = store.latest()?;
+        let found = store.latest_with(state::check)?;
         let checkpoint = found.checkpoint.ok_or_else(|| none(None))?;
         return Ok(Chosen { config, checkpoint, passed_over: found.damaged });
     };

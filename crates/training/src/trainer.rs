@@ -20,7 +20,7 @@ use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::records::Records;
 use crate::summary::Summary;
-use crate::{RunConfig, RunFolder, TrainError};
+use crate::{RunConfig, RunFolder, TrainError, state};
 
 /// How [`Trainer::run`] came to an end.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +93,7 @@ impl Trainer {
         let lock = RunLock::take(run)?;
         let setup = Setup::new(&config)?;
         let mut trainer = Self::assemble(config, folder, setup, lock)?;
-        let found = trainer.store.latest()?;
+        let found = trainer.store.latest_with(state::check)?;
         if let Some(checkpoint) = found.checkpoint {
             trainer.setup.state.load(&checkpoint)?;
             trainer.saved = Some(trainer.step());

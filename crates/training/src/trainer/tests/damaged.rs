@@ -64,6 +64,58 @@ fn a_damaged_checkpoint_is_passed_over_and_kept_under_another_name() {
     assert!(checkpoint(&root, 12).is_dir());
 }
 
+/// A checkpoint's `state.json` with `edit` done to it. Where it is to be believed, its own sum goes.
+fn edit(file: &Path, believed: bool, edit: impl Fn(&mut serde_json::Value)) {
+    let mut state = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    edit(&mut state);
+    if believed {
+        state.as_object_mut().unwrap().remove("sha256").unwrap();
+    }
+    std::fs::write(file, state.to_string()).unwrap();
+}
+
+#[test]
+fn a_checkpoint_with_a_state_that_cannot_be_is_passed_over_and_the_run_ends_the_same() {
+    let _alone = alone();
+    let (_folder, root) = finished();
+    let state = checkpoint(&root, 12).join("state.json");
+    let whole = std::fs::read(&state).unwrap();
+    let files = || {
+        let mut files = content(&checkpoint(&root, 12));
+        files.remove(&state);
+        files
+    };
+    let ends = files();
+    let damages: [(&str, serde_json::Value); 8] = [
+        ("/step", 10.into()),
+        ("/step", 1_000_000_000_000_u64.into()),
+        ("/files", serde_json::json!({})),
+        ("/progress", serde_json::json!({})),
+        ("/progress/images/unpadded", [1, 16, 16].as_slice().into()),
+        ("/progress/images/levels", 1.into()),
+        ("/progress/training_seconds", (-5).into()),
+        ("/progress/skipped", 1.into()),
+    ];
+    for (place, value) in damages {
+        for believed in [false, true] {
+            // A count that could be is told by the sum alone.
+            if believed && place == "/progress/skipped" {
+                continue;
+            }
+            std::fs::write(&state, &whole).unwrap();
+            edit(&state, believed, |state| *state.pointer_mut(place).unwrap() = value.clone());
+            let model = TrainedModel::load(&root, Choice::Latest, tch::Device::Cpu).unwrap();
+            assert_eq!(model.step, 9, "{place} = {value}");
+            let ninth = content(&checkpoint(&root, 9));
+            let mut resumed = Trainer::resume(&root).unwrap();
+            assert_eq!(resumed.step(), 9, "{place} = {value}");
+            run(&mut resumed).unwrap();
+            assert_eq!(files(), ends, "{place} = {value}");
+            assert_eq!(content(&checkpoint(&root, 9)), ninth);
+        }
+    }
+}
+
 #[test]
 fn a_run_without_a_whole_checkpoint_is_refused_and_stays_as_it_is() {
     let _alone = alone();
