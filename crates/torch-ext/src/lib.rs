@@ -36,4 +36,4 @@ pub use norm::{Activation, GroupNorm, group_norm};
 pub use optimizer::{
     AdamW, AdamWState, adamw_step, clear_gradients, gradients, lerp_, scale_, total_norm,
 };
-pub use runtime::{grad_enabled, libtorch_version, set_threads, threads};
+pub use runtime::{MOST_THREADS, grad_enabled, libtorch_version, set_threads, threads};

@@ -26,7 +26,7 @@ pub fn threads() -> usize {
 }
 
 /// The most threads that can be asked for: more would exhaust the system long before they help.
-const MOST_THREADS: usize = 1024;
+pub const MOST_THREADS: usize = 1024;
 
 /// Sets the number of threads that one operation may use; results depend on it in the last bits.
 ///

@@ -75,6 +75,25 @@ impl RunConfig {
         })
     }
 
+    /// As [`load`](Self::load), from the file of a run, which has every key: a default instead of a
+    /// lost value would train something else.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load), and when a key is missing.
+    pub fn load_complete(path: &Path) -> Result<Self, ConfigError> {
+        let in_file = |source: ConfigError| ConfigError::InFile {
+            path: path.to_path_buf(),
+            source: source.into(),
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+        let config = Self::parse(&text, &[]).map_err(in_file)?;
+        let table =
+            toml::from_str(&text).map_err(|source| in_file(ConfigError::Syntax { source }))?;
+        keys::check_complete(&table).map_err(in_file)?;
+        Ok(config)
+    }
+
     /// The configuration as TOML, every key written out.
     ///
     /// # Errors

@@ -56,6 +56,12 @@ pub enum ConfigError {
         /// The known key most like it.
         nearest: &'static str,
     },
+    /// The configuration of a run lacks a key.
+    #[error("there is no {key}; the configuration of a run has every key, so a part of it is lost")]
+    MissingKey {
+        /// The key, with its table.
+        key: &'static str,
+    },
     /// The value is not one that the key accepts.
     #[error("{key} is {value}, expected {allowed}")]
     OutOfRange {

@@ -50,14 +50,14 @@ impl RunFolder {
     /// Opens the folder of a run and reads its configuration.
     ///
     /// # Errors
-    /// When it is not a run's folder, or its configuration is damaged.
+    /// When it is not a run's folder, or its configuration is damaged or not complete.
     pub fn open(root: &Path) -> Result<(Self, RunConfig), TrainError> {
         let folder = Self { root: root.to_path_buf() };
         if !folder.config().is_file() {
             let path = root.to_path_buf();
             return Err(TrainError::NotARun { path, missing: "config.toml" });
         }
-        let config = RunConfig::load(&folder.config(), &[])?;
+        let config = RunConfig::load_complete(&folder.config())?;
         Ok((folder, config))
     }
 
@@ -168,6 +168,24 @@ mod tests {
         assert_eq!(RunFolder::open(&root).unwrap(), (made, config.clone()));
         let message = RunFolder::create(&root, &config).unwrap_err().to_string();
         assert!(message.contains("--resume"), "{message}");
+    }
+
+    #[test]
+    fn a_configuration_that_lost_a_part_is_not_filled_up_with_defaults() {
+        let folder = tempfile::tempdir().unwrap();
+        let made = RunFolder::create(&folder.path().join("run"), &RunConfig::default()).unwrap();
+        let whole = std::fs::read_to_string(made.config()).unwrap();
+        let without = |line: &str| whole.replace(&format!("{line}\n"), "");
+        for (text, key) in [
+            (String::new(), "data.source"),
+            (whole[..whole.find("[samples]").unwrap()].to_owned(), "samples.every"),
+            (without("ema_decay = 0.995"), "training.ema_decay"),
+        ] {
+            assert_ne!(text, whole);
+            std::fs::write(made.config(), text).unwrap();
+            let message = crate::error::chain(&RunFolder::open(made.root()).unwrap_err());
+            assert!(message.contains(key) && message.contains("config.toml"), "{message}");
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("training.time_sampling", Allowed::OneOf(&["uniform", "stratified"])),
     ("training.precision", Allowed::OneOf(&["f32", "bf16"])),
     ("training.device", Allowed::OneOf(&["auto", "cpu", "cuda"])),
-    ("training.threads", Allowed::Integer(0, 4096)),
+    ("training.threads", Allowed::Integer(0, tweedie_torch_ext::MOST_THREADS as i64)),
     ("training.seed", Allowed::Integer(0, MOST)),
     ("training.max_bad_steps", Allowed::Integer(1, MOST)),
     ("logging.every", Allowed::Integer(1, MOST)),
@@ -67,6 +67,22 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("samples.eta", Allowed::Closed(0.0, 1.0)),
     ("samples.seed", Allowed::Integer(0, MOST)),
 ];
+
+/// Keys that stand in a written configuration only where they are set.
+const OPTIONAL: [&str; 2] = ["data.size", "data.pad"];
+
+/// Refuses a table in which a key is missing.
+pub(super) fn check_complete(table: &Table) -> Result<(), ConfigError> {
+    let has = |key: &str| {
+        key.split_once('.').is_some_and(|(section, name)| {
+            table.get(section).and_then(|entries| entries.get(name)).is_some()
+        })
+    };
+    match KEYS.iter().find(|(key, _)| !OPTIONAL.contains(key) && !has(key)) {
+        Some((key, _)) => Err(ConfigError::MissingKey { key }),
+        None => Ok(()),
+    }
+}
 
 /// Holds every value of `table` against the list.
 pub(super) fn check(table: &Table) -> Result<(), ConfigError> {
