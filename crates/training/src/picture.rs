@@ -42,8 +42,7 @@ pub(crate) fn draw(
     let time_input = TimeInput::Index { steps: table.len() };
     let network = ScoreNetwork { unet, prediction, time_input, classes: form.classes };
     let schedule = |source| ConfigError::Schedule { source };
-    let steps = config.steps.min(table.len());
-    let times = TimeGrid::discrete(table, steps, Spacing::Trailing).map_err(schedule)?;
+    let times = TimeGrid::discrete(table, config.steps, Spacing::Trailing).map_err(schedule)?;
     let times = times.ending_clean();
     let count = rows(config, form) * config.columns;
     let classes: Vec<_> = (0..count).map(|k| form.classes.map(|_| k / config.columns)).collect();

@@ -13,11 +13,20 @@ const MOST_DRAWN: usize = 10_000;
 /// The longest side of a picture, in pixels.
 const LONGEST: usize = 65_535;
 
-/// Refuses what would fail only after the run's folder has been made.
-pub(super) fn check(config: &RunConfig, images: &ImageForm) -> Result<(), ConfigError> {
+/// Refuses what would fail only after the run's folder has been made. `schedule_steps` counts
+/// the schedule's noise levels.
+pub(super) fn check(
+    config: &RunConfig,
+    images: &ImageForm,
+    schedule_steps: usize,
+) -> Result<(), ConfigError> {
     check_padding(images)?;
     check_batch(config.training.batch_size, images)?;
-    if config.samples.every > 0 { check_picture(&config.samples, images) } else { Ok(()) }
+    if config.samples.every == 0 {
+        return Ok(());
+    }
+    check_steps(config.samples.steps, schedule_steps)?;
+    check_picture(&config.samples, images)
 }
 
 fn unfit(key: &'static str, value: impl ToString, allowed: String) -> Result<(), ConfigError> {
@@ -42,6 +51,13 @@ fn check_batch(batch_size: usize, images: &ImageForm) -> Result<(), ConfigError>
     let most = MOST_VALUES / image;
     let allowed = format!("at most {most} for images of {channels}x{height}x{width}");
     unfit("training.batch_size", batch_size, allowed)
+}
+
+fn check_steps(steps: usize, levels: usize) -> Result<(), ConfigError> {
+    if steps <= levels {
+        return Ok(());
+    }
+    unfit("samples.steps", steps, format!("at most {levels}, the steps of the schedule"))
 }
 
 fn check_picture(samples: &SampleConfig, images: &ImageForm) -> Result<(), ConfigError> {
@@ -76,7 +92,8 @@ mod tests {
         let [height, width] = config.data.pad.unwrap_or([unpadded[1], unpadded[2]]);
         let shape = [unpadded[0], height, width];
         let images = ImageForm { shape, unpadded, levels: 17, classes: None };
-        let message = check(&config, &images).unwrap_err().to_string();
+        let message =
+            check(&config, &images, config.table().unwrap().len()).unwrap_err().to_string();
         for part in says {
             assert!(message.contains(part), "`{part}` is not in: {message}");
         }
@@ -94,15 +111,21 @@ mod tests {
             digit,
             &["samples.rows is 101", "samples.columns 100", "at most 10000"],
         );
+        let says = ["samples.steps is 1001", "at most 1000"];
+        check_refused(&["samples.steps=1001"], digit, &says);
+        let says = ["samples.steps is 50", "at most 49"];
+        check_refused(&["schedule.steps=49"], digit, &says);
         let says = ["samples.columns is 128", "at most 127", "512x512", "65535 pixels"];
         check_refused(&["samples.columns=128"], photo, &says);
     }
 
     #[test]
     fn pictures_that_are_never_drawn_may_have_any_size() {
-        let overrides = ["samples.every=0", "samples.rows=256", "samples.columns=256"];
+        let overrides =
+            ["samples.every=0", "samples.steps=2000", "samples.rows=256", "samples.columns=256"];
         let config = RunConfig::parse("", &overrides.map(str::to_owned)).unwrap();
         let shape = [1, 8, 8];
-        check(&config, &ImageForm { shape, unpadded: shape, levels: 17, classes: None }).unwrap();
+        let images = ImageForm { shape, unpadded: shape, levels: 17, classes: None };
+        check(&config, &images, 1000).unwrap();
     }
 }

@@ -30,10 +30,10 @@ impl Setup {
         tweedie_torch_ext::set_threads(config.training.threads)?;
         let data = RunData::open(config)?;
         let images = image_form(config, &data);
-        fit::check(config, &images)?;
+        let table = config.table()?;
+        fit::check(config, &images, table.len())?;
         // What else batches cannot be made of is told here, before anything is written.
         BatchMaker::new(Arc::clone(&data.train), batch_options(config))?;
-        let table = config.table()?;
         let plan = StepPlan::new(config, &table, images.classes, device)?;
         let state = State::initial(config, images, device)?;
         Ok(Self { data, table, plan, state, device })
