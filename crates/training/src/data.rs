@@ -74,13 +74,16 @@ pub(crate) fn batch_options(config: &RunConfig) -> BatchOptions {
     }
 }
 
-/// How held-out batches are made: padded alike, nothing random.
+/// How held-out batches are made: on the scale that is trained on, and not mirrored. The noise
+/// within the levels is a function of the seed and the batch, so all measurements see the same.
 pub(crate) fn held_out_options(config: &RunConfig, batch_size: usize) -> BatchOptions {
-    BatchOptions { batch_size, flip: false, dequantize: false, ..batch_options(config) }
+    BatchOptions { batch_size, flip: false, ..batch_options(config) }
 }
 
 #[cfg(test)]
 mod tests {
+    use tweedie_datasets::BatchMaker;
+
     use super::*;
 
     fn open_with(text: &str) -> Result<RunData, TrainError> {
@@ -95,6 +98,23 @@ mod tests {
         assert_eq!((data.train.len(), data.held_out), (1797, None));
         assert_eq!(data.train.labels().unwrap().len(), 1797);
         assert_eq!(data.train.levels(), 17);
+    }
+
+    #[test]
+    fn held_out_images_are_on_the_scale_that_is_trained_on() {
+        let text = "[data]\ndequantize = true\nflip = true";
+        let config = RunConfig::parse(text, &[]).unwrap();
+        let set = RunData::open(&config).unwrap().held_out.unwrap();
+        let batch = |options| BatchMaker::new(Arc::clone(&set), options).unwrap().make(2).images;
+        let measured = batch(held_out_options(&config, 8));
+        assert_eq!(measured, batch(held_out_options(&config, 8)));
+        let trained_on = BatchOptions { batch_size: 8, flip: false, ..batch_options(&config) };
+        assert_eq!(measured, batch(trained_on));
+        // Level v of 17 fills [2 v/17 - 1, 2 (v + 1)/17 - 1), while it is scaled to v/8 - 1.
+        let plain = batch(BatchOptions { dequantize: false, ..held_out_options(&config, 8) });
+        let mut pairs = measured.iter().zip(&plain);
+        assert!(pairs.all(|(noisy, scaled)| (noisy - scaled).abs() <= 2.0 / 17.0 + 1e-6));
+        assert_ne!(measured, plain);
     }
 
     #[test]
