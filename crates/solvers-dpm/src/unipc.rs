@@ -108,10 +108,9 @@ impl UniPc {
     ///
     /// It is the order of many steps, all corrected, to a level that still has noise in it. Runs that
     /// end with a step of the first order by their [`FinalOrders`], as they do by default, are of order 2
-    /// at most.
+    /// at most. With more than three predictions it is the order that holds from any start.
     #[must_use]
     pub fn convergence_order(&self) -> usize {
-        // above 3 no order from noise was found that holds at all step counts: what holds is that of any start
         let order = if self.order <= 3 { self.order + 1 } else { 3 };
         order.min(self.final_orders.highest_convergence())
     }

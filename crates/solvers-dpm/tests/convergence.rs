@@ -1,6 +1,7 @@
 //! Multistep methods against closed forms: declared orders measured, moments of stochastic ones.
 
 use ndarray::{ArrayD, IxDyn};
+use std::ops::RangeInclusive;
 use tweedie_closed_form::{ExactScore, Mixture, Part};
 use tweedie_samplers::{Solver, sample};
 use tweedie_schedules::{Interval, NoiseLevel, NoiseSchedule, Prediction, TimeGrid, VpLinear};
@@ -78,7 +79,19 @@ fn deterministic(at_end: FinalOrders) -> Vec<Method> {
             }
         }
     }
-    for order in 1..=3 {
+    methods.extend(unipc(1..=3, at_end));
+    methods.extend([Pndm::new(), Pndm::with_runge_kutta(middle)].map(|solver| Method {
+        name: format!("{solver:?}"),
+        from_noise: solver.convergence_order(),
+        from_any_start: solver.convergence_order(),
+        solver: Box::new(solver),
+    }));
+    methods
+}
+
+fn unipc(orders: RangeInclusive<usize>, at_end: FinalOrders) -> Vec<Method> {
+    let mut methods = Vec::new();
+    for order in orders {
         for b_function in [BFunction::Bh1, BFunction::Bh2] {
             let data = UniPc::new(order).unwrap().b_function(b_function);
             for solver in [data.clone(), data.predicting_noise()] {
@@ -86,12 +99,6 @@ fn deterministic(at_end: FinalOrders) -> Vec<Method> {
             }
         }
     }
-    methods.extend([Pndm::new(), Pndm::with_runge_kutta(middle)].map(|solver| Method {
-        name: format!("{solver:?}"),
-        from_noise: solver.convergence_order(),
-        from_any_start: solver.convergence_order(),
-        solver: Box::new(solver),
-    }));
     methods
 }
 
@@ -165,6 +172,12 @@ fn deterministic_methods_follow_the_flow_from_noise_at_the_order_they_declare() 
 fn deterministic_methods_follow_the_flow_from_any_start_at_the_order_they_declare() {
     // at this start the prediction of narrower data hardly changes
     let methods = deterministic(FinalOrders::Full);
+    check_flow(&methods, FROM_HALF_NOISE, normal(0.5), |method| method.from_any_start);
+}
+
+#[test]
+fn more_predictions_leave_unipc_at_the_order_of_any_start() {
+    let methods = unipc(4..=6, FinalOrders::Full);
     check_flow(&methods, FROM_HALF_NOISE, normal(0.5), |method| method.from_any_start);
 }
 

@@ -45,7 +45,7 @@ fn methods() -> Vec<(String, Box<dyn Solver<State>>)> {
             }
         }
     }
-    for order in 1..=3 {
+    for order in 1..=6 {
         for b_function in [BFunction::Bh1, BFunction::Bh2] {
             let data = UniPc::new(order).unwrap().b_function(b_function);
             for solver in [data.clone(), data.predicting_noise()] {

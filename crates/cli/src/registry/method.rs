@@ -65,7 +65,7 @@ pub(crate) struct Method {
     #[arg(long, conflicts_with = "threshold")]
     pub(crate) no_clip: bool,
     /// Dynamic thresholding instead: hold each image within this quantile of its own values
-    #[arg(long, value_name = "QUANTILE", allow_negative_numbers = true)]
+    #[arg(long, value_name = "QUANTILE", allow_negative_numbers = true, value_parser = quantile)]
     pub(crate) threshold: Option<f64>,
 }
 
@@ -78,6 +78,11 @@ const LARGEST_COEFFICIENT: f64 = 50.0;
 fn moves(text: &str) -> Result<usize, String> {
     let moves = text.parse().ok().filter(|moves| (1..=MOST_MOVES).contains(moves));
     moves.ok_or_else(|| format!("expected a whole number from 1 to {MOST_MOVES}"))
+}
+
+fn quantile(text: &str) -> Result<f64, String> {
+    let quantile = text.parse().ok().filter(|quantile| (0.0..=1.0).contains(quantile));
+    quantile.ok_or_else(|| "expected a number from 0 to 1".to_owned())
 }
 
 impl Method {
@@ -150,7 +155,7 @@ impl Method {
         })
     }
 
-    /// The method with all its options, for reports.
+    /// The method, its times and the options that were given, for reports.
     pub(crate) fn describe(&self, table: Option<&DiscreteTable>) -> String {
         let mut words = vec![self.sampler.name(), format!("{} steps", self.steps_of(table))];
         words.push(format!("{} spacing", self.spacing_of(table).name()));
@@ -201,7 +206,12 @@ impl Method {
     }
 
     fn spacing_of(&self, table: Option<&DiscreteTable>) -> SpacingName {
-        let of_model = |_| self.sampler.default_spacing(&self.settings());
+        let of_model = |table: &DiscreteTable| {
+            // without signal at its noisy end a table has no finite lambda there to divide
+            let pure_noise = table.level(table.time_range().1).alpha == 0.0;
+            let suited = self.sampler.default_spacing(&self.settings());
+            if pure_noise { SpacingName::Trailing } else { suited }
+        };
         self.spacing.unwrap_or_else(|| table.map_or(SpacingName::Lambda, of_model))
     }
 
@@ -268,6 +278,20 @@ mod tests {
         assert_eq!(steps("--sampler ddim"), 50);
         assert_eq!(steps("--sampler ddpm"), 200);
         assert_eq!(steps("--sampler dpm-solver++"), 20);
+    }
+
+    #[test]
+    fn every_method_has_a_default_spacing_that_it_plans_on_from_pure_noise_too() {
+        let zero_snr = DiscreteTable::cosine(100).unwrap().rescaled_to_zero_snr().unwrap();
+        for table in [DiscreteTable::cosine(100).unwrap(), zero_snr] {
+            let schedule: Arc<dyn NoiseSchedule> = Arc::new(table.clone());
+            for sampler in Sampler::value_variants() {
+                let words = format!("--sampler {}", sampler.name());
+                let method = method(&words);
+                let grid = method.grid(&schedule, Some(&table)).expect(&words);
+                assert!(method.solver(&schedule).unwrap().evaluations(&grid).is_ok(), "{words}");
+            }
+        }
     }
 
     #[test]
