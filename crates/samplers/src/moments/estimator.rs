@@ -87,12 +87,9 @@ impl MomentEstimator {
         let z =
             noise.normal_like(data).map_err(|source| SampleError::Noise { step: index, source })?;
         let x = S::combine(&[(at.level.alpha, data), (at.level.sigma, &z)]);
-        let output = score.predict(&x, Times::Shared(at)).map_err(|source| SampleError::Score {
-            step: index,
-            t: at.t,
-            source,
-        })?;
-        let (of_x, of_output) = score.prediction().convert(Prediction::Noise, at.level);
+        let failed = |source| SampleError::Score { step: index, t: at.t, source };
+        let (of_x, of_output) = score.conversion(Prediction::Noise, at).map_err(failed)?;
+        let output = score.predict(&x, Times::Shared(at)).map_err(failed)?;
         let eps = S::combine(&[(of_x, &x), (of_output, &output)]);
         for square in eps.dot_each(&eps) {
             self.means[index].add(square / eps.item_len() as f64);
