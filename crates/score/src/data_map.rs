@@ -67,8 +67,44 @@ impl<S: Batch, F: ScoreFn<S>, M: DataMap<S>> ScoreFn<S> for MapData<F, M> {
     }
 
     fn predict_with_variance(&self, x: &S, at: Times<'_>) -> Result<(S, Option<S>), ScoreError> {
+        if let Times::Shared(point) = at {
+            self.inner.conversion(Prediction::Data, point)?; // refused before the network is asked
+        }
         let (output, variance) = self.inner.predict_with_variance(x, at)?;
         let data = at.convert(self.inner.prediction(), Prediction::Data, x, output)?;
         Ok((self.map.map(data, at)?, variance))
+    }
+}
+
+#[cfg(all(test, feature = "ndarray"))]
+mod tests {
+    use super::*;
+    use ndarray::ArrayD;
+    use std::cell::Cell;
+    use tweedie_schedules::{NoiseLevel, TimePoint};
+
+    /// A network of the noise that counts its calls.
+    struct Counted(Cell<usize>);
+
+    impl ScoreFn<ArrayD<f64>> for Counted {
+        fn prediction(&self) -> Prediction {
+            Prediction::Noise
+        }
+
+        fn predict(&self, x: &ArrayD<f64>, _at: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
+            self.0.set(self.0.get() + 1);
+            Ok(x.clone())
+        }
+    }
+
+    #[test]
+    fn a_network_that_cannot_tell_the_data_is_refused_before_it_is_asked() {
+        let map = Clip { low: -1.0, high: 1.0 };
+        let clipped = MapData { inner: Counted(Cell::new(0)), map };
+        let pure_noise = TimePoint { t: 1.0, level: NoiseLevel { alpha: 0.0, sigma: 1.0 } };
+        let (x, at) = (ArrayD::zeros(vec![2, 3]), Times::Shared(pure_noise));
+        assert!(clipped.predict(&x, at).is_err());
+        assert!(clipped.predict_with_variance(&x, at).is_err());
+        assert_eq!(clipped.inner.0.get(), 0);
     }
 }

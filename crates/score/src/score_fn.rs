@@ -124,6 +124,9 @@ pub trait ScoreFn<S: VectorSpace> {
     where
         S: Batch,
     {
+        if let Times::Shared(point) = at {
+            self.conversion(Prediction::Data, point)?; // refused before the network is asked
+        }
         let output = self.predict(x, at)?;
         at.convert(self.prediction(), Prediction::Data, x, output)
     }
