@@ -11,7 +11,7 @@ const UNSAFE_CRATE: &str = "torch-ext";
 const TALKING: [&str; 1] = ["cli"];
 
 /// Crates in which only a `NoiseSource` may draw random numbers.
-const SAMPLING: [&str; 2] = ["samplers", "solvers-dpm"];
+const SAMPLING: [&str; 3] = ["samplers", "solvers-dpm", "likelihood"];
 
 pub(super) fn complaints(sources: &Sources) -> Vec<Complaint> {
     let mut found: Vec<Complaint> = sources.files().iter().flat_map(trailing_space).collect();
