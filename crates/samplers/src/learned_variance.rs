@@ -4,21 +4,9 @@
 //! Nichol and Dhariwal 2021, sec. 3.1. One evaluation a step, stochastic; the network must give the
 //! values behind the variance ([`ScoreFn::predict_with_variance`]).
 
-use crate::{Ancestral, Predictor, SampleError, Solver, Stepper, Variance};
-use tweedie_schedules::{Interval, NoiseLevel, Prediction, TimeGrid};
-use tweedie_score::{Elementwise, NoiseSource, ScoreError, ScoreFn, Times};
-
-/// What the values beside the prediction say about the variance of a step.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Learned {
-    /// They place its logarithm between those of its bounds: -1 is the small variance, 1 the large one.
-    #[default]
-    Range,
-    /// They are its natural logarithm.
-    LogVariance,
-    /// They are the variance.
-    Variance,
-}
+use crate::{Ancestral, SampleError, Solver, Stepper};
+use tweedie_schedules::{Interval, Prediction, TimeGrid};
+use tweedie_score::{Deviation, Elementwise, Learned, NoiseSource, ReverseNoise, ScoreFn, Times};
 
 /// DDPM's sampler with a learned variance.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -30,32 +18,9 @@ pub struct LearnedAncestral {
     pub clean_floor: Option<f64>,
 }
 
-/// The deviation of the noise in one step, which may follow the network's values `v`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Deviation {
-    /// The same for every value.
-    Fixed(f64),
-    /// `factor * exp(rate * v)`.
-    Exponential {
-        /// The deviation where `v` is 0.
-        factor: f64,
-        /// Growth of its logarithm with `v`.
-        rate: f64,
-    },
-    /// `sqrt(v)`.
-    Root,
-}
-
-/// An ancestral method: the posterior's mean, and noise of some deviation.
-pub trait ReverseNoise {
-    /// The deviation over `interval`; `None` where the step adds no noise.
-    fn deviation(&self, interval: Interval) -> Option<Deviation>;
-}
-
 impl ReverseNoise for Ancestral {
     fn deviation(&self, interval: Interval) -> Option<Deviation> {
-        let noise = self.coefficients(interval).noise;
-        (noise != 0.0).then_some(Deviation::Fixed(noise))
+        self.variance.deviation(interval)
     }
 }
 
@@ -74,21 +39,12 @@ struct Steps<'a> {
 
 impl ReverseNoise for LearnedAncestral {
     fn deviation(&self, interval: Interval) -> Option<Deviation> {
-        let log_small = if interval.to.level == NoiseLevel::CLEAN {
-            self.clean_floor?.ln()
-        } else {
-            Variance::FixedSmall.log_of(interval)
-        };
-        Some(match self.learned {
-            Learned::Variance => Deviation::Root,
-            Learned::LogVariance => Deviation::Exponential { factor: 1.0, rate: 0.5 },
-            Learned::Range => {
-                // Nichol and Dhariwal 2021, eq. 15, with its v in [0, 1] written (1 + v) / 2
-                let log_large = Variance::FixedLarge.log_of(interval);
-                let factor = (0.25 * (log_large + log_small)).exp();
-                Deviation::Exponential { factor, rate: 0.25 * (log_large - log_small) }
-            }
-        })
+        let floored = || Some(self.learned.decoder_deviation(interval, self.clean_floor?));
+        self.learned.deviation(interval).or_else(floored)
+    }
+
+    fn decoder_deviation(&self, interval: Interval, floor: f64) -> Deviation {
+        self.learned.decoder_deviation(interval, self.clean_floor.unwrap_or(floor))
     }
 }
 
@@ -123,41 +79,6 @@ impl<S: Elementwise> Solver<S> for LearnedAncestral {
     }
 }
 
-impl Deviation {
-    fn is_finite(self) -> bool {
-        match self {
-            Self::Fixed(deviation) => deviation.is_finite(),
-            Self::Exponential { factor, rate } => factor.is_finite() && rate.is_finite(),
-            Self::Root => true,
-        }
-    }
-
-    /// Natural logarithm of the variance where the network says `v`.
-    #[must_use]
-    pub fn log_variance(self, v: f64) -> f64 {
-        match self {
-            Self::Fixed(deviation) => 2.0 * deviation.ln(),
-            Self::Exponential { factor, rate } => 2.0 * (factor.ln() + rate * v),
-            Self::Root => v.ln(),
-        }
-    }
-
-    /// The deviation times `z`, as a state and a factor that is the same for all of it.
-    ///
-    /// # Errors
-    /// When the deviation follows `values` and there are none.
-    pub fn times<S: Elementwise>(self, z: &S, values: Option<&S>) -> Result<(f64, S), ScoreError> {
-        let values = || values.ok_or(ScoreError::NoVariance);
-        Ok(match self {
-            Self::Fixed(deviation) => (deviation, S::combine(&[(1.0, z)])),
-            Self::Exponential { factor, rate } => {
-                (factor, S::combine(&[(rate, values()?)]).exp().mul(z))
-            }
-            Self::Root => (1.0, values()?.sqrt().mul(z)),
-        })
-    }
-}
-
 impl<S: Elementwise> Stepper<S> for Steps<'_> {
     fn step(
         &mut self,
@@ -185,10 +106,10 @@ impl<S: Elementwise> Stepper<S> for Steps<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OneStep, sample};
+    use crate::{OneStep, Variance, sample};
     use ndarray::{ArrayD, arr1};
     use tweedie_schedules::{DiscreteTable, Spacing};
-    use tweedie_score::Replay;
+    use tweedie_score::{Replay, ScoreError};
 
     /// Predicts no noise, and values of its variance if it has any.
     struct Network(Option<f64>);
@@ -240,26 +161,6 @@ mod tests {
     fn the_ends_of_the_range_are_the_fixed_variances() {
         check_same(Learned::Range, -1.0, Variance::FixedSmall);
         check_same(Learned::Range, 1.0, Variance::FixedLarge);
-    }
-
-    #[test]
-    fn the_log_variance_lies_between_its_bounds_as_the_network_says() {
-        let step = grid(false).intervals()[0];
-        let log = |learned, v| {
-            let solver = LearnedAncestral { learned, clean_floor: None };
-            solver.deviation(step).unwrap().log_variance(v)
-        };
-        let (small, large) = (Variance::FixedSmall.log_of(step), Variance::FixedLarge.log_of(step));
-        let cases = [
-            (log(Learned::Range, -1.0), small),
-            (log(Learned::Range, 0.5), small + 0.75 * (large - small)),
-            (log(Learned::LogVariance, -3.2), -3.2),
-            (log(Learned::Variance, 0.25), 0.25_f64.ln()),
-            (Deviation::Fixed(0.5).log_variance(7.0), 0.25_f64.ln()),
-        ];
-        for (got, want) in cases {
-            assert!((got - want).abs() < 1e-12, "{got}, expected {want}");
-        }
     }
 
     #[test]

@@ -70,7 +70,7 @@ pub use edm::{AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVaria
 pub use encoding::{Asked, Encoding, encode};
 pub use error::SampleError;
 pub use keeping_noise::KeepingNoise;
-pub use learned_variance::{Deviation, Learned, LearnedAncestral, ReverseNoise};
+pub use learned_variance::LearnedAncestral;
 pub use linear_multistep::LinearMultistep;
 pub use mean_at_end::MeanAtEnd;
 pub use moments::{
@@ -81,10 +81,12 @@ pub use ode::{DenseOutput, ErrorOver, Interpolant, RungeKutta, Slope, Stepping, 
 pub use one_step::OneStep;
 pub use predictor::{
     AnalyticDpm, Ancestral, AncestralChain, Ddim, EulerMaruyama, NoiseCap, Predictor,
-    ReverseDiffusion, StepCoefficients, Variance,
+    ReverseDiffusion, StepCoefficients,
 };
 pub use predictor_corrector::{CorrectorPlace, PredictorCorrector};
 pub use probability_flow::ProbabilityFlow;
 pub use solver::{Solver, Stepper, sample, sample_observed};
 pub use step_controller::{AdaptiveRun, Counters, Decision, StepController};
 pub use trace::{Combination, Evaluation, Symbol, TracedStep, trace};
+pub use tweedie_schedules::Variance;
+pub use tweedie_score::{Deviation, Learned, ReverseNoise};

@@ -8,7 +8,7 @@ mod noise_cap;
 mod reverse_diffusion;
 
 pub use analytic::AnalyticDpm;
-pub use ancestral::{Ancestral, Variance};
+pub use ancestral::Ancestral;
 pub use ancestral_chain::AncestralChain;
 pub use ddim::Ddim;
 pub(crate) use ddim::DdimParts;
@@ -64,7 +64,7 @@ impl<P: Predictor + ?Sized> Predictor for &P {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use tweedie_schedules::{NoiseLevel, TimePoint};
+    use tweedie_schedules::{NoiseLevel, TimePoint, Variance};
 
     fn interval(noisy: f64, clean: f64) -> Interval {
         let point = |log: f64| TimePoint { t: log, level: NoiseLevel::variance_preserving(-log) };

@@ -4,7 +4,8 @@
 //! therefore no more than two functions of time, a solver no more than arithmetic on their values,
 //! and this crate holds no arrays of pixels: whatever it computes is computed before a network runs.
 //!
-//! - [`NoiseLevel`] is the pair `(alpha, sigma)`; [`TimePoint`] adds the time, [`Interval`] joins two.
+//! - [`NoiseLevel`] is the pair `(alpha, sigma)`; [`TimePoint`] adds the time, [`Interval`] joins two
+//!   and gives the forward and the reverse Gaussian between them, of which DDPM fixes a [`Variance`].
 //! - [`NoiseSchedule`] maps time to level: [`VpLinear`], [`VpCosine`], [`SubVpLinear`],
 //!   [`VeGeometric`] and [`Edm`] in continuous time, [`DiscreteTable`] for a discrete model.
 //! - [`TimeGrid`] is the list of intervals a solver walks, noisiest first: in equal steps of time,
@@ -52,6 +53,7 @@ mod schedule;
 mod spacing;
 mod table;
 mod trajectory;
+mod variance;
 
 pub use beta_quantile::beta_quantile;
 pub use betas::{
@@ -72,3 +74,4 @@ pub use schedule::{
 pub use spacing::Spacing;
 pub use table::{BelowFirst, DiscreteTable};
 pub use trajectory::{Trajectory, least_cost};
+pub use variance::Variance;

@@ -12,6 +12,9 @@
 //! thresholds the data estimate, [`WatchData`] shows it, [`PosteriorMeans`] reads networks that
 //! predict the mean one step down their chain.
 //!
+//! [`ReverseNoise`] says what the variance of a reverse step is, fixed or by the values that a network
+//! gives beside its prediction.
+//!
 //! Backends: `ndarray` arrays of `f32` and `f64` (feature `ndarray`, on by default) and
 //! `tch::Tensor` (feature `tch`). The whole of the numerics is tested on the first.
 
@@ -24,6 +27,7 @@ mod error;
 mod error_norm;
 mod noise;
 mod posterior_means;
+mod reverse_noise;
 mod score_fn;
 mod threshold;
 mod vector_space;
@@ -36,6 +40,7 @@ pub use error::{NoiseError, ScoreError};
 pub use error_norm::{ErrorNorm, Tolerance};
 pub use noise::{Draw, NoiseSource, PerSample, Replay, Seeded, Silent, stream_rng};
 pub use posterior_means::PosteriorMeans;
+pub use reverse_noise::{Deviation, Learned, ReverseNoise};
 pub use score_fn::{ScoreFn, Times};
 pub use threshold::{DynamicThreshold, Threshold};
 pub use vector_space::{Batch, Elementwise, VectorSpace};

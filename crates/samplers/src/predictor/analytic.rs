@@ -7,7 +7,8 @@
 
 use super::{Ddim, Predictor, StepCoefficients};
 use crate::{NoiseMoments, SampleError};
-use tweedie_schedules::{Interval, NoiseLevel};
+use tweedie_schedules::{Interval, NoiseLevel, Posterior};
+use tweedie_score::{Deviation, ReverseNoise};
 
 /// Analytic-DDPM and Analytic-DDIM.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +73,19 @@ impl Predictor for AnalyticDpm {
         } else {
             "it starts at a noise level outside the range of the moments; measure them there, too"
         }
+    }
+}
+
+/// What it reverses is the forward process of DDIM with its `eta`.
+impl ReverseNoise for AnalyticDpm {
+    fn deviation(&self, interval: Interval) -> Option<Deviation> {
+        let noise = self.coefficients(interval).noise;
+        (noise != 0.0).then_some(Deviation::Fixed(noise))
+    }
+
+    fn posterior(&self, interval: Interval) -> Posterior {
+        let StepCoefficients { x, data, noise } = self.forward.coefficients(interval);
+        Posterior { x, data, variance: noise.powi(2) }
     }
 }
 

@@ -4,8 +4,8 @@
 //! formula for a single transition. Ho et al. 2020, algorithm 2 (VP); Song et al. 2021, eq. 47 (VE).
 //! One evaluation a step, first order, stochastic.
 
-use super::{Predictor, StepCoefficients, Variance};
-use tweedie_schedules::Interval;
+use super::{Predictor, StepCoefficients};
+use tweedie_schedules::{Interval, Variance};
 use tweedie_sde::Discretization;
 
 /// DDPM's sampler for the chain of a [`Discretization`], and so for every linear SDE.
