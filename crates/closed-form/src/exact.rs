@@ -2,8 +2,8 @@
 
 use crate::{Mixture, MixtureError, Part};
 use ndarray::ArrayD;
-use tweedie_schedules::{NoiseLevel, Prediction};
-use tweedie_score::{Batch, ScoreError, ScoreFn, Times};
+use tweedie_schedules::{NoiseLevel, Prediction, TimePoint};
+use tweedie_score::{Batch, DifferentiableScoreFn, ScoreError, ScoreFn, Times};
 
 /// A network without error: the prediction that minimizes the training loss on a mixture.
 ///
@@ -26,6 +26,16 @@ impl ExactScore {
     #[must_use]
     pub fn data(&self) -> &Mixture {
         &self.data
+    }
+
+    /// Refuses samples that are no whole number of points.
+    fn check_length(&self, x: &ArrayD<f64>) -> Result<(), ScoreError> {
+        let (got, dimension) = (x.item_len(), self.data.dimension());
+        if got == 0 || got % dimension != 0 {
+            let error = MixtureError::SampleLength { got, dimension };
+            return Err(ScoreError::Network(Box::new(error)));
+        }
+        Ok(())
     }
 
     /// What the network answers at a level.
@@ -77,6 +87,33 @@ impl Answer<'_> {
                 parts().map(answer).zip(shares.iter()).map(|(answer, share)| share * answer).sum();
         }
     }
+
+    /// Puts `J^T cotangent`, `J` the answer's Jacobian at `point`, in the cotangent's place.
+    ///
+    /// The answer is `sum of r_k A_k(x)` with shares `r_k`, whose gradients are
+    /// `r_k (u_k - sum of r_j u_j)`, `u_k` the score of part `k`.
+    fn pull_back(&self, point: &[f64], cotangent: &mut [f64], shares: &mut Vec<f64>) {
+        self.noisy.shares_into(point, shares);
+        let parts = || self.data.parts().iter().zip(self.noisy.parts()).zip(&self.regressions);
+        let along = |((part, noisy), regression): ((&Part, &Part), &Regression)| -> f64 {
+            let coordinates = cotangent.iter().zip(point).zip(part.mean.iter().zip(&noisy.mean));
+            let answer = |((c, x), (mean, center)): ((&f64, &f64), (&f64, &f64))| {
+                c * (regression.of_mean * mean + regression.of_offset * (x - center))
+            };
+            coordinates.map(answer).sum()
+        };
+        let along: Vec<f64> = parts().map(along).collect();
+        let mean: f64 = along.iter().zip(shares.iter()).map(|(along, share)| along * share).sum();
+        let slope: f64 =
+            parts().zip(shares.iter()).map(|((_, r), share)| share * r.of_offset).sum();
+        for (i, (value, x)) in cotangent.iter_mut().zip(point).enumerate() {
+            let pull = |((noisy, share), along): ((&Part, &f64), &f64)| {
+                share * (along - mean) * (noisy.mean[i] - x) / noisy.deviation.powi(2)
+            };
+            let pulls = self.noisy.parts().iter().zip(shares.iter()).zip(&along).map(pull);
+            *value = slope * *value + pulls.sum::<f64>();
+        }
+    }
 }
 
 impl ScoreFn<ArrayD<f64>> for ExactScore {
@@ -86,11 +123,8 @@ impl ScoreFn<ArrayD<f64>> for ExactScore {
 
     fn predict(&self, x: &ArrayD<f64>, at: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
         at.check(x.batch_len())?;
+        self.check_length(x)?;
         let (got, dimension) = (x.item_len(), self.data.dimension());
-        if got == 0 || got % dimension != 0 {
-            let error = MixtureError::SampleLength { got, dimension };
-            return Err(ScoreError::Network(Box::new(error)));
-        }
         let mut values: Vec<f64> = x.iter().copied().collect();
         let mut shares = Vec::new();
         for (index, sample) in values.chunks_exact_mut(got).enumerate() {
@@ -103,11 +137,32 @@ impl ScoreFn<ArrayD<f64>> for ExactScore {
     }
 }
 
+impl DifferentiableScoreFn<ArrayD<f64>> for ExactScore {
+    fn predict_vjp(
+        &self,
+        x: &ArrayD<f64>,
+        at: TimePoint,
+        cotangent: &ArrayD<f64>,
+    ) -> Result<(ArrayD<f64>, ArrayD<f64>), ScoreError> {
+        assert_eq!(x.shape(), cotangent.shape(), "a state and a cotangent of different shapes");
+        let output = self.predict(x, Times::Shared(at))?;
+        let (answer, dimension) = (self.answer(at.level), self.data.dimension());
+        let points: Vec<f64> = x.iter().copied().collect();
+        let mut product: Vec<f64> = cotangent.iter().copied().collect();
+        let mut shares = Vec::new();
+        let pairs = points.chunks_exact(dimension).zip(product.chunks_exact_mut(dimension));
+        for (point, cotangent) in pairs {
+            answer.pull_back(point, cotangent, &mut shares);
+        }
+        let product = ArrayD::from_shape_vec(x.raw_dim(), product).expect("as many values");
+        Ok((output, product))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::arr2;
-    use tweedie_schedules::TimePoint;
 
     fn data() -> Mixture {
         let part =
@@ -132,6 +187,33 @@ mod tests {
             let (of_x, of_output) = prediction.convert(Prediction::Noise, point.level);
             let back = &x * of_x + predict(prediction, &x, times) * of_output;
             assert!((back - &noise).iter().all(|error| error.abs() < 1e-13), "{prediction:?}");
+        }
+    }
+
+    #[test]
+    fn the_pull_back_is_the_transposed_slope_of_the_prediction() {
+        let at = at(0.8, 0.6);
+        let x = arr2(&[[0.1, 0.7], [-1.4, 0.2], [-0.2, 0.2]]).into_dyn();
+        let cotangent = arr2(&[[0.3, -1.2], [1.1, 0.4], [-0.7, 0.9]]).into_dyn();
+        for prediction in
+            [Prediction::Data, Prediction::Noise, Prediction::Velocity, Prediction::Score]
+        {
+            let network = ExactScore::new(data(), prediction);
+            let (output, product) = network.predict_vjp(&x, at, &cotangent).unwrap();
+            assert_eq!(output, predict(prediction, &x, Times::Shared(at)));
+            for axis in 0..2 {
+                let step = 1e-4;
+                let moved = |by: f64| {
+                    let mut x = x.clone();
+                    x.index_axis_mut(ndarray::Axis(1), axis).mapv_inplace(|value| value + by);
+                    (predict(prediction, &x, Times::Shared(at)) * &cotangent)
+                        .sum_axis(ndarray::Axis(1))
+                };
+                let slope = (moved(step) - moved(-step)) / (2.0 * step);
+                let error = &product.index_axis(ndarray::Axis(1), axis) - &slope;
+                // central differences: step^2 times the third derivative
+                assert!(error.iter().all(|e| e.abs() < 1e-5), "{prediction:?}: {error}");
+            }
         }
     }
 

@@ -84,7 +84,7 @@ pub use predictor::{
     ReverseDiffusion, StepCoefficients,
 };
 pub use predictor_corrector::{CorrectorPlace, PredictorCorrector};
-pub use probability_flow::ProbabilityFlow;
+pub use probability_flow::{FlowCoefficients, ProbabilityFlow};
 pub use solver::{Solver, Stepper, sample, sample_observed};
 pub use step_controller::{AdaptiveRun, Counters, Decision, StepController};
 pub use trace::{Combination, Evaluation, Symbol, TracedStep, trace};

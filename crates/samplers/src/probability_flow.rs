@@ -17,6 +17,32 @@ pub struct ProbabilityFlow<M> {
     denoise: bool,
 }
 
+/// The slope of the flow at one time: `x` times the state and `output` times the prediction.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FlowCoefficients {
+    /// Factor of the state.
+    pub x: f64,
+    /// Factor of what the network predicts.
+    pub output: f64,
+}
+
+impl FlowCoefficients {
+    /// `dx/dt` of a state for which the network predicts `output`.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    #[must_use]
+    pub fn slope<S: VectorSpace>(self, x: &S, output: &S) -> S {
+        if self.output == 0.0 {
+            return S::combine(&[(self.x, x)]);
+        }
+        // drift and score all but cancel where the state is nearly noise: what is left is summed
+        // before it is scaled, so that no rounding of the two large terms remains in it
+        let sum = S::combine(&[(self.x / self.output, x), (1.0, output)]);
+        sum.combine_reusing(self.output, &[])
+    }
+}
+
 impl<M: Sde> ProbabilityFlow<M> {
     /// The flow over the time range of `sde`, solved by `method`.
     #[must_use]
@@ -41,18 +67,35 @@ impl<M: Sde> ProbabilityFlow<M> {
         t: f64,
         x: &S,
     ) -> Result<S, ScoreError> {
-        let at = self.sde.point(t);
-        let (score_x, score_output) = score.conversion(Prediction::Score, at)?;
-        let output = score.predict(x, Times::Shared(at))?;
+        let coefficients = self.coefficients(score, t)?;
+        let output = score.predict(x, Times::Shared(self.sde.point(t)))?;
+        Ok(coefficients.slope(x, &output))
+    }
+
+    /// The slope at time `t` as a combination of the state and of what `score` predicts there.
+    ///
+    /// # Errors
+    /// Where the prediction does not determine the score.
+    pub fn coefficients<S: VectorSpace>(
+        &self,
+        score: &dyn ScoreFn<S>,
+        t: f64,
+    ) -> Result<FlowCoefficients, ScoreError> {
+        let (score_x, score_output) = score.conversion(Prediction::Score, self.sde.point(t))?;
         let (of_x, of_score) = ReverseSde::probability_flow(&self.sde).drift(t);
-        let (of_x, of_output) = (of_x + of_score * score_x, of_score * score_output);
-        if of_output == 0.0 {
-            return Ok(S::combine(&[(of_x, x)]));
-        }
-        // drift and score all but cancel where the state is nearly noise: what is left is summed
-        // before it is scaled, so that no rounding of the two large terms remains in it
-        let sum = S::combine(&[(of_x / of_output, x), (1.0, &output)]);
-        Ok(S::combine(&[(of_output, &sum)]))
+        Ok(FlowCoefficients { x: of_x + of_score * score_x, output: of_score * score_output })
+    }
+
+    /// The SDE whose marginals the flow passes through.
+    #[must_use]
+    pub fn sde(&self) -> &M {
+        &self.sde
+    }
+
+    /// The method that solves it.
+    #[must_use]
+    pub fn method(&self) -> &RungeKutta {
+        &self.method
     }
 
     /// Carries a state drawn from the prior to the data.
@@ -97,13 +140,25 @@ impl<M: Sde> ProbabilityFlow<M> {
         span: (f64, f64),
         x: S,
     ) -> Result<AdaptiveRun<S>, SampleError> {
-        let (from, to) = span;
+        self.check_span(score, span)?;
+        self.method.integrate(&mut |t, x: &S| self.slope(score, t, x), span, x)
+    }
+
+    /// Refuses a span at whose ends the slope is not known, before the network is asked.
+    ///
+    /// # Errors
+    /// When drift, diffusion or score is not finite at an end.
+    pub fn check_span<S: VectorSpace>(
+        &self,
+        score: &dyn ScoreFn<S>,
+        (from, to): (f64, f64),
+    ) -> Result<(), SampleError> {
         for t in [from, to] {
             self.check_finite(t)?;
             let failed = |source| SampleError::Score { step: 0, t, source };
             score.conversion(Prediction::Score, self.sde.point(t)).map_err(failed)?;
         }
-        self.method.integrate(&mut |t, x: &S| self.slope(score, t, x), span, x)
+        Ok(())
     }
 
     /// Refuses a time at which the SDE has no finite motion, before the network is asked about it.

@@ -139,6 +139,10 @@ impl NoiseSource<Combination> for Named {
         self.normal_like(like)
     }
 
+    fn uniform_like(&mut self, like: &Combination) -> Result<Combination, NoiseError> {
+        self.normal_like(like)
+    }
+
     /// Without chance there is nothing to choose from.
     fn uniform(&mut self, _: usize) -> Result<Vec<f64>, NoiseError> {
         Err(NoiseError::Exhausted { recorded: 0 })

@@ -46,4 +46,15 @@ pub trait ErrorNorm: VectorSpace {
     /// # Panics
     /// When the shapes differ.
     fn scaled_rms_each(&self, a: &Self, b: &Self, tolerance: Tolerance) -> Vec<f64>;
+
+    /// The same, taken over the whole batch and apart for each part of a state that is made of several
+    /// (a state and its log density, say). One part unless a state says otherwise.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    fn scaled_rms_parts(&self, a: &Self, b: &Self, tolerance: Tolerance) -> Vec<f64> {
+        let each = self.scaled_rms_each(a, b, tolerance);
+        let mean = each.iter().map(|rms| rms * rms).sum::<f64>() / each.len() as f64;
+        vec![mean.sqrt()]
+    }
 }

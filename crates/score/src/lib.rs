@@ -4,7 +4,8 @@
 //! - a state it can form linear combinations of: [`VectorSpace`], and [`Batch`] where it must tell
 //!   samples apart ([`Elementwise`] where it must look at single values, [`Threshold`] for quantiles,
 //!   [`ErrorNorm`] where it adapts its steps);
-//! - an estimate of the score: [`ScoreFn`], with [`ConditionalScoreFn`] for networks that take a class;
+//! - an estimate of the score: [`ScoreFn`], with [`ConditionalScoreFn`] for networks that take a class and
+//!   [`DifferentiableScoreFn`] where its derivative is needed;
 //! - randomness: [`NoiseSource`]. Nobody else draws any while sampling, so that a run can be repeated
 //!   ([`Seeded`]), made independent of the batch size ([`PerSample`]) or replayed ([`Replay`]).
 //!
@@ -23,6 +24,7 @@ mod condition_gradient;
 mod conditional;
 pub mod conformance;
 mod data_map;
+mod differentiable;
 mod error;
 mod error_norm;
 mod noise;
@@ -36,6 +38,7 @@ mod watch_data;
 pub use condition_gradient::ConditionGradient;
 pub use conditional::{ConditionalScoreFn, Conditioned};
 pub use data_map::{Clip, DataMap, MapData, Unchanged};
+pub use differentiable::{DifferentiableConditionalScoreFn, DifferentiableScoreFn};
 pub use error::{NoiseError, ScoreError};
 pub use error_norm::{ErrorNorm, Tolerance};
 pub use noise::{Draw, NoiseSource, PerSample, Replay, Seeded, Silent, stream_rng};

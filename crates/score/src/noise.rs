@@ -28,6 +28,12 @@ pub trait NoiseSource<S> {
     /// When a recording has no such draw left.
     fn rademacher_like(&mut self, like: &S) -> Result<S, NoiseError>;
 
+    /// A state of the shape of `like` whose values are uniform in `[0, 1)`.
+    ///
+    /// # Errors
+    /// When a recording has no such draw left.
+    fn uniform_like(&mut self, like: &S) -> Result<S, NoiseError>;
+
     /// `count` numbers uniform in `[0, 1)`, one a sample.
     ///
     /// # Errors

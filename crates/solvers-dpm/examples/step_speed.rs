@@ -48,6 +48,10 @@ impl NoiseSource<State> for PreparedNoise {
         self.normal_like(like)
     }
 
+    fn uniform_like(&mut self, like: &State) -> Result<State, NoiseError> {
+        self.normal_like(like)
+    }
+
     fn uniform(&mut self, _: usize) -> Result<Vec<f64>, NoiseError> {
         Err(NoiseError::Exhausted { recorded: 0 })
     }

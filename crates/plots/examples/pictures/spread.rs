@@ -71,6 +71,10 @@ impl NoiseSource<State> for Axes {
         Err(NoiseError::Exhausted { recorded: 0 })
     }
 
+    fn uniform_like(&mut self, _: &State) -> Result<State, NoiseError> {
+        Err(NoiseError::Exhausted { recorded: 0 })
+    }
+
     fn uniform(&mut self, _: usize) -> Result<Vec<f64>, NoiseError> {
         Err(NoiseError::Exhausted { recorded: 0 })
     }

@@ -12,6 +12,9 @@ pub enum ErrorOver {
     Batch,
     /// The largest over samples of each sample's own root mean square.
     WorstSample,
+    /// The largest over the parts of a state that is made of several, each the root mean square of that
+    /// part over the whole batch: torchdiffeq's norm of a tuple. As `Batch` for a state of one part.
+    WorstPart,
 }
 
 impl ErrorOver {
@@ -21,7 +24,7 @@ impl ErrorOver {
     pub fn of(self, each: &[f64]) -> f64 {
         match self {
             Self::WorstSample => largest(each),
-            Self::Batch => {
+            Self::Batch | Self::WorstPart => {
                 let mean = each.iter().map(|rms| rms * rms).sum::<f64>() / each.len() as f64;
                 mean.sqrt()
             }
@@ -39,7 +42,7 @@ pub(super) struct Norm {
 impl Norm {
     /// Size of `error` against what is allowed between `a` and `b`.
     pub(super) fn of<S: ErrorNorm>(self, error: &S, a: &S, b: &S) -> f64 {
-        self.over.of(&error.scaled_rms_each(a, b, self.tolerance))
+        largest(&self.parts(error, a, b))
     }
 
     /// Size of the error of a step of size `h` from `x` to `end`, whose stages are given.
@@ -70,12 +73,12 @@ impl Norm {
         }
     }
 
-    /// One number for the batch, or one a sample.
+    /// One number for the batch, one a sample or one a part.
     fn parts<S: ErrorNorm>(self, error: &S, a: &S, b: &S) -> Vec<f64> {
-        let each = error.scaled_rms_each(a, b, self.tolerance);
         match self.over {
-            ErrorOver::WorstSample => each,
-            ErrorOver::Batch => vec![self.over.of(&each)],
+            ErrorOver::WorstPart => error.scaled_rms_parts(a, b, self.tolerance),
+            ErrorOver::WorstSample => error.scaled_rms_each(a, b, self.tolerance),
+            ErrorOver::Batch => vec![self.over.of(&error.scaled_rms_each(a, b, self.tolerance))],
         }
     }
 }

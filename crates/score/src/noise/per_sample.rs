@@ -51,6 +51,10 @@ impl<S: Draw> NoiseSource<S> for PerSample {
         self.fill(like, |rng| if rng.random() { 1.0 } else { -1.0 })
     }
 
+    fn uniform_like(&mut self, like: &S) -> Result<S, NoiseError> {
+        self.fill(like, |rng| rng.random())
+    }
+
     fn uniform(&mut self, count: usize) -> Result<Vec<f64>, NoiseError> {
         self.check(count)?;
         Ok(self.streams.iter_mut().map(|rng| rng.random()).collect())

@@ -53,6 +53,10 @@ impl<S: Draw> NoiseSource<S> for Replay {
         self.state(like)
     }
 
+    fn uniform_like(&mut self, like: &S) -> Result<S, NoiseError> {
+        self.state(like)
+    }
+
     fn uniform(&mut self, count: usize) -> Result<Vec<f64>, NoiseError> {
         self.next(count)
     }

@@ -47,6 +47,10 @@ impl<S: Draw> NoiseSource<S> for Seeded {
         }))
     }
 
+    fn uniform_like(&mut self, like: &S) -> Result<S, NoiseError> {
+        Ok(S::draw_like(like, &mut || self.rng.random()))
+    }
+
     fn uniform(&mut self, count: usize) -> Result<Vec<f64>, NoiseError> {
         Ok((0..count).map(|_| self.rng.random()).collect())
     }

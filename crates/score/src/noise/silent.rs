@@ -16,6 +16,10 @@ impl<S: VectorSpace> NoiseSource<S> for Silent {
         self.normal_like(like)
     }
 
+    fn uniform_like(&mut self, like: &S) -> Result<S, NoiseError> {
+        self.normal_like(like)
+    }
+
     fn uniform(&mut self, count: usize) -> Result<Vec<f64>, NoiseError> {
         Ok(vec![0.0; count])
     }
