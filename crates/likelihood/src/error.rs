@@ -18,6 +18,58 @@ pub enum LikelihoodError {
         /// What is allowed, in words.
         allowed: &'static str,
     },
+    /// A time limit outside of what the schedule covers.
+    #[error("the likelihood is asked at t = {t}, expected a time in [{low}, {high})")]
+    TimeOutsideRange {
+        /// The time asked for.
+        t: f64,
+        /// Cleanest time of the schedule.
+        low: f64,
+        /// Noisiest time of the schedule.
+        high: f64,
+    },
+    /// Data that hold a value which is not finite.
+    #[error(
+        "sample {sample} of the batch holds a value that is not finite, expected numbers alone"
+    )]
+    NotFinite {
+        /// Position in the batch, from 0.
+        sample: usize,
+    },
+    /// A batch without samples, or samples without values.
+    #[error("the batch has {samples} samples of {values} values, expected at least 1 of each")]
+    NoData {
+        /// Samples of the batch.
+        samples: usize,
+        /// Values of one.
+        values: usize,
+    },
+    /// An exact trace of samples that are too large for it.
+    #[error(
+        "the exact trace is asked for samples of {values} values, expected at most {most}: use probes"
+    )]
+    ExactTrace {
+        /// Values of a sample.
+        values: usize,
+        /// The most for which the trace is taken exactly.
+        most: usize,
+    },
+    /// Another number of values than samples.
+    #[error("{got} densities for {samples} samples, expected one each")]
+    DensityCount {
+        /// Densities given.
+        got: usize,
+        /// Samples of the batch.
+        samples: usize,
+    },
+    /// Two states between which the way around the sphere is not determined.
+    #[error(
+        "sample {sample} of one batch is opposite to that of the other: no way between them is the shortest"
+    )]
+    Opposite {
+        /// Position in the batch, from 0.
+        sample: usize,
+    },
     /// The integration of the flow failed, or a chain cannot be walked as asked.
     #[error("the run over the times failed")]
     Run(#[from] SampleError),

@@ -1,7 +1,16 @@
 //! How likely data is under a diffusion model.
 //!
+//! [`FlowLikelihood`] integrates the probability flow and the divergence along it: the exact log density
+//! of the flow, up to the tolerance and the variance of the probes ([`Divergence`]).
+//!
 //! Errors are [`LikelihoodError`].
 
+mod divergence;
 mod error;
+mod flow;
+mod with_log_density;
 
+pub use divergence::{Divergence, LARGEST_EXACT_TRACE, ProbeKind};
 pub use error::LikelihoodError;
+pub use flow::{FlowLikelihood, FlowRun};
+pub use with_log_density::WithLogDensity;

@@ -1,0 +1,126 @@
+//! How the divergence of the flow is found: by random probes, or exactly.
+
+use crate::LikelihoodError;
+use tweedie_score::{Batch, Draw, NoiseSource};
+
+/// The most values a sample may have where its exact trace is asked for: as many backward passes are
+/// made in every evaluation.
+pub const LARGEST_EXACT_TRACE: usize = 1024;
+
+/// The way to the trace of the flow's Jacobian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Divergence {
+    /// Hutchinson's estimate `v^T J v`, the mean over some probes `v` that are drawn once and held for
+    /// the whole run. Unbiased; its variance falls as one over the number of probes. One backward pass a
+    /// probe. // Hutchinson 1990; Grathwohl et al. 2019, eq. 8
+    Probes {
+        /// Number of probes.
+        count: usize,
+        /// What they are drawn from.
+        kind: ProbeKind,
+    },
+    /// The trace itself, one backward pass for each value of a sample: for samples of at most
+    /// [`LARGEST_EXACT_TRACE`] values.
+    Exact,
+}
+
+/// What probes are drawn from; any distribution of mean 0 and covariance 1 is unbiased.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// Independent signs: the least variance, none at all from the Jacobian's diagonal.
+    #[default]
+    Rademacher,
+    /// Standard normal numbers.
+    Gaussian,
+}
+
+impl Default for Divergence {
+    /// One Rademacher probe.
+    fn default() -> Self {
+        Self::Probes { count: 1, kind: ProbeKind::Rademacher }
+    }
+}
+
+impl Divergence {
+    /// Backward passes of each evaluation, for samples of `item_len` values.
+    #[must_use]
+    pub fn backward_passes(self, item_len: usize) -> usize {
+        match self {
+            Self::Probes { count, .. } => count,
+            Self::Exact => item_len,
+        }
+    }
+
+    /// What the Jacobian is multiplied with throughout a run on states like `x`.
+    pub(crate) fn directions<S: Draw>(
+        self,
+        x: &S,
+        noise: &mut dyn NoiseSource<S>,
+    ) -> Result<Directions<S>, LikelihoodError> {
+        match self {
+            Self::Probes { count: 0, .. } => Err(LikelihoodError::ParameterOutOfRange {
+                name: "number of probes",
+                value: 0.0,
+                allowed: "at least 1",
+            }),
+            Self::Probes { count, kind } => {
+                let draw = |_| match kind {
+                    ProbeKind::Rademacher => noise.rademacher_like(x),
+                    ProbeKind::Gaussian => noise.normal_like(x),
+                };
+                let probes = (0..count).map(draw).collect::<Result<Vec<S>, _>>()?;
+                Ok(Directions::new(probes, 1.0 / count as f64))
+            }
+            Self::Exact => {
+                let values = x.item_len();
+                if values > LARGEST_EXACT_TRACE {
+                    return Err(LikelihoodError::ExactTrace { values, most: LARGEST_EXACT_TRACE });
+                }
+                Ok(Directions::new((0..values).map(|axis| unit(x, axis)).collect(), 1.0))
+            }
+        }
+    }
+}
+
+/// In every sample of a batch like `x`, 1 at one place and 0 elsewhere.
+fn unit<S: Draw>(x: &S, axis: usize) -> S {
+    let (values, mut place) = (x.item_len(), 0);
+    S::draw_like(x, &mut || {
+        place += 1;
+        if (place - 1) % values == axis { 1.0 } else { 0.0 }
+    })
+}
+
+/// The vectors `v` of a run, of whose `v^T J v` the trace is a weighted sum.
+#[derive(Debug)]
+pub(crate) struct Directions<S> {
+    pub(crate) vectors: Vec<S>,
+    weight: f64,
+    /// The estimate of the identity's trace, one number a sample.
+    identity: Vec<f64>,
+}
+
+impl<S: Batch> Directions<S> {
+    fn new(vectors: Vec<S>, weight: f64) -> Self {
+        let mut directions = Self { vectors, weight, identity: Vec::new() };
+        directions.identity = directions.sum(directions.vectors.iter());
+        directions
+    }
+
+    /// The trace of `a + b J` for each sample, from the products `J^T v` in order.
+    pub(crate) fn trace(&self, a: f64, b: f64, products: &[S]) -> Vec<f64> {
+        let jacobian = self.sum(products.iter());
+        self.identity.iter().zip(jacobian).map(|(one, jacobian)| a * one + b * jacobian).collect()
+    }
+
+    fn sum<'a>(&self, products: impl Iterator<Item = &'a S>) -> Vec<f64> {
+        let mut total = vec![0.0; self.vectors.first().map_or(0, Batch::batch_len)];
+        for (vector, product) in self.vectors.iter().zip(products) {
+            for (total, value) in total.iter_mut().zip(vector.dot_each(product)) {
+                *total += self.weight * value;
+            }
+        }
+        total
+    }
+}
