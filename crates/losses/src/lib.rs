@@ -1,28 +1,43 @@
 //! Training objectives of diffusion models.
 //!
 //! A network is shown `x_t = alpha x_0 + sigma eps` ([`noised`]) and asked for some linear form of
-//! `x_0` and `eps` ([`target`], chosen by `Prediction`); the [`Distance`] says how an error is
-//! counted, and `Objective` (feature `tch`) puts the two together. Everything up to the last line, the one
-//! differentiable reduction, is arithmetic on `f64` coefficients (Ho et al. 2020, eq. 14).
+//! `x_0` and `eps` ([`target`], chosen by `Prediction`). [`Denoising`] is every loss of that kind: a
+//! [`Weighting`] says how much an error counts at which noise level, a [`Distance`] and a
+//! [`Reduction`] how a sample's errors become one number. All of it is arithmetic on `f64`, planned
+//! for the times of a batch ([`DenoisingPlan`]), but the last line, the one reduction
+//! ([`LossSpace`]): values on `ndarray`, differentiable on libtorch tensors (feature `tch`).
+//!
+//! Times come from a [`TimeSampler`]: uniform, stratified, by importance, log-normal, of a chain.
 //!
 //! The terms of the variational bound on the likelihood, value by value: [`normal_kl`] and its kin.
-//!
-//! Feature `tch` adds the reduction on libtorch tensors.
 
+mod denoising;
 #[cfg(doctest)]
 mod derivations;
 mod distance;
 mod error;
 mod forward;
+mod loss_space;
 #[cfg(feature = "tch")]
 mod objective;
+mod reduction;
+mod time_sampler;
 mod variational_bound;
+mod weighting;
 
+pub use denoising::{Denoising, DenoisingPlan};
 pub use distance::Distance;
 pub use error::LossError;
 pub use forward::{noised, target};
+pub use loss_space::{Counting, LossSpace};
 #[cfg(feature = "tch")]
 pub use objective::Objective;
+pub use reduction::Reduction;
+pub use time_sampler::{
+    DiscreteTime, DrawnTime, ImportanceTime, LogNormalTime, SamplerState, Stratified, TimeSampler,
+    UniformTime,
+};
 pub use variational_bound::{
     Normal, NormalCdf, discretized_normal_log_likelihood, normal_kl, prior_kl,
 };
+pub use weighting::Weighting;
