@@ -41,7 +41,7 @@ pub fn run(case: &Case) -> Result<Produced> {
         ("bojone/Keras-DDPM", "sample") => keras::run(case),
         ("NVlabs/edm", "sample") => edm::run(case),
         ("scipy" | "torchdiffeq", "ode") | ("yang-song/score_sde_pytorch", "ode") => ode::run(case),
-        ("yang-song/score_sde_pytorch", "sample" | "table") => song::run(case),
+        ("yang-song/score_sde_pytorch", "sample" | "table" | "loss") => song::run(case),
         ("LuChengTHU/dpm-solver", "sample") => {
             match case.sampler.step_options.str_or("method", "multistep")? {
                 "multistep" => dpm_multistep::run(case),

@@ -103,6 +103,10 @@ fn of_others(peer: &str, name: &str) -> Option<Known> {
         ("yang-song/score_sde_pytorch", "pc") => {
             plain(&["predictor corrector snr n_steps probability_flow continuous denoise eps N"])
         }
+        ("yang-song/score_sde_pytorch", "sde_loss") => {
+            plain(&["likelihood_weighting reduce_mean eps continuous"])
+        }
+        ("yang-song/score_sde_pytorch", "ddpm_loss" | "smld_loss") => plain(&["reduce_mean"]),
         ("yang-song/score_sde_pytorch", "ode") => plain(&["method rtol atol eps denoise"]),
         ("scipy" | "torchdiffeq", _) => plain(&["method rtol atol first_step max_step"]),
         ("baofff/Analytic-DPM", _) => plain(&[

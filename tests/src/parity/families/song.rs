@@ -1,5 +1,6 @@
 //! Predictor-corrector sampling: `score_sde_pytorch`, and the two schedulers of diffusers after it.
 
+mod losses;
 mod on_table;
 mod process;
 mod tables;
@@ -25,6 +26,7 @@ type State = ArrayD<f64>;
 pub(super) fn run(case: &Case) -> Result<Produced> {
     match case.sampler.name.as_str() {
         "pc" => run_pc(case),
+        "sde_loss" | "ddpm_loss" | "smld_loss" => losses::run(case),
         "ScoreSdeVeScheduler" => run_diffusers_ve(case),
         "ScoreSdeVpScheduler" => run_diffusers_vp(case),
         _ => tables::run(case),

@@ -2,7 +2,7 @@
 
 use ndarray::ArrayD;
 use tweedie_schedules::{NoiseLevel, Prediction, TimePoint};
-use tweedie_score::{ScoreError, ScoreFn, Times, VectorSpace};
+use tweedie_score::{ScoreError, ScoreFn, Times};
 use tweedie_sde::SongTable;
 
 /// A model that is asked at the table entry nearest to the time of the call, and gives the score.
@@ -22,6 +22,11 @@ impl<F> OnTable<'_, F> {
         }
         self.table.level(self.table.index(t))
     }
+
+    /// The same time at the level of its entry.
+    fn entry(&self, at: TimePoint) -> TimePoint {
+        TimePoint { level: self.level(at.t), ..at }
+    }
 }
 
 impl<F: ScoreFn<ArrayD<f64>>> ScoreFn<ArrayD<f64>> for OnTable<'_, F> {
@@ -30,10 +35,15 @@ impl<F: ScoreFn<ArrayD<f64>>> ScoreFn<ArrayD<f64>> for OnTable<'_, F> {
     }
 
     fn predict(&self, x: &ArrayD<f64>, at: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
-        let t = at.of(0).t;
-        let level = self.level(t);
-        let output = self.inner.predict(x, Times::Shared(TimePoint { t, level }))?;
-        let (of_x, of_output) = self.inner.prediction().convert(Prediction::Score, level);
-        Ok(ArrayD::combine(&[(of_x, x), (of_output, &output)]))
+        let each: Vec<TimePoint>;
+        let at = match at {
+            Times::Shared(point) => Times::Shared(self.entry(point)),
+            Times::PerSample(points) => {
+                each = points.iter().map(|at| self.entry(*at)).collect();
+                Times::PerSample(&each)
+            }
+        };
+        let output = self.inner.predict(x, at)?;
+        at.convert(self.inner.prediction(), Prediction::Score, x, output)
     }
 }
