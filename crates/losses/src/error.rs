@@ -79,6 +79,55 @@ pub enum LossError {
         /// Times it draws from.
         count: usize,
     },
+    /// Values of data that leave no bins to tell apart.
+    #[error(
+        "{levels} levels from {low} to {high}, expected at least two from a lower to a higher value"
+    )]
+    ImpossibleBins {
+        /// Number of values.
+        levels: usize,
+        /// The lowest.
+        low: f64,
+        /// The highest.
+        high: f64,
+    },
+    /// A chain that does not lead to the data has no bound.
+    #[error("the chain ends at {}, expected a grid that ends in the data (`ending_clean`)", shown(*t))]
+    ChainNotClean {
+        /// Time where it ends; `None` where it has no step.
+        t: Option<f64>,
+    },
+    /// A chain with a gap has no bound.
+    #[error(
+        "step {step} of the chain ends at t = {to} and the next starts at t = {from}, expected one time"
+    )]
+    ChainNotJoined {
+        /// The step.
+        step: usize,
+        /// Where it ends.
+        to: f64,
+        /// Where the next starts.
+        from: f64,
+    },
+    /// A reverse step without noise, whose divergence from the posterior is infinite.
+    #[error(
+        "step {step} from t = {from} to {to} has no variance to compare with the posterior's; expected a \
+         step of some length, of a method that adds noise"
+    )]
+    NoReverseVariance {
+        /// The step.
+        step: usize,
+        /// Where it starts.
+        from: f64,
+        /// Where it ends.
+        to: f64,
+    },
+    /// A single step has none before it whose variance could stand for that of its decoder.
+    #[error("a chain of one step needs the variance of its decoder to be given")]
+    NoDecoderVariance,
+    /// Times that make no chain.
+    #[error("the times make no chain")]
+    Schedule(#[from] tweedie_schedules::ScheduleError),
     /// A saved state that belongs to another time sampler.
     #[error("the saved state of the time sampler has {got} rows, expected {expected}")]
     StateMismatch {
@@ -87,6 +136,11 @@ pub enum LossError {
         /// Rows the sampler needs.
         expected: usize,
     },
+}
+
+/// The end of a chain in words.
+fn shown(t: Option<f64>) -> String {
+    t.map_or_else(|| "no step".to_owned(), |t| format!("t = {t}"))
 }
 
 impl LossError {

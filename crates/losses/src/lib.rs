@@ -7,9 +7,11 @@
 //! for the times of a batch ([`DenoisingPlan`]), but the last line, the one reduction
 //! ([`LossSpace`]): values on `ndarray`, differentiable on libtorch tensors (feature `tch`).
 //!
-//! Times come from a [`TimeSampler`]: uniform, stratified, by importance, log-normal, of a chain.
+//! Times come from a [`TimeSampler`]: uniform, stratified, by importance, log-normal, of a chain, by
+//! the losses seen ([`LossSecondMoment`]).
 //!
-//! The terms of the variational bound on the likelihood, value by value: [`normal_kl`] and its kin.
+//! The terms of the variational bound on the likelihood: [`normal_kl`] and its kin for single values, a
+//! [`BoundChain`] for batches, a [`BoundLoss`] to train learned variances with.
 
 mod denoising;
 #[cfg(doctest)]
@@ -34,10 +36,11 @@ pub use loss_space::{Counting, LossSpace};
 pub use objective::Objective;
 pub use reduction::Reduction;
 pub use time_sampler::{
-    DiscreteTime, DrawnTime, ImportanceTime, LogNormalTime, SamplerState, Stratified, TimeSampler,
-    UniformTime,
+    DiscreteTime, DrawnTime, ImportanceTime, LogNormalTime, LossSecondMoment, SamplerState,
+    Stratified, TimeSampler, UniformTime,
 };
 pub use variational_bound::{
-    Normal, NormalCdf, discretized_normal_log_likelihood, normal_kl, prior_kl,
+    Bins, BoundChain, BoundGradient, BoundLoss, BoundState, BoundStep, Decoder, NoisedBatch,
+    Normal, NormalCdf, discretized_normal_log_likelihood, normal_kl, prior_kl, prior_kl_each,
 };
 pub use weighting::Weighting;

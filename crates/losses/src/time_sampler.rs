@@ -8,12 +8,14 @@
 mod discrete;
 mod importance;
 mod log_normal;
+mod loss_second_moment;
 mod stratified;
 mod uniform;
 
 pub use discrete::DiscreteTime;
 pub use importance::ImportanceTime;
 pub use log_normal::LogNormalTime;
+pub use loss_second_moment::LossSecondMoment;
 pub use stratified::Stratified;
 pub use uniform::UniformTime;
 
