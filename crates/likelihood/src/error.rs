@@ -70,6 +70,9 @@ pub enum LikelihoodError {
         /// Position in the batch, from 0.
         sample: usize,
     },
+    /// The times make no chain that has a bound.
+    #[error("there is no bound for this chain")]
+    Chain(#[from] tweedie_losses::LossError),
     /// The integration of the flow failed, or a chain cannot be walked as asked.
     #[error("the run over the times failed")]
     Run(#[from] SampleError),

@@ -155,7 +155,7 @@ impl<M: Sde> FlowLikelihood<M> {
     }
 }
 
-fn check_data<S: Batch>(x: &S) -> Result<(), LikelihoodError> {
+pub(crate) fn check_data<S: Batch>(x: &S) -> Result<(), LikelihoodError> {
     let (samples, values) = (x.batch_len(), x.item_len());
     if samples == 0 || values == 0 {
         return Err(LikelihoodError::NoData { samples, values });

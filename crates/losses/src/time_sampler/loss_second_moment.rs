@@ -29,7 +29,8 @@ impl LossSecondMoment {
         if times.is_empty() {
             return Err(LossError::NoTimes);
         }
-        if let Some(pair) = times.windows(2).find(|pair| !(pair[0] < pair[1])) {
+        let rises = |pair: &[f64]| pair[0] < pair[1];
+        if let Some(pair) = times.windows(2).find(|pair| !rises(pair)) {
             return Err(LossError::TimeRange { first: pair[0], last: pair[1] });
         }
         LossError::check("length of the history", length as f64, length > 0, "at least 1")?;
