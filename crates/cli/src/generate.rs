@@ -25,15 +25,14 @@ pub(crate) struct Request<'a> {
 impl Request<'_> {
     /// The solver and the times it visits.
     pub(crate) fn planned(&self, run: &Run) -> Result<(Box<dyn Solver<Tensor>>, TimeGrid)> {
-        let table = run.table();
-        let schedule: Arc<dyn NoiseSchedule> = Arc::new(table.clone());
-        Ok((self.method.solver(&schedule)?, self.method.grid(table, Some(table))?))
+        let schedule: Arc<dyn NoiseSchedule> = Arc::new(run.schedule().clone());
+        Ok((self.method.solver(&schedule)?, self.method.grid(run.schedule(), run.table())?))
     }
 
     /// Network calls the request takes in all: the length of its progress bar.
     pub(crate) fn calls(&self, run: &Run) -> Result<u64> {
         let (solver, grid) = self.planned(run)?;
-        let schedule: Arc<dyn NoiseSchedule> = Arc::new(run.table().clone());
+        let schedule: Arc<dyn NoiseSchedule> = Arc::new(run.schedule().clone());
         if let Some(warning) = self.method.warning(&schedule, &grid)? {
             eprintln!("warning: {warning}");
         }
@@ -78,7 +77,7 @@ fn batches(
         let mut noise = PerSample::new(request.seed, first, classes.len());
         let [c, h, w] = run.shape().map(|side| side as i64);
         let like = Tensor::zeros([classes.len() as i64, c, h, w], (Kind::Float, run.device()));
-        // Pure noise at the level where the grid starts (sigma is 1 but for rounding).
+        // Pure noise at the level where the grid starts (sigma of a table is 1 but for rounding).
         let x = noise.normal_like(&like)? * grid.start().level.sigma;
         observe(0, &x);
         let score = Conditioned { network: run.network(), conditions: classes.to_vec() };

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use std::path::Path;
 use tch::{Device, Tensor};
 use tweedie_schedules::DiscreteTable;
-use tweedie_training::{Choice, RunConfig, TrainedModel};
+use tweedie_training::{Choice, RunConfig, RunSchedule, TrainedModel};
 use tweedie_unet::{Precision, ScoreNetwork};
 
 /// Which weights to use, and how to compute with them.
@@ -89,8 +89,13 @@ impl Run {
     }
 
     /// The noise levels the network was trained on.
-    pub(crate) fn table(&self) -> &DiscreteTable {
-        &self.model.table
+    pub(crate) fn schedule(&self) -> &RunSchedule {
+        &self.model.schedule
+    }
+
+    /// Their table, if the model is discrete.
+    pub(crate) fn table(&self) -> Option<&DiscreteTable> {
+        self.model.schedule.table()
     }
 
     /// Channels, height and width of what the network takes and returns.

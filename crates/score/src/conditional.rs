@@ -18,6 +18,20 @@ pub trait ConditionalScoreFn<S: VectorSpace> {
         at: Times<'_>,
         conditions: &[Option<usize>],
     ) -> Result<S, ScoreError>;
+
+    /// The prediction, and beside it the values of the variance, where it learned one: see
+    /// [`ScoreFn::predict_with_variance`].
+    ///
+    /// # Errors
+    /// As [`predict_given`](Self::predict_given).
+    fn predict_given_with_variance(
+        &self,
+        x: &S,
+        at: Times<'_>,
+        conditions: &[Option<usize>],
+    ) -> Result<(S, Option<S>), ScoreError> {
+        Ok((self.predict_given(x, at, conditions)?, None))
+    }
 }
 
 /// A conditional score function with its conditions filled in: a [`ScoreFn`] like any other.
@@ -37,6 +51,10 @@ impl<S: VectorSpace, N: ConditionalScoreFn<S>> ScoreFn<S> for Conditioned<N> {
     fn predict(&self, x: &S, at: Times<'_>) -> Result<S, ScoreError> {
         self.network.predict_given(x, at, &self.conditions)
     }
+
+    fn predict_with_variance(&self, x: &S, at: Times<'_>) -> Result<(S, Option<S>), ScoreError> {
+        self.network.predict_given_with_variance(x, at, &self.conditions)
+    }
 }
 
 impl<S: VectorSpace, N: ConditionalScoreFn<S> + ?Sized> ConditionalScoreFn<S> for &N {
@@ -51,5 +69,14 @@ impl<S: VectorSpace, N: ConditionalScoreFn<S> + ?Sized> ConditionalScoreFn<S> fo
         conditions: &[Option<usize>],
     ) -> Result<S, ScoreError> {
         (**self).predict_given(x, at, conditions)
+    }
+
+    fn predict_given_with_variance(
+        &self,
+        x: &S,
+        at: Times<'_>,
+        conditions: &[Option<usize>],
+    ) -> Result<(S, Option<S>), ScoreError> {
+        (**self).predict_given_with_variance(x, at, conditions)
     }
 }

@@ -2,22 +2,26 @@
 
 mod allowed;
 mod keys;
+mod objective;
 mod overrides;
+mod schedule;
 mod sections;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use tweedie_schedules::{DiscreteTable, Prediction};
+use tweedie_schedules::Prediction;
+use tweedie_unet::InputScaling;
 
 pub use allowed::Allowed;
+pub use objective::{DistanceKind, ObjectiveConfig, PredictionKind};
+pub use schedule::{ScheduleConfig, ScheduleKind};
 pub use sections::{
-    BestBy, CheckpointConfig, DataConfig, DecayKind, DeviceChoice, DistanceKind, LoggingConfig,
-    NetworkConfig, ObjectiveConfig, Precision, PredictionKind, SampleConfig, ScheduleConfig,
-    ScheduleKind, SplitChoice, TimeSampling, TrainingConfig,
+    BestBy, CheckpointConfig, DataConfig, DecayKind, DeviceChoice, LoggingConfig, NetworkConfig,
+    Precision, SampleConfig, SplitChoice, TimeSampling, TrainingConfig,
 };
 
-use crate::ConfigError;
+use crate::{ConfigError, RunSchedule};
 
 /// Everything that decides what a run computes.
 ///
@@ -58,8 +62,7 @@ impl RunConfig {
         }
         keys::check(&table)?;
         let config: Self = table.try_into().map_err(|source| ConfigError::Syntax { source })?;
-        config.check_together()?;
-        Ok(config)
+        config.completed()
     }
 
     /// As [`parse`](Self::parse), from a file.
@@ -90,7 +93,7 @@ impl RunConfig {
         let config = Self::parse(&text, &[]).map_err(in_file)?;
         let table =
             toml::from_str(&text).map_err(|source| in_file(ConfigError::Syntax { source }))?;
-        keys::check_complete(&table).map_err(in_file)?;
+        keys::check_complete(&table, &config).map_err(in_file)?;
         Ok(config)
     }
 
@@ -102,20 +105,14 @@ impl RunConfig {
         toml::to_string(self).map_err(|source| ConfigError::Encode { source })
     }
 
-    /// The table of noise levels.
+    /// The noise levels: those of a table, or of an SDE in continuous time.
     ///
     /// # Errors
-    /// When the betas do not form a schedule.
-    pub fn table(&self) -> Result<DiscreteTable, ConfigError> {
-        let schedule = &self.schedule;
-        let table = match schedule.kind {
-            ScheduleKind::Linear => {
-                DiscreteTable::linear(schedule.steps, schedule.beta_start, schedule.beta_end)
-            }
-            ScheduleKind::Cosine => DiscreteTable::cosine(schedule.steps),
-            ScheduleKind::Betas => DiscreteTable::from_betas(&schedule.betas),
-        };
-        table.map_err(|source| ConfigError::Schedule { source })
+    /// When the values of `[schedule]` make none.
+    pub fn noise_schedule(&self) -> Result<RunSchedule, ConfigError> {
+        let mut schedule = self.schedule.clone();
+        schedule.complete()?;
+        RunSchedule::new(&schedule).map_err(|source| ConfigError::Schedule { source })
     }
 
     /// What the network predicts.
@@ -125,26 +122,58 @@ impl RunConfig {
             PredictionKind::Noise => Prediction::Noise,
             PredictionKind::Data => Prediction::Data,
             PredictionKind::Velocity => Prediction::Velocity,
+            PredictionKind::Edm => Prediction::EdmF { sigma_data: self.sigma_data() },
         }
     }
 
-    /// What one key alone cannot tell.
-    fn check_together(&self) -> Result<(), ConfigError> {
+    /// How a state is scaled before the network takes it: to unit variance where noise explodes and
+    /// for EDM's `F`, and else not at all.
+    #[must_use]
+    pub fn input_scaling(&self) -> InputScaling {
+        match self.objective.sigma_data {
+            Some(sigma_data) => InputScaling::UnitVariance { sigma_data },
+            None => InputScaling::None,
+        }
+    }
+
+    fn sigma_data(&self) -> f64 {
+        self.objective.sigma_data.unwrap_or(SIGMA_DATA)
+    }
+
+    /// Whether the network scales by the deviation of the data.
+    fn scales_by_data(&self) -> bool {
+        let explodes = matches!(self.schedule.kind, ScheduleKind::Ve | ScheduleKind::Edm);
+        explodes || self.objective.prediction == PredictionKind::Edm
+    }
+
+    /// The same with the keys filled in whose defaults depend on others, and held against what one
+    /// key alone cannot tell.
+    fn completed(mut self) -> Result<Self, ConfigError> {
         let TrainingConfig { batch_size, accumulation, .. } = self.training;
         if !batch_size.is_multiple_of(accumulation) {
             return Err(ConfigError::UnevenAccumulation { batch_size, accumulation });
         }
-        let ScheduleConfig { kind, betas, .. } = &self.schedule;
-        if *kind != ScheduleKind::Betas && !betas.is_empty() {
-            return Err(ConfigError::Unfit {
-                key: "schedule.betas",
-                value: format!("a list of {}", betas.len()),
-                allowed: "no betas, or schedule.kind = \"betas\"".to_owned(),
-            });
+        self.schedule.complete()?;
+        match (self.scales_by_data(), self.objective.sigma_data) {
+            (true, None) => self.objective.sigma_data = Some(SIGMA_DATA),
+            (false, Some(value)) => {
+                return Err(ConfigError::Unfit {
+                    key: "objective.sigma_data",
+                    value: value.to_string(),
+                    allowed: "no such key, or objective.prediction = \"edm\", or schedule.kind = \
+                              \"ve\" or \"edm\""
+                        .to_owned(),
+                });
+            }
+            _ => {}
         }
-        self.table().map(drop)
+        self.noise_schedule()?;
+        Ok(self)
     }
 }
+
+/// Deviation of the data that EDM's scalings were published with.
+const SIGMA_DATA: f64 = 0.5; // Karras et al. 2022, table 1
 
 #[cfg(test)]
 mod tests {
@@ -228,7 +257,10 @@ mod tests {
         let says = ["schedule.betas", "schedule.kind"];
         check_refused("[schedule]\nbetas = [0.1, 0.2]", &[], &says);
         let text = "[schedule]\nkind = \"betas\"\nbetas = [0.1, 0.2]";
-        assert_eq!(RunConfig::parse(text, &[]).unwrap().table().unwrap().len(), 2);
+        assert_eq!(
+            RunConfig::parse(text, &[]).unwrap().noise_schedule().unwrap().table().unwrap().len(),
+            2
+        );
     }
 
     #[test]

@@ -2,10 +2,12 @@
 
 use rand::Rng;
 use tch::Tensor;
+use tweedie_schedules::TimePoint;
 use tweedie_score::{NoiseSource, Seeded, stream_rng};
 
 use crate::TrainError;
 use crate::config::TimeSampling;
+use crate::times::TrainedTimes;
 
 /// Keeps the streams of training apart from those that the same seed gives when sampling.
 const TRAINING: u64 = 0x7477_6565_6469_6531;
@@ -19,20 +21,20 @@ const HELD_OUT: u64 = 0x7477_6565_6469_6533;
 pub(crate) struct Draws {
     /// Standard normal, of the batch's shape.
     pub(crate) eps: Tensor,
-    /// One index into the table of noise levels an image.
-    pub(crate) indices: Vec<usize>,
+    /// One time an image.
+    pub(crate) times: Vec<TimePoint>,
     /// Whether an image's label is replaced by the null class.
     pub(crate) hidden: Vec<bool>,
 }
 
 /// How a batch's draws are made.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct DrawPlan {
     /// The run's seed.
     pub(crate) seed: u64,
-    /// Length of the table of noise levels.
-    pub(crate) table_len: usize,
-    /// How times are drawn.
+    /// The times there are.
+    pub(crate) times: TrainedTimes,
+    /// How they are drawn.
     pub(crate) time_sampling: TimeSampling,
     /// Probability with which a label is hidden.
     pub(crate) label_dropout: f64,
@@ -41,13 +43,14 @@ pub(crate) struct DrawPlan {
 impl DrawPlan {
     /// The draws of a training step for images like `x0`.
     pub(crate) fn training(&self, step: u64, x0: &Tensor) -> Result<Draws, TrainError> {
-        self.draw(&mut Seeded::stream(self.seed ^ TRAINING, step), x0)
+        self.draw(&mut Seeded::stream(self.seed ^ TRAINING, step), self.time_sampling, x0)
     }
 
     /// The draws for held-out batch number `index`: the same at every measurement, no label hidden.
     pub(crate) fn held_out(&self, index: u64, x0: &Tensor) -> Result<Draws, TrainError> {
-        let plan = Self { label_dropout: 0.0, time_sampling: TimeSampling::Stratified, ..*self };
-        plan.draw(&mut Seeded::stream(self.seed ^ HELD_OUT, index), x0)
+        let source = &mut Seeded::stream(self.seed ^ HELD_OUT, index);
+        let draws = self.draw(source, TimeSampling::Stratified, x0)?;
+        Ok(Draws { hidden: vec![false; draws.hidden.len()], ..draws })
     }
 
     /// The seed that libtorch's own generator gets for the dropout of a step.
@@ -55,30 +58,29 @@ impl DrawPlan {
         stream_rng(self.seed ^ DROPOUT, step).next_u64() as i64
     }
 
-    fn draw(&self, source: &mut dyn NoiseSource<Tensor>, x0: &Tensor) -> Result<Draws, TrainError> {
+    fn draw(
+        &self,
+        source: &mut dyn NoiseSource<Tensor>,
+        sampling: TimeSampling,
+        x0: &Tensor,
+    ) -> Result<Draws, TrainError> {
         let count = x0.size()[0] as usize;
-        let indices = match self.time_sampling {
-            TimeSampling::Uniform => source.indices(count, self.table_len)?,
-            TimeSampling::Stratified => self.stratified(&source.uniform(count)?),
-        };
+        let times = self.times.draw(sampling, count, source)?;
         let hidden = source.uniform(count)?.into_iter().map(|u| u < self.label_dropout).collect();
-        Ok(Draws { eps: source.normal_like(x0)?, indices, hidden })
-    }
-
-    fn stratified(&self, uniform: &[f64]) -> Vec<usize> {
-        let part = self.table_len as f64 / uniform.len() as f64;
-        let index = |(k, u): (usize, &f64)| ((k as f64 + u) * part) as usize;
-        uniform.iter().enumerate().map(index).map(|i| i.min(self.table_len - 1)).collect()
+        Ok(Draws { eps: source.normal_like(x0)?, times, hidden })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::RunConfig;
     use tch::{Device, Kind};
 
     fn plan(time_sampling: TimeSampling) -> DrawPlan {
-        DrawPlan { seed: 3, table_len: 1000, time_sampling, label_dropout: 0.25 }
+        let schedule = RunConfig::default().noise_schedule().unwrap();
+        let times = TrainedTimes::new(&schedule);
+        DrawPlan { seed: 3, times, time_sampling, label_dropout: 0.25 }
     }
 
     fn images(count: i64) -> Tensor {
@@ -92,18 +94,11 @@ mod tests {
         plan.training(8, &images(3)).unwrap();
         tch::manual_seed(99);
         let again = plan.training(7, &images(8)).unwrap();
-        assert_eq!((&first.indices, &first.hidden), (&again.indices, &again.hidden));
+        assert_eq!((&first.times, &first.hidden), (&again.times, &again.hidden));
         assert!(first.eps.equal(&again.eps));
         let other = plan.training(8, &images(8)).unwrap();
-        assert_ne!(first.indices, other.indices);
+        assert_ne!(first.times, other.times);
         assert_ne!(plan.dropout_seed(7), plan.dropout_seed(8));
-    }
-
-    #[test]
-    fn stratified_times_fill_each_part_once() {
-        let draws = plan(TimeSampling::Stratified).training(0, &images(100)).unwrap();
-        let parts: Vec<_> = draws.indices.iter().map(|index| index / 10).collect();
-        assert_eq!(parts, (0..100).collect::<Vec<_>>());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use tweedie_datasets::DatasetError;
 use tweedie_losses::LossError;
 use tweedie_samplers::SampleError;
 use tweedie_schedules::ScheduleError;
-use tweedie_score::NoiseError;
+use tweedie_score::{NoiseError, ScoreError};
 
 use crate::config::Allowed;
 
@@ -98,8 +98,8 @@ pub enum ConfigError {
         /// Parts.
         accumulation: usize,
     },
-    /// The betas do not form a schedule.
-    #[error("[schedule] makes no table of noise levels")]
+    /// The values of the schedule make none.
+    #[error("[schedule] makes no schedule of noise levels")]
     Schedule {
         /// What is wrong with them.
         source: ScheduleError,
@@ -142,6 +142,9 @@ pub enum TrainError {
     /// Noise could not be drawn.
     #[error(transparent)]
     Noise(#[from] NoiseError),
+    /// The network could not be asked.
+    #[error(transparent)]
+    Score(#[from] ScoreError),
     /// The operating system refused an operation on a file or folder.
     #[error("cannot {action} {}", path.display())]
     Io {

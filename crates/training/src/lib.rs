@@ -14,6 +14,7 @@
 
 mod clock;
 mod config;
+mod conventions;
 mod data;
 mod draws;
 mod error;
@@ -26,10 +27,12 @@ mod optimizer;
 mod picture;
 mod records;
 mod run_folder;
+mod schedule;
 mod state;
 mod step;
 mod summary;
 mod tensorboard;
+mod times;
 mod trained;
 mod trainer;
 
@@ -45,6 +48,7 @@ pub use metrics::{Metrics, read_metrics};
 pub use network::ImageForm;
 pub use observer::{Event, Observer};
 pub use run_folder::RunFolder;
+pub use schedule::RunSchedule;
 pub use state::Progress;
 pub use summary::Summary;
 pub use trained::{Choice, TrainedModel};

@@ -1,20 +1,25 @@
 //! Pictures of samples, drawn with DDIM from the averaged weights.
+//!
+//! DDIM's step needs nothing but the levels at its ends, so that it serves tables and every SDE: on
+//! VE and EDM it is Euler's step of the probability flow in `sigma`.
 
 use std::path::Path;
 
 use tch::{Device, Kind, Tensor};
 use tweedie_datasets::{GridLayout, grid, save_png, to_picture};
 use tweedie_samplers::{Ddim, OneStep, sample};
-use tweedie_schedules::{DiscreteTable, Prediction, Spacing, TimeGrid};
+use tweedie_schedules::{NoiseSchedule, ScheduleError, Spacing, TimeGrid};
 use tweedie_score::{Clip, Conditioned, MapData, NoiseSource, PerSample};
-use tweedie_unet::{ScoreNetwork, TimeInput, UNet};
+use tweedie_unet::ScoreNetwork;
 
 use crate::config::SampleConfig;
 use crate::network::ImageForm;
-use crate::{ConfigError, TrainError};
+use crate::{ConfigError, RunSchedule, TrainError};
 
 /// Images drawn at once: a large picture takes no more memory than a small one.
 const AT_ONCE: usize = 64;
+/// Exponent of the grid where noise explodes.
+const RHO: f64 = 7.0; // Karras et al. 2022, sec. 3
 
 /// A picture of samples in a file.
 #[derive(Debug)]
@@ -30,47 +35,64 @@ pub(crate) fn rows(config: &SampleConfig, form: &ImageForm) -> usize {
     form.classes.map_or(config.rows, |classes| config.rows.min(classes))
 }
 
-/// Draws a grid of samples and saves it at `path`.
-pub(crate) fn draw(
-    unet: &UNet,
-    table: &DiscreteTable,
-    prediction: Prediction,
-    form: &ImageForm,
-    config: &SampleConfig,
-    path: &Path,
-) -> Result<Picture, TrainError> {
-    let time_input = TimeInput::Index { steps: table.len() };
-    let network = ScoreNetwork { unet, prediction, time_input, classes: form.classes };
-    let schedule = |source| ConfigError::Schedule { source };
-    let times = TimeGrid::discrete(table, config.steps, Spacing::Trailing).map_err(schedule)?;
-    let times = times.ending_clean();
-    let count = rows(config, form) * config.columns;
-    let classes: Vec<_> = (0..count).map(|k| form.classes.map(|_| k / config.columns)).collect();
-    let mut parts = Vec::new();
-    for (index, classes) in classes.chunks(AT_ONCE).enumerate() {
-        let noise = PerSample::new(config.seed, index * AT_ONCE, classes.len());
-        parts.push(draw_part(&network, &times, form, classes, config.eta, noise)?);
-    }
-    save(&form.without_padding(&Tensor::cat(&parts, 0)), form, config.columns, path)
+/// What a picture is drawn from.
+#[derive(Debug)]
+pub(crate) struct Drawing<'a> {
+    pub(crate) network: ScoreNetwork<'a>,
+    pub(crate) schedule: &'a RunSchedule,
+    pub(crate) form: &'a ImageForm,
+    pub(crate) config: &'a SampleConfig,
 }
 
-/// Images of the given classes, `[n, c, h, w]` in `[-1, 1]`, on the CPU.
-fn draw_part(
-    network: &ScoreNetwork<'_>,
-    times: &TimeGrid,
-    form: &ImageForm,
-    classes: &[Option<usize>],
-    eta: f64,
-    mut noise: PerSample,
-) -> Result<Tensor, TrainError> {
-    let [channels, height, width] = form.shape.map(|size| size as i64);
-    let shape = [classes.len() as i64, channels, height, width];
-    let like = Tensor::zeros(shape, (Kind::Float, network.unet.device()));
-    let start = noise.normal_like(&like)? * times.start().level.sigma;
-    let inner = Conditioned { network, conditions: classes.to_vec() };
-    let score = MapData { inner, map: Clip { low: -1.0, high: 1.0 } };
-    let solver = OneStep(Ddim::new(eta)?);
-    Ok(sample(&solver, &score, times, start, &mut noise)?.to_device(Device::Cpu))
+impl Drawing<'_> {
+    /// Draws a grid of samples and saves it at `path`.
+    pub(crate) fn draw(&self, path: &Path) -> Result<Picture, TrainError> {
+        let Self { form, config, .. } = self;
+        let times = times(self.schedule, config.steps);
+        let times = times.map_err(|source| ConfigError::Schedule { source })?;
+        let count = rows(config, form) * config.columns;
+        let class = |k: usize| form.classes.map(|_| k / config.columns);
+        let classes: Vec<_> = (0..count).map(class).collect();
+        let mut parts = Vec::new();
+        for (index, classes) in classes.chunks(AT_ONCE).enumerate() {
+            let noise = PerSample::new(config.seed, index * AT_ONCE, classes.len());
+            parts.push(self.draw_part(&times, classes, noise)?);
+        }
+        save(&form.without_padding(&Tensor::cat(&parts, 0)), form, config.columns, path)
+    }
+
+    /// Images of the given classes, `[n, c, h, w]` in `[-1, 1]`, on the CPU.
+    fn draw_part(
+        &self,
+        times: &TimeGrid,
+        classes: &[Option<usize>],
+        mut noise: PerSample,
+    ) -> Result<Tensor, TrainError> {
+        let [channels, height, width] = self.form.shape.map(|size| size as i64);
+        let shape = [classes.len() as i64, channels, height, width];
+        let like = Tensor::zeros(shape, (Kind::Float, self.network.unet.device()));
+        let start = noise.normal_like(&like)? * times.start().level.sigma;
+        let inner = Conditioned { network: &self.network, conditions: classes.to_vec() };
+        let score = MapData { inner, map: Clip { low: -1.0, high: 1.0 } };
+        let solver = OneStep(Ddim::new(self.config.eta)?);
+        Ok(sample(&solver, &score, times, start, &mut noise)?.to_device(Device::Cpu))
+    }
+}
+
+/// `steps` steps down to the data: steps of a table, equal parts of time, or, where noise explodes,
+/// Karras's levels.
+fn times(schedule: &RunSchedule, steps: usize) -> Result<TimeGrid, ScheduleError> {
+    if let Some(table) = schedule.table() {
+        return Ok(TimeGrid::discrete(table, steps, Spacing::Trailing)?.ending_clean());
+    }
+    let (_, noisy) = schedule.time_range();
+    let before = steps - 1; // the step to the data comes last
+    let grid = match before {
+        0 => TimeGrid::at_times(schedule, &[noisy])?,
+        _ if schedule.is_variance_exploding() => TimeGrid::karras(schedule, before, RHO)?,
+        _ => TimeGrid::uniform_time(schedule, before)?,
+    };
+    Ok(grid.ending_clean())
 }
 
 fn save(

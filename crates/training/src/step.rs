@@ -3,14 +3,17 @@
 use tch::{Device, Kind, Tensor};
 use tweedie_datasets::Batch;
 use tweedie_losses::{Distance, Objective, noised};
-use tweedie_schedules::{DiscreteTable, NoiseLevel};
+use tweedie_schedules::NoiseLevel;
+use tweedie_score::Times;
 use tweedie_torch_ext::{clear_gradients, gradients, scale_, total_norm};
 use tweedie_unet::UNet;
 
 use crate::config::DistanceKind;
+use crate::conventions::Conventions;
 use crate::draws::{DrawPlan, Draws};
 use crate::state::State;
-use crate::{ConfigError, RunConfig, TrainError, learning_rate};
+use crate::times::TrainedTimes;
+use crate::{ConfigError, RunConfig, RunSchedule, TrainError, learning_rate};
 
 /// Keeps the divisor of the clipping away from zero, as `torch.nn.utils.clip_grad_norm_` does.
 const CLIP_EPS: f64 = 1e-6;
@@ -20,8 +23,7 @@ const CLIP_EPS: f64 = 1e-6;
 pub(crate) struct StepPlan {
     pub(crate) draws: DrawPlan,
     objective: Objective,
-    /// The noise level of each index.
-    levels: Vec<NoiseLevel>,
+    pub(crate) conventions: Conventions,
     /// Label of the null class, which comes after the last class; `None` without classes.
     null_class: Option<i64>,
     device: Device,
@@ -47,12 +49,10 @@ struct Prepared {
 impl StepPlan {
     pub(crate) fn new(
         config: &RunConfig,
-        table: &DiscreteTable,
+        schedule: &RunSchedule,
         classes: Option<usize>,
         device: Device,
     ) -> Result<Self, TrainError> {
-        let levels: Result<Vec<_>, _> =
-            (0..table.len()).map(|i| table.node(i).map(|node| node.level)).collect();
         let loss = |source| ConfigError::Loss { source };
         let distance = match config.objective.loss {
             DistanceKind::Mse => Distance::SquaredError,
@@ -62,12 +62,12 @@ impl StepPlan {
         Ok(Self {
             draws: DrawPlan {
                 seed: config.training.seed,
-                table_len: table.len(),
+                times: TrainedTimes::new(schedule),
                 time_sampling: config.training.time_sampling,
                 label_dropout: config.training.label_dropout,
             },
             objective: Objective { prediction: config.prediction(), distance },
-            levels: levels.map_err(|source| ConfigError::Schedule { source })?,
+            conventions: Conventions::new(config, schedule, classes),
             null_class: classes.map(|classes| classes as i64),
             device,
         })
@@ -120,7 +120,7 @@ impl StepPlan {
 
     /// Adds up the gradient over equal parts of the batch and returns the mean loss.
     fn backward(&self, unet: &UNet, batch: &Prepared, parts: usize) -> Result<f64, TrainError> {
-        let size = batch.draws.indices.len() / parts;
+        let size = batch.draws.times.len() / parts;
         let mut total = 0.0;
         for part in 0..parts {
             let loss = self.loss(unet, batch, part * size, size, true)? / parts as f64;
@@ -140,13 +140,13 @@ impl StepPlan {
         train: bool,
     ) -> Result<Tensor, TrainError> {
         let part = |tensor: &Tensor| tensor.narrow(0, start as i64, count as i64);
-        let indices = &batch.draws.indices[start..start + count];
-        let levels: Vec<_> = indices.iter().map(|index| self.levels[*index]).collect();
-        let times: Vec<f32> = indices.iter().map(|index| *index as f32).collect();
+        let times = &batch.draws.times[start..start + count];
+        let levels: Vec<NoiseLevel> = times.iter().map(|at| at.level).collect();
         let (x0, eps) = (part(&batch.x0), part(&batch.draws.eps));
         let x = noised(&x0, &eps, &levels);
         let labels = batch.labels.as_ref().map(part);
-        let output = unet.forward(&x, &Tensor::from_slice(&times), labels.as_ref(), train)?;
+        let network = self.conventions.network(unet);
+        let output = network.forward(&x, Times::PerSample(times), labels.as_ref(), train)?;
         Ok(self.objective.loss(&output.to_kind(Kind::Float), &x0, &eps, &levels))
     }
 }

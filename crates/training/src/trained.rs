@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use tch::Device;
 use tweedie_checkpoints::{CheckpointError, StoredCheckpoint};
-use tweedie_schedules::{DiscreteTable, Prediction};
-use tweedie_unet::{ScoreNetwork, TimeInput, UNet};
+use tweedie_schedules::Prediction;
+use tweedie_unet::{ScoreNetwork, UNet};
 
+use crate::conventions::Conventions;
 use crate::network::{self, ImageForm};
 use crate::state::{self, EMA, Progress, WEIGHTS};
-use crate::{RunConfig, RunFolder, TrainError};
+use crate::{RunConfig, RunFolder, RunSchedule, TrainError};
 
 /// Which checkpoint of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,8 +29,8 @@ pub enum Choice {
 pub struct TrainedModel {
     /// The run's configuration.
     pub config: RunConfig,
-    /// Its table of noise levels.
-    pub table: DiscreteTable,
+    /// Its noise levels: a table, or an SDE in continuous time.
+    pub schedule: RunSchedule,
     /// Form of its images.
     pub images: ImageForm,
     /// Training steps that the weights have seen.
@@ -77,8 +78,8 @@ impl TrainedModel {
         let images = Progress::of(&checkpoint)?.images;
         let unet = network::build(&config, &images, device)?;
         network::read_into(&checkpoint.tensors(file)?, "", unet.parameters().iter())?;
-        let table = config.table()?;
-        Ok(Self { config, table, images, step: checkpoint.state().step, unet, passed_over })
+        let schedule = config.noise_schedule()?;
+        Ok(Self { config, schedule, images, step: checkpoint.state().step, unet, passed_over })
     }
 
     /// What the network predicts.
@@ -90,12 +91,7 @@ impl TrainedModel {
     /// The network as the score function that samplers call.
     #[must_use]
     pub fn score(&self) -> ScoreNetwork<'_> {
-        ScoreNetwork {
-            unet: &self.unet,
-            prediction: self.prediction(),
-            time_input: TimeInput::Index { steps: self.table.len() },
-            classes: self.images.classes,
-        }
+        Conventions::new(&self.config, &self.schedule, self.images.classes).network(&self.unet)
     }
 }
 

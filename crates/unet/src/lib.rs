@@ -43,6 +43,7 @@ mod config;
 mod embedding;
 mod error;
 mod input;
+mod input_scaling;
 mod layers;
 mod legacy;
 mod network;
@@ -60,6 +61,7 @@ pub use config::{
     UNetConfig, UpBlockType,
 };
 pub use error::{UNetError, WeightMismatch};
+pub use input_scaling::InputScaling;
 pub use network::NetworkConfig;
 pub use parameters::Parameters;
 pub use precision::Precision;

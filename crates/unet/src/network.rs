@@ -29,6 +29,8 @@ pub struct NetworkConfig {
     /// Number of classes of a class-conditional network. One row is added to the table of class
     /// embeddings, the last, for the null class: no class stated.
     pub classes: Option<i64>,
+    /// Whether the network has as many channels out again, for a learned variance.
+    pub learned_variance: bool,
     /// What the network computes in.
     pub precision: Precision,
 }
@@ -44,6 +46,7 @@ impl Default for NetworkConfig {
             groups: 8,
             dropout: 0.0,
             classes: None,
+            learned_variance: false,
             precision: Precision::F32,
         }
     }
@@ -71,7 +74,7 @@ impl NetworkConfig {
         let config = UNetConfig {
             sample_size: Some(serde_json::json!([height, width])),
             in_channels: image_channels,
-            out_channels: image_channels,
+            out_channels: if self.learned_variance { 2 * image_channels } else { image_channels },
             flip_sin_to_cos: false,
             freq_shift: 1.0,
             down_block_types: attends.iter().map(down).collect(),

@@ -1,11 +1,14 @@
 //! A U-Net as the score function that samplers call.
 
-use crate::{TimeInput, UNet};
+use crate::{InputScaling, TimeInput, UNet};
 use tch::{Tensor, no_grad};
 use tweedie_schedules::Prediction;
 use tweedie_score::{Batch, ConditionalScoreFn, ScoreError, ScoreFn, Times};
 
-/// A network together with what it was trained to return and to take as its time.
+/// A network together with what it was trained to return and to take.
+///
+/// A network with twice as many channels out as in learned a variance too: the first half is the
+/// prediction, the second what [`ScoreFn::predict_with_variance`] gives beside it.
 #[derive(Debug)]
 pub struct ScoreNetwork<'a> {
     /// The network.
@@ -14,6 +17,8 @@ pub struct ScoreNetwork<'a> {
     pub prediction: Prediction,
     /// What it takes as its time.
     pub time_input: TimeInput,
+    /// How the state is scaled before it takes it.
+    pub input_scaling: InputScaling,
     /// Number of classes it was trained on, the null class not counted; `None` if it knows none.
     pub classes: Option<usize>,
 }
@@ -47,15 +52,64 @@ impl ScoreNetwork<'_> {
         Ok(Tensor::from_slice(&labels?).to_device(x.device()))
     }
 
-    fn run(
+    /// The state at the size at which the network takes it.
+    fn scaled(&self, x: &Tensor, at: Times<'_>) -> Tensor {
+        match (self.input_scaling, at) {
+            (InputScaling::None, _) => x.shallow_clone(),
+            (scaling, Times::Shared(point)) => x * scaling.at(point.level),
+            (scaling, Times::PerSample(points)) => {
+                let factors: Vec<_> = points.iter().map(|point| scaling.at(point.level)).collect();
+                x.scale_each(&factors)
+            }
+        }
+    }
+
+    /// All that the network returns, its variance too where it learned one; differentiable.
+    ///
+    /// `labels` are class indices `[batch]`, those of the null class after the last; `train` drops
+    /// values where the network has dropout.
+    ///
+    /// # Errors
+    /// When there are per-sample times of another number than samples, or the network refuses its
+    /// input.
+    pub fn forward(
         &self,
         x: &Tensor,
         at: Times<'_>,
         labels: Option<&Tensor>,
+        train: bool,
     ) -> Result<Tensor, ScoreError> {
         let times = self.times(x, at)?;
-        let output = no_grad(|| self.unet.forward(x, &times, labels, false));
+        let output = self.unet.forward(&self.scaled(x, at), &times, labels, train);
         output.map_err(|error| ScoreError::Network(Box::new(error)))
+    }
+
+    /// Whether the network learned a variance.
+    #[must_use]
+    pub fn learns_variance(&self) -> bool {
+        let config = self.unet.config();
+        config.out_channels == 2 * config.in_channels
+    }
+
+    /// The prediction, and beside it the values of the variance where it was learned.
+    fn parts(&self, output: Tensor) -> (Tensor, Option<Tensor>) {
+        if !self.learns_variance() {
+            return (output, None);
+        }
+        let channels = self.unet.config().in_channels;
+        let half = |start| output.narrow(1, start, channels);
+        (half(0), Some(half(channels)))
+    }
+
+    fn predict_both(
+        &self,
+        x: &Tensor,
+        at: Times<'_>,
+        conditions: &[Option<usize>],
+    ) -> Result<(Tensor, Option<Tensor>), ScoreError> {
+        let labels = self.labels(x, conditions)?;
+        let labels = self.classes.map(|_| &labels);
+        Ok(self.parts(no_grad(|| self.forward(x, at, labels, false))?))
     }
 }
 
@@ -70,8 +124,16 @@ impl ConditionalScoreFn<Tensor> for ScoreNetwork<'_> {
         at: Times<'_>,
         conditions: &[Option<usize>],
     ) -> Result<Tensor, ScoreError> {
-        let labels = self.labels(x, conditions)?;
-        self.run(x, at, self.classes.map(|_| &labels))
+        Ok(self.predict_both(x, at, conditions)?.0)
+    }
+
+    fn predict_given_with_variance(
+        &self,
+        x: &Tensor,
+        at: Times<'_>,
+        conditions: &[Option<usize>],
+    ) -> Result<(Tensor, Option<Tensor>), ScoreError> {
+        self.predict_both(x, at, conditions)
     }
 }
 
@@ -83,5 +145,13 @@ impl ScoreFn<Tensor> for ScoreNetwork<'_> {
     /// The unconditional prediction: class-conditional networks are given the null class.
     fn predict(&self, x: &Tensor, at: Times<'_>) -> Result<Tensor, ScoreError> {
         self.predict_given(x, at, &vec![None; x.batch_len()])
+    }
+
+    fn predict_with_variance(
+        &self,
+        x: &Tensor,
+        at: Times<'_>,
+    ) -> Result<(Tensor, Option<Tensor>), ScoreError> {
+        self.predict_both(x, at, &vec![None; x.batch_len()])
     }
 }

@@ -12,6 +12,21 @@ pub enum TimeInput {
         /// Length of the table.
         steps: usize,
     },
+    /// `scale t`. The score SDE code takes 999 t, so that a continuous time in `[0, 1]` looks to a
+    /// sinusoidal embedding like the index in a table of 1000 steps.
+    Time {
+        /// The factor.
+        scale: f64,
+    },
+    /// `scale ln(sigma / alpha)`: the noise itself, for schedules over many orders of magnitude of it.
+    ///
+    /// EDM takes a scale of 1/4 (Karras et al. 2022, table 1); a sinusoidal embedding, whose fastest
+    /// wave has length 2 pi, tells neighbouring levels apart as well as the steps of a table with 1000
+    /// times as much, 250.
+    LogNoise {
+        /// The factor.
+        scale: f64,
+    },
 }
 
 impl TimeInput {
@@ -25,6 +40,8 @@ impl TimeInput {
                 // Times are stored as (index + 1) / steps: undo the rounding of that quotient.
                 if (index - nearest).abs() < 1e-9 * steps as f64 { nearest } else { index }
             }
+            Self::Time { scale } => scale * point.t,
+            Self::LogNoise { scale } => -scale * point.level.lambda(),
         }
     }
 }
@@ -32,7 +49,7 @@ impl TimeInput {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tweedie_schedules::{DiscreteTable, NoiseLevel};
+    use tweedie_schedules::{DiscreteTable, Edm, NoiseLevel, NoiseSchedule};
 
     #[test]
     fn every_step_gives_its_own_index() {
@@ -47,5 +64,13 @@ mod tests {
     fn a_time_between_two_steps_gives_a_fraction() {
         let point = TimePoint { t: 0.0125, level: NoiseLevel::CLEAN };
         assert!((TimeInput::Index { steps: 1000 }.of(point) - 11.5).abs() < 1e-9);
+    }
+
+    #[test]
+    fn continuous_times_and_noise_are_scaled() {
+        let point = Edm::new(0.002, 80.0).unwrap().point(0.5);
+        assert_eq!(TimeInput::Time { scale: 999.0 }.of(point), 499.5);
+        let quarter = TimeInput::LogNoise { scale: 0.25 }.of(point);
+        assert!((quarter - 0.25 * 0.5_f64.ln()).abs() < 1e-15);
     }
 }

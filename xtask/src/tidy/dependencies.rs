@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("evaluation", &["datasets"]),
     ("torch-ext", &[]),
     ("unet", &["score", "torch-ext", "checkpoints"]),
-    ("training", &["losses", "unet", "datasets", "samplers"]),
+    ("training", &["losses", "unet", "datasets", "samplers", "plots"]),
 ];
 
 /// Crates of numbers alone: no array library, in tests neither.

@@ -169,7 +169,7 @@ fn json(report: &Report, options: &Options, run: &Run, seconds: f64) -> Result<S
     let about = [
         ("run", serde_json::to_value(&options.run)?),
         ("step", run.step().into()),
-        ("sampler", options.method.describe(Some(run.table())).into()),
+        ("sampler", options.method.describe(run.table()).into()),
         ("seed", options.drawing.seed.into()),
         ("reference_images", format!("{:?}", options.reference).to_lowercase().into()),
         ("sampling_seconds", seconds.into()),

@@ -9,7 +9,7 @@ use tweedie_schedules::{
     DiscreteTable, Edm, NoiseSchedule, SubVpLinear, VeGeometric, VpCosine, VpLinear,
     cosine_betas_with,
 };
-use tweedie_training::RunFolder;
+use tweedie_training::{RunFolder, RunSchedule};
 
 /// What `--help` says about the names.
 pub(crate) const SCHEDULES: &str = "\
@@ -74,6 +74,7 @@ enum ScheduleKind {
     Ve(VeGeometric),
     Edm(Edm),
     Table(DiscreteTable),
+    OfRun(RunSchedule),
 }
 
 impl NamedSchedule {
@@ -93,8 +94,9 @@ impl NamedSchedule {
     /// The schedule that a run was trained with.
     fn of_run(run: &Path) -> Result<Self> {
         let (_, config) = RunFolder::open(run)?;
-        let table = config.table().with_context(|| format!("the schedule of {}", run.display()))?;
-        Ok(Self { name: run.display().to_string(), kind: ScheduleKind::Table(table) })
+        let schedule = config.noise_schedule();
+        let schedule = schedule.with_context(|| format!("the schedule of {}", run.display()))?;
+        Ok(Self { name: run.display().to_string(), kind: ScheduleKind::OfRun(schedule) })
     }
 
     /// As it was asked for.
@@ -111,6 +113,7 @@ impl NamedSchedule {
             ScheduleKind::Ve(schedule) => schedule,
             ScheduleKind::Edm(schedule) => schedule,
             ScheduleKind::Table(table) => table,
+            ScheduleKind::OfRun(schedule) => schedule,
         }
     }
 
@@ -123,6 +126,7 @@ impl NamedSchedule {
             ScheduleKind::Ve(schedule) => Arc::new(schedule),
             ScheduleKind::Edm(schedule) => Arc::new(schedule),
             ScheduleKind::Table(table) => Arc::new(table),
+            ScheduleKind::OfRun(schedule) => Arc::new(schedule),
         }
     }
 
@@ -130,6 +134,7 @@ impl NamedSchedule {
     pub(crate) fn table(&self) -> Option<&DiscreteTable> {
         match &self.kind {
             ScheduleKind::Table(table) => Some(table),
+            ScheduleKind::OfRun(schedule) => schedule.table(),
             _ => None,
         }
     }

@@ -3,13 +3,16 @@
 use toml::{Table, Value};
 
 use super::Allowed;
-use crate::ConfigError;
+use crate::{ConfigError, RunConfig};
 
 const MOST: i64 = i64::MAX;
 const SIDE: i64 = 16_384;
 /// Least learning rate and addend of Adam: their products with a gradient stay above the least
 /// 32-bit float.
 const TINY: f64 = 1e-30;
+/// Kinds of schedules: tables, and those in continuous time.
+const KINDS: [&str; 8] =
+    ["linear", "cosine", "betas", "vp_linear", "vp_cosine", "sub_vp", "ve", "edm"];
 
 /// The whole configuration. A test holds this list against the sections' fields.
 pub(super) const KEYS: &[(&str, Allowed)] = &[
@@ -27,12 +30,18 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("network.groups", Allowed::Integer(1, 1024)),
     ("network.dropout", Allowed::HalfOpen(0.0, 1.0)),
     ("network.class_conditional", Allowed::Flag),
-    ("schedule.kind", Allowed::OneOf(&["linear", "cosine", "betas"])),
+    ("schedule.kind", Allowed::OneOf(&KINDS)),
     ("schedule.steps", Allowed::Integer(1, 1_000_000)),
     ("schedule.beta_start", Allowed::Open(0.0, 1.0)),
     ("schedule.beta_end", Allowed::Open(0.0, 1.0)),
     ("schedule.betas", Allowed::OpenNumbers(0, usize::MAX, 0.0, 1.0)),
-    ("objective.prediction", Allowed::OneOf(&["noise", "data", "velocity"])),
+    ("schedule.beta_min", Allowed::Closed(1e-6, 1e6)),
+    ("schedule.beta_max", Allowed::Closed(1e-6, 1e6)),
+    ("schedule.sigma_min", Allowed::Closed(1e-6, 1e6)),
+    ("schedule.sigma_max", Allowed::Closed(1e-6, 1e6)),
+    ("schedule.time_min", Allowed::Open(0.0, 1.0)),
+    ("objective.prediction", Allowed::OneOf(&["noise", "data", "velocity", "edm"])),
+    ("objective.sigma_data", Allowed::Closed(1e-6, 1e6)),
     ("objective.loss", Allowed::OneOf(&["mse", "l1", "huber"])),
     ("objective.huber_delta", Allowed::Closed(1e-6, 1e6)),
     ("training.steps", Allowed::Integer(1, MOST)),
@@ -68,17 +77,15 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("samples.seed", Allowed::Integer(0, MOST)),
 ];
 
-/// Keys that stand in a written configuration only where they are set.
-const OPTIONAL: [&str; 2] = ["data.size", "data.pad"];
-
-/// Refuses a table in which a key is missing.
-pub(super) fn check_complete(table: &Table) -> Result<(), ConfigError> {
-    let has = |key: &str| {
+/// Refuses a table in which a key is missing of those that `config` is written with.
+pub(super) fn check_complete(table: &Table, config: &RunConfig) -> Result<(), ConfigError> {
+    let whole = Table::try_from(config).map_err(|source| ConfigError::Encode { source })?;
+    let has = |table: &Table, key: &str| {
         key.split_once('.').is_some_and(|(section, name)| {
             table.get(section).and_then(|entries| entries.get(name)).is_some()
         })
     };
-    match KEYS.iter().find(|(key, _)| !OPTIONAL.contains(key) && !has(key)) {
+    match KEYS.iter().find(|(key, _)| has(&whole, key) && !has(table, key)) {
         Some((key, _)) => Err(ConfigError::MissingKey { key }),
         None => Ok(()),
     }
@@ -144,7 +151,6 @@ pub(super) fn unknown(name: &str, value: &Value) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RunConfig;
 
     fn keys_of(config: &RunConfig) -> Vec<String> {
         let Value::Table(table) = Value::try_from(config).unwrap() else { panic!("a table") };
@@ -161,6 +167,11 @@ mod tests {
         let mut config = RunConfig::default();
         config.data.pad = Some([32, 32]);
         config.data.size = Some([64, 64]);
+        config.objective.sigma_data = Some(0.5);
+        let schedule = &mut config.schedule;
+        (schedule.beta_min, schedule.beta_max) = (Some(0.1), Some(20.0));
+        (schedule.sigma_min, schedule.sigma_max) = (Some(0.01), Some(50.0));
+        schedule.time_min = Some(1e-5);
         let mut listed: Vec<_> = KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
         listed.sort();
         assert_eq!(keys_of(&config), listed);

@@ -4,7 +4,7 @@ use tweedie_datasets::GridLayout;
 
 use crate::config::SampleConfig;
 use crate::network::ImageForm;
-use crate::{ConfigError, RunConfig, picture};
+use crate::{ConfigError, RunConfig, RunSchedule, picture};
 
 /// Most values in a batch: 4 GiB of them.
 const MOST_VALUES: usize = 1 << 30;
@@ -13,19 +13,20 @@ const MOST_DRAWN: usize = 10_000;
 /// The longest side of a picture, in pixels.
 const LONGEST: usize = 65_535;
 
-/// Refuses what would fail only after the run's folder has been made. `schedule_steps` counts
-/// the schedule's noise levels.
+/// Refuses what would fail only after the run's folder has been made.
 pub(super) fn check(
     config: &RunConfig,
     images: &ImageForm,
-    schedule_steps: usize,
+    schedule: &RunSchedule,
 ) -> Result<(), ConfigError> {
     check_padding(images)?;
     check_batch(config.training.batch_size, images)?;
     if config.samples.every == 0 {
         return Ok(());
     }
-    check_steps(config.samples.steps, schedule_steps)?;
+    if let Some(table) = schedule.table() {
+        check_steps(config.samples.steps, table.len())?;
+    }
     check_picture(&config.samples, images)
 }
 
@@ -93,7 +94,7 @@ mod tests {
         let shape = [unpadded[0], height, width];
         let images = ImageForm { shape, unpadded, levels: 17, classes: None };
         let message =
-            check(&config, &images, config.table().unwrap().len()).unwrap_err().to_string();
+            check(&config, &images, &config.noise_schedule().unwrap()).unwrap_err().to_string();
         for part in says {
             assert!(message.contains(part), "`{part}` is not in: {message}");
         }
@@ -126,6 +127,6 @@ mod tests {
         let config = RunConfig::parse("", &overrides.map(str::to_owned)).unwrap();
         let shape = [1, 8, 8];
         let images = ImageForm { shape, unpadded: shape, levels: 17, classes: None };
-        check(&config, &images, 1000).unwrap();
+        check(&config, &images, &config.noise_schedule().unwrap()).unwrap();
     }
 }

@@ -4,16 +4,17 @@ use std::sync::Arc;
 
 use tweedie_datasets::BatchMaker;
 
-use super::{Outcome, Trainer};
+use super::{Outcome, Setup, Trainer};
+use crate::TrainError;
 use crate::clock::Clock;
 use crate::config::BestBy;
 use crate::data::held_out_options;
 use crate::network::device_name;
 use crate::observer::{Event, Observer};
+use crate::picture::Drawing;
 use crate::records::Records;
 use crate::step::StepOutcome;
 use crate::summary::Summary;
-use crate::{TrainError, picture};
 
 impl Trainer {
     /// Tells the observer where the run stands before the loop.
@@ -121,14 +122,14 @@ impl Trainer {
     fn draw(&self, records: &mut Records, observer: &mut dyn Observer) -> Result<(), TrainError> {
         let step = self.step();
         let path = self.folder.samples(step);
-        let picture = picture::draw(
-            &self.setup.state.ema,
-            &self.setup.table,
-            self.config.prediction(),
-            &self.setup.state.progress.images,
-            &self.config.samples,
-            &path,
-        )?;
+        let Setup { schedule, plan, state, .. } = &self.setup;
+        let drawing = Drawing {
+            network: plan.conventions.network(&state.ema),
+            schedule,
+            form: &state.progress.images,
+            config: &self.config.samples,
+        };
+        let picture = drawing.draw(&path)?;
         records.picture(step, picture)?;
         observer.observe(&Event::Drawn { step, path: &path });
         Ok(())

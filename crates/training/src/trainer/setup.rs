@@ -4,20 +4,19 @@ use std::sync::Arc;
 
 use tch::Device;
 use tweedie_datasets::BatchMaker;
-use tweedie_schedules::DiscreteTable;
 
 use super::fit;
 use crate::data::{RunData, batch_options};
 use crate::network::{self, ImageForm};
 use crate::state::State;
 use crate::step::StepPlan;
-use crate::{RunConfig, TrainError};
+use crate::{RunConfig, RunSchedule, TrainError};
 
 /// Data, schedule, network and the initial state.
 #[derive(Debug)]
 pub(super) struct Setup {
     pub(super) data: RunData,
-    pub(super) table: DiscreteTable,
+    pub(super) schedule: RunSchedule,
     pub(super) plan: StepPlan,
     pub(super) state: State,
     pub(super) device: Device,
@@ -30,13 +29,13 @@ impl Setup {
         tweedie_torch_ext::set_threads(config.training.threads)?;
         let data = RunData::open(config)?;
         let images = image_form(config, &data);
-        let table = config.table()?;
-        fit::check(config, &images, table.len())?;
+        let schedule = config.noise_schedule()?;
+        fit::check(config, &images, &schedule)?;
         // What else batches cannot be made of is told here, before anything is written.
         BatchMaker::new(Arc::clone(&data.train), batch_options(config))?;
-        let plan = StepPlan::new(config, &table, images.classes, device)?;
+        let plan = StepPlan::new(config, &schedule, images.classes, device)?;
         let state = State::initial(config, images, device)?;
-        Ok(Self { data, table, plan, state, device })
+        Ok(Self { data, schedule, plan, state, device })
     }
 }
 

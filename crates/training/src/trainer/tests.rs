@@ -124,15 +124,39 @@ fn a_picture_shows_images_without_their_padding_and_in_more_than_one_part() {
     let _alone = alone();
     let changes = ["data.pad=[12, 12]", "samples.rows=10", "samples.columns=7", "samples.steps=2"];
     let (_folder, trainer) = trainer(&changes);
-    let Setup { table, state, .. } = &trainer.setup;
+    let Setup { schedule, plan, state, .. } = &trainer.setup;
     let path = trainer.folder.samples(0);
-    let (prediction, samples) = (trainer.config.prediction(), &trainer.config.samples);
-    let form = &state.progress.images;
-    let picture =
-        crate::picture::draw(&state.ema, table, prediction, form, samples, &path).unwrap();
+    let drawing = crate::picture::Drawing {
+        network: plan.conventions.network(&state.ema),
+        schedule,
+        form: &state.progress.images,
+        config: &trainer.config.samples,
+    };
+    let picture = drawing.draw(&path).unwrap();
     // Digits of 8x8 pixels enlarged 8 times, 2 pixels between.
     assert_eq!(picture.size, [10 * 66 + 2, 7 * 66 + 2]);
     assert_eq!(std::fs::read(&path).unwrap(), picture.png);
+}
+
+#[test]
+fn runs_in_continuous_time_train_draw_and_load() {
+    let _alone = alone();
+    for kind in ["vp_linear", "vp_cosine", "sub_vp", "ve", "edm"] {
+        let schedule = format!("schedule.kind={kind}");
+        let prediction = if kind == "edm" { "edm" } else { "noise" };
+        let prediction = format!("objective.prediction={prediction}");
+        let changes = ["training.steps=3", "samples.every=3", "samples.steps=3", "samples.rows=2"];
+        let (_folder, mut trainer) =
+            trainer(&[&changes[..], &[&schedule, &prediction, "data.dequantize=true"]].concat());
+        run(&mut trainer).unwrap();
+        assert!(trainer.folder.samples(3).is_file(), "{kind}");
+        let lines = read_metrics(&trainer.folder.metrics()).unwrap();
+        assert!(lines.iter().all(|line| line.loss.is_some_and(|loss| loss < 10.0)), "{kind}");
+        let root = trainer.folder.root();
+        let model = TrainedModel::load(root, Choice::Latest, tch::Device::Cpu).unwrap();
+        assert_eq!(model.schedule, trainer.setup.schedule, "{kind}");
+        assert!(model.schedule.table().is_none());
+    }
 }
 
 #[test]

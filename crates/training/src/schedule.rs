@@ -1,0 +1,169 @@
+//! The schedule of a run: a table of a discrete model, or an SDE in continuous time.
+
+use tweedie_schedules::{
+    DiscreteTable, Edm, NoiseLevel, NoiseSchedule, ScheduleError, SubVpLinear, VeGeometric,
+    VpCosine, VpLinear,
+};
+use tweedie_sde::Sde;
+use tweedie_unet::TimeInput;
+
+use crate::ScheduleConfig;
+use crate::config::ScheduleKind;
+
+/// The factor of continuous times: `[0, 1]` becomes the indices of a table of 1000 steps.
+const TIME_SCALE: f64 = 999.0; // Song et al. 2021, the code released with it
+/// The factor of `ln sigma`: 1000 times EDM's 1/4, as [`TimeInput::LogNoise`] says.
+const LOG_NOISE_SCALE: f64 = 250.0;
+
+/// The forward process that a network was trained on.
+///
+/// A schedule and an SDE like any other; what differs between the two kinds is asked of
+/// [`table`](Self::table).
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum RunSchedule {
+    /// The noise levels of a discrete model: no others were trained.
+    Table(DiscreteTable),
+    /// Variance-preserving with a linear rate.
+    VpLinear(VpLinear),
+    /// Variance-preserving along a cosine.
+    VpCosine(VpCosine),
+    /// Sub-VP.
+    SubVp(SubVpLinear),
+    /// Variance-exploding.
+    Ve(VeGeometric),
+    /// Time is noise.
+    Edm(Edm),
+}
+
+impl RunSchedule {
+    /// The schedule of a configuration whose keys are [completed](ScheduleConfig::completed).
+    pub(crate) fn new(config: &ScheduleConfig) -> Result<Self, ScheduleError> {
+        let ScheduleConfig { kind, steps, beta_start, beta_end, betas, .. } = config;
+        let rates = (config.beta_min.unwrap_or(f64::NAN), config.beta_max.unwrap_or(f64::NAN));
+        let sigmas = (config.sigma_min.unwrap_or(f64::NAN), config.sigma_max.unwrap_or(f64::NAN));
+        let clean = config.time_min.unwrap_or(f64::NAN);
+        Ok(match kind {
+            ScheduleKind::Linear => {
+                Self::Table(DiscreteTable::linear(*steps, *beta_start, *beta_end)?)
+            }
+            ScheduleKind::Cosine => Self::Table(DiscreteTable::cosine(*steps)?),
+            ScheduleKind::Betas => Self::Table(DiscreteTable::from_betas(betas)?),
+            ScheduleKind::VpLinear => {
+                Self::VpLinear(VpLinear::new(rates.0, rates.1)?.with_time_range(clean, 1.0)?)
+            }
+            ScheduleKind::VpCosine => {
+                let schedule = VpCosine::default();
+                let (_, noisy) = schedule.time_range();
+                Self::VpCosine(schedule.with_time_range(clean, noisy)?)
+            }
+            ScheduleKind::SubVp => {
+                Self::SubVp(SubVpLinear::new(rates.0, rates.1)?.with_time_range(clean, 1.0)?)
+            }
+            ScheduleKind::Ve => {
+                Self::Ve(VeGeometric::new(sigmas.0, sigmas.1)?.with_time_range(clean, 1.0)?)
+            }
+            ScheduleKind::Edm => Self::Edm(Edm::new(sigmas.0, sigmas.1)?),
+        })
+    }
+
+    /// The table, if the model is discrete.
+    #[must_use]
+    pub fn table(&self) -> Option<&DiscreteTable> {
+        match self {
+            Self::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// Whether the signal stays and the noise grows without bound, so that states have many sizes.
+    #[must_use]
+    pub fn is_variance_exploding(&self) -> bool {
+        matches!(self, Self::Ve(_) | Self::Edm(_))
+    }
+
+    /// The schedule as an SDE.
+    #[must_use]
+    pub fn sde(&self) -> &dyn Sde {
+        match self {
+            Self::Table(schedule) => schedule,
+            Self::VpLinear(schedule) => schedule,
+            Self::VpCosine(schedule) => schedule,
+            Self::SubVp(schedule) => schedule,
+            Self::Ve(schedule) => schedule,
+            Self::Edm(schedule) => schedule,
+        }
+    }
+
+    /// What a network trained on it is told in place of a time: the index of a table's step, 999 t,
+    /// or, where noise explodes, its logarithm.
+    #[must_use]
+    pub fn time_input(&self) -> TimeInput {
+        match self {
+            Self::Table(table) => TimeInput::Index { steps: table.len() },
+            Self::Ve(_) | Self::Edm(_) => TimeInput::LogNoise { scale: LOG_NOISE_SCALE },
+            _ => TimeInput::Time { scale: TIME_SCALE },
+        }
+    }
+}
+
+impl NoiseSchedule for RunSchedule {
+    fn time_range(&self) -> (f64, f64) {
+        self.sde().time_range()
+    }
+
+    fn level(&self, t: f64) -> NoiseLevel {
+        self.sde().level(t)
+    }
+
+    fn time_at_lambda(&self, lambda: f64) -> f64 {
+        self.sde().time_at_lambda(lambda)
+    }
+}
+
+impl Sde for RunSchedule {
+    fn drift(&self, t: f64) -> f64 {
+        self.sde().drift(t)
+    }
+
+    fn diffusion_squared(&self, t: f64) -> f64 {
+        self.sde().diffusion_squared(t)
+    }
+
+    fn prior_std(&self) -> f64 {
+        self.sde().prior_std()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RunConfig;
+
+    fn schedule(text: &str) -> RunSchedule {
+        RunConfig::parse(&format!("[schedule]\n{text}"), &[]).unwrap().noise_schedule().unwrap()
+    }
+
+    #[test]
+    fn every_kind_has_the_published_values_by_default() {
+        let vp = schedule("kind = \"vp_linear\"");
+        assert_eq!((vp.time_range(), vp.diffusion_squared(1.0)), ((1e-5, 1.0), 20.0));
+        assert_eq!(schedule("kind = \"sub_vp\"").drift(0.0), -0.05);
+        assert_eq!(schedule("kind = \"vp_cosine\"").time_range().0, 1e-5);
+        let ve = schedule("kind = \"ve\"");
+        assert_eq!((ve.level(0.0).sigma, ve.prior_std()), (0.01, 50.0));
+        assert_eq!(schedule("kind = \"edm\"").time_range(), (0.002, 80.0));
+        assert_eq!(schedule("kind = \"cosine\"").table().unwrap().len(), 1000);
+    }
+
+    #[test]
+    fn a_network_is_told_the_time_in_the_words_of_its_schedule() {
+        let input = |text: &str, t: f64| {
+            let schedule = schedule(text);
+            schedule.time_input().of(schedule.point(t))
+        };
+        assert_eq!(input("kind = \"linear\"", 1.0), 999.0);
+        assert_eq!(input("kind = \"sub_vp\"", 1.0), 999.0);
+        assert!((input("kind = \"edm\"", 2.0) - 250.0 * 2.0_f64.ln()).abs() < 1e-12);
+    }
+}
