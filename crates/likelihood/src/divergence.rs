@@ -1,7 +1,8 @@
 //! How the divergence of the flow is found: by random probes, or exactly.
 
 use crate::LikelihoodError;
-use tweedie_score::{Batch, Draw, NoiseSource};
+pub use tweedie_score::ProbeKind;
+use tweedie_score::{Batch, Draw, NoiseSource, unit_like};
 
 /// The most values a sample may have where its exact trace is asked for: as many backward passes are
 /// made in every evaluation.
@@ -23,16 +24,6 @@ pub enum Divergence {
     /// The trace itself, one backward pass for each value of a sample: for samples of at most
     /// [`LARGEST_EXACT_TRACE`] values.
     Exact,
-}
-
-/// What probes are drawn from; any distribution of mean 0 and covariance 1 is unbiased.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ProbeKind {
-    /// Independent signs: the least variance, none at all from the Jacobian's diagonal.
-    #[default]
-    Rademacher,
-    /// Standard normal numbers.
-    Gaussian,
 }
 
 impl Default for Divergence {
@@ -65,10 +56,7 @@ impl Divergence {
                 allowed: "at least 1",
             }),
             Self::Probes { count, kind } => {
-                let draw = |_| match kind {
-                    ProbeKind::Rademacher => noise.rademacher_like(x),
-                    ProbeKind::Gaussian => noise.normal_like(x),
-                };
+                let draw = |_| kind.draw(x, noise);
                 let probes = (0..count).map(draw).collect::<Result<Vec<S>, _>>()?;
                 Ok(Directions::new(probes, 1.0 / count as f64))
             }
@@ -77,19 +65,10 @@ impl Divergence {
                 if values > LARGEST_EXACT_TRACE {
                     return Err(LikelihoodError::ExactTrace { values, most: LARGEST_EXACT_TRACE });
                 }
-                Ok(Directions::new((0..values).map(|axis| unit(x, axis)).collect(), 1.0))
+                Ok(Directions::new((0..values).map(|axis| unit_like(x, axis)).collect(), 1.0))
             }
         }
     }
-}
-
-/// In every sample of a batch like `x`, 1 at one place and 0 elsewhere.
-fn unit<S: Draw>(x: &S, axis: usize) -> S {
-    let (values, mut place) = (x.item_len(), 0);
-    S::draw_like(x, &mut || {
-        place += 1;
-        if (place - 1) % values == axis { 1.0 } else { 0.0 }
-    })
 }
 
 /// The vectors `v` of a run, of whose `v^T J v` the trace is a weighted sum.
