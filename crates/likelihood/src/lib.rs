@@ -8,6 +8,8 @@
 //! Errors are [`LikelihoodError`].
 
 mod bound;
+#[cfg(doctest)]
+mod derivations;
 mod divergence;
 mod error;
 mod flow;

@@ -3,10 +3,12 @@
 //! Every number in them comes from the library: schedules, closed-form data and solvers. The same
 //! seeds give the same pictures.
 
+mod bound_terms;
 mod counted;
 mod errors;
 mod marginals;
 mod methods;
+mod objectives;
 mod path;
 mod spread;
 mod trajectories;
@@ -27,7 +29,10 @@ fn main() -> Result<()> {
     write(&folder, "paths-deterministic", &trajectories::deterministic()?)?;
     write(&folder, "paths-stochastic", &trajectories::stochastic()?)?;
     write(&folder, "errors", &errors::picture()?)?;
-    write(&folder, "spread", &spread::picture()?)
+    write(&folder, "spread", &spread::picture()?)?;
+    write(&folder, "bound-terms", &bound_terms::picture()?)?;
+    write(&folder, "likelihood-weighting", &objectives::likelihood_weighting()?)?;
+    write(&folder, "objectives", &objectives::spent()?)
 }
 
 fn schedules() -> Result<Picture> {
