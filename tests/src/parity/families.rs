@@ -1,6 +1,7 @@
 //! From a case to the part of the library that it exercises.
 
 mod analytic;
+mod bound;
 mod ddim;
 mod ddpm;
 mod deis;
@@ -38,6 +39,7 @@ pub fn run(case: &Case) -> Result<Produced> {
     }
     match (case.peer_name(), case.kind.as_str()) {
         ("baofff/Analytic-DPM", "sample" | "table") => analytic::run(case),
+        ("baofff/Analytic-DPM", "bpd") => bound::run(case),
         ("bojone/Keras-DDPM", "sample") => keras::run(case),
         ("NVlabs/edm", "sample") => edm::run(case),
         ("scipy" | "torchdiffeq", "ode") | ("yang-song/score_sde_pytorch", "ode") => ode::run(case),
@@ -52,6 +54,7 @@ pub fn run(case: &Case) -> Result<Produced> {
         ("openai/guided-diffusion" | "openai/improved-diffusion", _) => match sampler {
             "p_sample_loop" | "p_mean_variance" => ddpm::run(case),
             "ddim_sample_loop" | "ddim_reverse_sample" => ddim::run(case),
+            "training_losses" | "calc_bpd_loop" => bound::run(case),
             _ => tables::run(case),
         },
         ("crowsonkb/k-diffusion", "sample") => match sampler {

@@ -13,7 +13,7 @@ use super::visited::CLEAN;
 use crate::parity::{Case, Produced};
 
 /// The peer holds the data estimate in the range of its images.
-const IMAGES: Clip = Clip { low: -1.0, high: 1.0 };
+pub(super) const IMAGES: Clip = Clip { low: -1.0, high: 1.0 };
 
 /// Runs a case.
 pub(super) fn run(case: &Case) -> Result<Produced> {
@@ -102,7 +102,7 @@ fn cosine(count: usize, offset: f64, most: f64) -> Vec<f64> {
 }
 
 /// The nodes that a case visits, noisiest first; small indices may repeat.
-fn nodes(case: &Case) -> Result<Vec<TimePoint>> {
+pub(super) fn nodes(case: &Case) -> Result<Vec<TimePoint>> {
     let (table, betas) = (case.schedule.table()?, betas_of(case)?);
     let kind = case.options().str_or("steps_type", "linear")?;
     let visited = indices(kind, case.steps()?, &betas, case.inputs.numbers("ms_eps_full"))?;
@@ -127,7 +127,7 @@ fn sampling(case: &Case) -> Result<Produced> {
 }
 
 /// The optimal variance with the moments of a case, which it lists for the nodes, cleanest first.
-fn analytic(case: &Case, nodes: &[TimePoint], eta: f64) -> Result<AnalyticDpm> {
+pub(super) fn analytic(case: &Case, nodes: &[TimePoint], eta: f64) -> Result<AnalyticDpm> {
     let values = case.inputs.numbers("ms_eps_at_ns")?;
     let mut known: Vec<_> = nodes.iter().rev().map(|node| node.level).zip(values).collect();
     known.dedup_by_key(|(level, _)| *level);

@@ -61,7 +61,8 @@ fn diffusers(case: &Case) -> Result<Produced> {
     };
     let model = case.model()?;
     let seen = Remembered::new(Estimate::of_diffusers(case)?);
-    let produced = estimate::run_mapped(case, &*solver, &grid, &WithVariance(&model), &seen)?;
+    let produced =
+        estimate::run_mapped(case, &*solver, &grid, &WithVariance::of(case, &model)?, &seen)?;
     Ok(produced.evaluations(model.evaluations()))
 }
 

@@ -1,22 +1,40 @@
 //! The models of guided-diffusion and improved-diffusion, and those with a learned variance.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tweedie_schedules::{Interval, NoiseLevel, Prediction, TimeGrid, TimePoint};
 use tweedie_score::{ConditionGradient, PosteriorMeans, ScoreError, ScoreFn, Times};
 
 use super::estimate::State;
 use crate::parity::{Case, Exact};
 
-/// A model that says `0.5 tanh(x)` of its variance beside its prediction.
-pub(super) struct WithVariance<F>(pub(super) F);
+/// A model that says `0.5 tanh(x)` of its variance beside its prediction, or that and a constant.
+pub(super) struct WithVariance<F> {
+    inner: F,
+    constant: f64,
+}
+
+impl<F> WithVariance<F> {
+    /// The model whose variance a case describes in its notes.
+    pub(super) fn of(case: &Case, inner: F) -> Result<Self> {
+        let described = |note: &&String| note.contains("tanh(x)");
+        let note = case.notes.iter().find(described).map_or("", String::as_str);
+        let (before, _) = note.split_once("0.5*tanh(x)").unwrap_or_default();
+        let constant = before.rsplit([' ', '=', '[']).next().unwrap_or_default();
+        let constant = match constant.trim_end_matches('+') {
+            "" => 0.0,
+            number => number.parse().with_context(|| note.to_owned())?,
+        };
+        Ok(Self { inner, constant })
+    }
+}
 
 impl<F: ScoreFn<State>> ScoreFn<State> for WithVariance<F> {
     fn prediction(&self) -> Prediction {
-        self.0.prediction()
+        self.inner.prediction()
     }
 
     fn predict(&self, x: &State, at: Times<'_>) -> Result<State, ScoreError> {
-        self.0.predict(x, at)
+        self.inner.predict(x, at)
     }
 
     fn predict_with_variance(
@@ -24,7 +42,8 @@ impl<F: ScoreFn<State>> ScoreFn<State> for WithVariance<F> {
         x: &State,
         at: Times<'_>,
     ) -> Result<(State, Option<State>), ScoreError> {
-        Ok((self.0.predict(x, at)?, Some(x.mapv(|value| 0.5 * value.tanh()))))
+        let value = |x: f64| self.constant + 0.5 * x.tanh();
+        Ok((self.inner.predict(x, at)?, Some(x.mapv(value))))
     }
 }
 
@@ -85,9 +104,10 @@ pub(super) fn score<'a>(
 ) -> Result<Box<dyn ScoreFn<State> + 'a>> {
     Ok(if predicts_mean(case)? {
         let earlier = |at| step_from(chain, at).to.level;
-        Box::new(WithVariance(PosteriorMeans::new(MeanOfNext { data: exact, chain }, earlier)))
+        let means = PosteriorMeans::new(MeanOfNext { data: exact, chain }, earlier);
+        Box::new(WithVariance::of(case, means)?)
     } else {
-        Box::new(WithVariance(exact))
+        Box::new(WithVariance::of(case, exact)?)
     })
 }
 

@@ -115,7 +115,7 @@ fn of_others(peer: &str, name: &str) -> Option<Known> {
         ]),
         ("bojone/Keras-DDPM", _) => plain(&["stride eta"]),
         ("openai/guided-diffusion" | "openai/improved-diffusion", _) => plain(&[
-            "model_mean_type model_var_type clip_denoised eta cond_fn",
+            "model_mean_type model_var_type clip_denoised eta cond_fn loss_type",
             "rescale_timesteps", // other units of the time that the model is told
         ]),
         ("NVlabs/edm", "edm_sampler") => {

@@ -3,6 +3,7 @@
 mod continuous;
 mod discrete;
 mod likelihood;
+mod resampler;
 mod spacing;
 
 use anyhow::{Result, bail};
@@ -28,6 +29,9 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
         }
         ("openai/guided-diffusion" | "openai/improved-diffusion", "table_likelihood", _) => {
             likelihood::run(case)
+        }
+        ("openai/guided-diffusion" | "openai/improved-diffusion", "resampler", _) => {
+            resampler::run(case)
         }
         ("LuChengTHU/dpm-solver", "table", _) if case.inputs.0.is_empty() => {
             dpm_singlestep::table_of_orders(case)
