@@ -20,3 +20,6 @@ struct SlicedScoreMatching;
 
 #[doc = include_str!("../../../docs/derivations/likelihood-weighting.md")]
 struct LikelihoodWeighting;
+
+#[doc = include_str!("../../../docs/derivations/edm-preconditioning.md")]
+struct EdmPreconditioning;
