@@ -183,7 +183,7 @@ mod tests {
         for i in 0..2 {
             let (sigma, g2) = (points[i].level.sigma, sde.diffusion_squared(points[i].t));
             let square = |j| (score[[i, j]] + eps[[i, j]] / sigma).powi(2);
-            let expected = 0.5 * g2 * (square(0) + square(1)); // Song et al. 2021b, eq. 8
+            let expected = 0.5 * g2 * (square(0) + square(1)); // Song et al. 2021b, sec. 4.1
             assert!((losses[i] / expected - 1.0).abs() < 1e-14);
         }
         let twice = objective.plan(&points, &sde).unwrap().scaled(&[2.0, 0.0]).unwrap();

@@ -7,6 +7,8 @@
 //! for the times of a batch ([`DenoisingPlan`]), but the last line, the one reduction
 //! ([`LossSpace`]): values on `ndarray`, differentiable on libtorch tensors (feature `tch`).
 //!
+//! [`ScoreMatching`] needs no denoising target but the network's Jacobian: implicit and sliced.
+//!
 //! Times come from a [`TimeSampler`]: uniform, stratified, by importance, log-normal, of a chain, by
 //! the losses seen ([`LossSecondMoment`]).
 //!
@@ -23,6 +25,7 @@ mod loss_space;
 #[cfg(feature = "tch")]
 mod objective;
 mod reduction;
+mod score_matching;
 mod time_sampler;
 mod variational_bound;
 mod weighting;
@@ -35,6 +38,9 @@ pub use loss_space::{Counting, LossSpace};
 #[cfg(feature = "tch")]
 pub use objective::Objective;
 pub use reduction::Reduction;
+#[cfg(feature = "tch")]
+pub use score_matching::jacobian_products;
+pub use score_matching::{MatchingForm, ScoreMatching, ScoreMatchingPlan, Slices};
 pub use time_sampler::{
     DiscreteTime, DrawnTime, ImportanceTime, LogNormalTime, LossSecondMoment, SamplerState,
     Stratified, TimeSampler, UniformTime,

@@ -1,8 +1,8 @@
 //! The one place where an objective meets values.
 
 use crate::{Distance, Reduction};
-use ndarray::{ArrayD, ArrayViewD};
-use tweedie_score::Batch;
+use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use tweedie_score::{Batch, Elementwise};
 
 /// How errors become one loss a sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -15,7 +15,7 @@ pub struct Counting {
 
 /// A state whose errors can be counted: arrays give numbers, libtorch tensors a differentiable
 /// tensor. All that comes before is arithmetic on `f64` coefficients and the same for both.
-pub trait LossSpace: Batch {
+pub trait LossSpace: Batch + Elementwise {
     /// One loss a sample.
     type Losses;
 
@@ -24,6 +24,19 @@ pub trait LossSpace: Batch {
     /// # Panics
     /// When the shapes differ or there is not one weight a sample.
     fn losses(&self, target: &Self, weights: &[f64], counting: Counting) -> Self::Losses;
+
+    /// Inner product of each sample with its counterpart, as a state of one value a sample.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    #[must_use]
+    fn dots(&self, other: &Self) -> Self;
+
+    /// A state of one value a sample as losses.
+    ///
+    /// # Panics
+    /// When a sample has another number of values.
+    fn into_losses(self) -> Self::Losses;
 }
 
 macro_rules! losses_of_arrays {
@@ -43,6 +56,16 @@ macro_rules! losses_of_arrays {
                 };
                 items.map(loss).collect()
             }
+
+            fn dots(&self, other: &Self) -> Self {
+                let each = self.dot_each(other).into_iter().map(|dot| dot as $real).collect();
+                ArrayD::from_shape_vec(IxDyn(&[self.batch_len(), 1]), each).expect("one a sample")
+            }
+
+            fn into_losses(self) -> Vec<f64> {
+                assert_eq!(self.item_len(), 1, "values of a sample");
+                self.into_iter().map(f64::from).collect()
+            }
         }
     };
 }
@@ -56,17 +79,38 @@ impl LossSpace for tch::Tensor {
     type Losses = tch::Tensor;
 
     fn losses(&self, target: &Self, weights: &[f64], counting: Counting) -> tch::Tensor {
-        use tch::{Kind, Tensor};
         assert_eq!(self.size(), target.size(), "states of different shapes");
         assert_eq!(weights.len(), self.batch_len(), "one weight for each sample");
-        let kind = if self.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+        let kind = sum_kind(self);
         let each = counting.distance.of_tensors(&self.to_kind(kind), &target.to_kind(kind));
-        let sums =
-            each.reshape([weights.len() as i64, -1]).sum_dim_intlist([1].as_slice(), false, kind);
         let factor = counting.reduction.of_sum(self.item_len());
-        let weights: Vec<f64> = weights.iter().map(|weight| weight * factor).collect();
-        sums * Tensor::from_slice(&weights).to_kind(kind).to_device(self.device())
+        let factors: Vec<f64> = weights.iter().map(|weight| weight * factor).collect();
+        sum_each(&each).scale_each(&factors).into_losses()
     }
+
+    fn dots(&self, other: &Self) -> Self {
+        assert_eq!(self.size(), other.size(), "states of different shapes");
+        let kind = sum_kind(self);
+        sum_each(&(self.to_kind(kind) * other.to_kind(kind)))
+    }
+
+    fn into_losses(self) -> tch::Tensor {
+        assert_eq!(self.item_len(), 1, "values of a sample");
+        self.flatten(0, -1)
+    }
+}
+
+/// The type in which sums are formed: never a half one.
+#[cfg(feature = "tch")]
+fn sum_kind(state: &tch::Tensor) -> tch::Kind {
+    if state.kind() == tch::Kind::Double { tch::Kind::Double } else { tch::Kind::Float }
+}
+
+/// The sum of each sample's values, `[batch, 1]`.
+#[cfg(feature = "tch")]
+fn sum_each(values: &tch::Tensor) -> tch::Tensor {
+    let rows = values.reshape([values.batch_len() as i64, -1]);
+    rows.sum_dim_intlist([1].as_slice(), true, values.kind())
 }
 
 #[cfg(test)]

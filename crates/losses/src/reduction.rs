@@ -7,7 +7,7 @@ pub enum Reduction {
     #[default]
     Mean,
     /// Half the sum over the values: with likelihood weighting, nats of the whole image.
-    HalfSum, // Song et al. 2021b, eq. 8
+    HalfSum, // Song et al. 2021b, sec. 4.1
 }
 
 impl Reduction {

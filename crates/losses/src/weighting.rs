@@ -73,9 +73,9 @@ impl Weighting {
         match self {
             Self::Own => 1.0,
             Self::Of(other) => square_of(other),
-            // Song et al. 2021b, eq. 7
+            // Song et al. 2021b, sec. 4.1
             Self::Likelihood => sde.diffusion_squared(at.t) * square_of(Prediction::Score),
-            // Hang et al. 2023, eq. 7; snr times the data's squared error is that of the noise, which
+            // Hang et al. 2023, sec. 3.4; snr times the data's squared error is that of the noise, which
             // is there where no signal is left
             Self::MinSnr { gamma } if level.snr() <= gamma => square_of(Prediction::Noise),
             Self::MinSnr { gamma } => gamma * square_of(Prediction::Data),
