@@ -1,6 +1,7 @@
 //! The options that every command which draws images has.
 
 use clap::Args;
+use std::ops::Range;
 
 /// All images are held in memory until they are written.
 pub(crate) const MOST_IMAGES: usize = 1_000_000;
@@ -20,4 +21,9 @@ pub(crate) struct Drawing {
 pub(crate) fn image_count(text: &str) -> Result<usize, String> {
     let count = text.parse().ok().filter(|count| (1..=MOST_IMAGES).contains(count));
     count.ok_or_else(|| format!("expected a whole number from 1 to {MOST_IMAGES}"))
+}
+
+/// The places of `count` images in batches of `size`.
+pub(crate) fn batches(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+    (0..count).step_by(size).map(move |start| start..(start + size).min(count))
 }

@@ -1,15 +1,19 @@
 //! `tweedie`: trains, samples and evaluates diffusion models.
 
 mod arguments;
+mod arrays;
 mod commands;
+mod counted;
 mod device;
 mod drawing;
 mod generate;
+mod inputs;
 mod output;
 mod print;
 mod progress;
 mod registry;
 mod run;
+mod stop;
 mod threads;
 
 use arguments::Command;

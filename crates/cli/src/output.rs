@@ -1,11 +1,16 @@
 //! Writing images in the form that the file's ending asks for.
 
+use crate::arrays::Array;
 use anyhow::{Context, Result, bail};
-use std::collections::BTreeMap;
 use std::path::Path;
 use tch::Tensor;
-use tweedie_checkpoints::{OwnedTensor, write_atomically, write_safetensors};
 use tweedie_datasets::{GridLayout, grid, save_png, to_picture, to_picture_dequantized};
+
+/// What a safetensors file calls its images.
+pub(crate) const IMAGES: &str = "images";
+
+/// What it says about them.
+const ABOUT: (&str, &str) = ("range", "-1 to 1; class -1 is the null class");
 
 /// The forms images can be written in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,17 +28,10 @@ pub(crate) enum Format {
 impl Format {
     /// Refuses a path that cannot be written, before anything is drawn for it; makes its folder.
     pub(crate) fn check(&self, path: &Path) -> Result<()> {
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let folder = match self {
-            Self::Folder => path,
-            _ => parent.unwrap_or(Path::new(".")),
-        };
-        if *self != Self::Folder && path.is_dir() {
-            bail!("--out {} is a folder, expected the name of a file", path.display());
+        match self {
+            Self::Folder => check_writable(path, path),
+            _ => check_file(path),
         }
-        std::fs::create_dir_all(folder)
-            .and_then(|()| tempfile::tempfile_in(folder).map(drop))
-            .with_context(|| format!("--out {}: cannot write there", path.display()))
     }
 
     /// The form that belongs to a path.
@@ -52,6 +50,24 @@ impl Format {
             ),
         }
     }
+}
+
+/// Refuses a path where no file can be written, before anything is computed; makes its folder.
+///
+/// # Errors
+/// When it is a folder, or its own folder cannot be made or written to.
+pub(crate) fn check_file(path: &Path) -> Result<()> {
+    if path.is_dir() {
+        bail!("--out {} is a folder, expected the name of a file", path.display());
+    }
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    check_writable(path, parent.unwrap_or(Path::new(".")))
+}
+
+fn check_writable(path: &Path, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .and_then(|()| tempfile::tempfile_in(folder).map(drop))
+        .with_context(|| format!("--out {}: cannot write there", path.display()))
 }
 
 /// Images `[n, c, h, w]` in `[-1, 1]` with their classes.
@@ -84,6 +100,11 @@ impl Images<'_> {
         Ok((bytes, [c, h, w]))
     }
 
+    fn array(&self) -> Result<Array> {
+        let classes = Some(self.classes.to_vec());
+        Ok(Array { shape: self.shape()?, values: self.values()?, classes })
+    }
+
     fn write_grid(&self, path: &Path, columns: Option<usize>) -> Result<()> {
         let (pixels, shape) = self.pixels()?;
         let fitting = GridLayout::fitting(self.classes.len(), shape[1], shape[2]);
@@ -104,11 +125,11 @@ impl Images<'_> {
                 Ok(format!("{count} images in {}", path.display()))
             }
             Format::Numpy => {
-                write_atomically(path, &self.numpy()?)?;
+                self.array()?.write(path, IMAGES, ABOUT)?;
                 Ok(format!("{count} images as an array: {}", path.display()))
             }
             Format::Safetensors => {
-                self.write_safetensors(path)?;
+                self.array()?.write(path, IMAGES, ABOUT)?;
                 Ok(format!("{count} images as tensors: {}", path.display()))
             }
         }
@@ -125,31 +146,6 @@ impl Images<'_> {
         for (index, (class, image)) in self.classes.iter().zip(images).enumerate() {
             save_png(&grid(image, shape, plain)?, &name(index, class))?;
         }
-        Ok(())
-    }
-
-    fn numpy(&self) -> Result<Vec<u8>> {
-        use npyz::WriterBuilder;
-        let shape = self.shape()?.map(|side| side as u64);
-        let mut bytes = Vec::new();
-        let mut writer = npyz::WriteOptions::new()
-            .default_dtype()
-            .shape(&shape)
-            .writer(&mut bytes)
-            .begin_nd()?;
-        writer.extend(self.values()?)?;
-        writer.finish()?;
-        Ok(bytes)
-    }
-
-    fn write_safetensors(&self, path: &Path) -> Result<()> {
-        let images = OwnedTensor::from_f32(&self.shape()?, &self.values()?)?;
-        let class = |class: &Option<usize>| class.map_or(-1, |class| class as i64);
-        let classes: Vec<i64> = self.classes.iter().map(class).collect();
-        let classes = OwnedTensor::from_i64(&[classes.len()], &classes)?;
-        let about = [("range".to_owned(), "-1 to 1; class -1 is the null class".to_owned())];
-        let tensors = [("images", images), ("classes", classes)];
-        write_safetensors(path, tensors, &BTreeMap::from(about))?;
         Ok(())
     }
 }

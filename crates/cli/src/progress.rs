@@ -6,9 +6,18 @@ use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 use tweedie_training::{Event, Observer};
 
-/// A bar over network calls; it stays silent where there is no terminal.
-pub(crate) fn calls(total: u64) -> ProgressBar {
-    bar(total, "{bar:32} {pos}/{len} network calls  {per_sec}  {eta} left")
+/// A bar over network calls, of a length that may not be known; it stays silent where there is no
+/// terminal.
+pub(crate) fn calls(total: Option<u64>) -> ProgressBar {
+    match total {
+        Some(total) => bar(total, "{bar:32} {pos}/{len} network calls  {per_sec}  {eta} left"),
+        None => bar(0, "{spinner} {pos} network calls  {per_sec}  {elapsed}"),
+    }
+}
+
+/// A bar over images.
+pub(crate) fn images(total: usize) -> ProgressBar {
+    bar(total as u64, "{bar:32} {pos}/{len} images  {per_sec}  {eta} left  {msg}")
 }
 
 /// A bar over bytes of a download.

@@ -1,9 +1,13 @@
 //! Names on the command line to values of the library: nowhere else is a string turned into a method.
 
+mod adaptive;
 mod method;
 mod parameters;
+mod plan;
 mod sampler;
 pub(crate) mod schedules;
 mod spacing;
 
+pub(crate) use adaptive::positive;
 pub(crate) use method::Method;
+pub(crate) use plan::Plan;

@@ -5,8 +5,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use std::path::Path;
 use tch::{Device, Tensor};
-use tweedie_schedules::DiscreteTable;
-use tweedie_training::{Choice, RunConfig, RunSchedule, TrainedModel};
+use tweedie_training::{Choice, RunConfig, RunData, RunSchedule, TrainedModel};
 use tweedie_unet::{Precision, ScoreNetwork};
 
 /// Which weights to use, and how to compute with them.
@@ -93,14 +92,31 @@ impl Run {
         &self.model.schedule
     }
 
-    /// Their table, if the model is discrete.
-    pub(crate) fn table(&self) -> Option<&DiscreteTable> {
-        self.model.schedule.table()
-    }
-
     /// Channels, height and width of what the network takes and returns.
     pub(crate) fn shape(&self) -> [usize; 3] {
         self.model.images.shape
+    }
+
+    /// Channels, height and width of its images, before the padding of training.
+    pub(crate) fn unpadded_shape(&self) -> [usize; 3] {
+        self.model.images.unpadded
+    }
+
+    /// Number of values a pixel can take in the data.
+    pub(crate) fn levels(&self) -> u32 {
+        self.model.images.levels
+    }
+
+    /// The run's data set, where it lies now if that is somewhere else, without padding.
+    ///
+    /// # Errors
+    /// When it is not there, or damaged.
+    pub(crate) fn data(&self, source: Option<&str>) -> Result<RunData> {
+        let mut config = self.config().clone();
+        if let Some(source) = source {
+            source.clone_into(&mut config.data.source);
+        }
+        Ok(RunData::open(&config)?)
     }
 
     /// Number of levels if the model was trained on dequantized images, whose scale is another.
@@ -120,16 +136,22 @@ impl Run {
         count: usize,
     ) -> Result<Vec<Option<usize>>> {
         let classes = self.class_count();
-        if classes == 0 && !asked.is_empty() {
-            bail!("--class: this model was trained without classes");
-        }
-        if let Some(class) = asked.iter().find(|class| **class >= classes) {
-            bail!("--class is {class}, expected 0 to {}", classes - 1);
-        }
+        asked.iter().try_for_each(|class| self.check_class(*class))?;
         let all: Vec<usize> =
             if asked.is_empty() { (0..classes).collect() } else { asked.to_vec() };
         let class = |image: usize| (!all.is_empty()).then(|| all[image % all.len()]);
         Ok((0..count).map(class).collect())
+    }
+
+    /// Refuses a class that the network was not trained on.
+    pub(crate) fn check_class(&self, class: usize) -> Result<()> {
+        match self.class_count() {
+            0 => bail!("--class: this model was trained without classes"),
+            classes if class >= classes => {
+                bail!("--class is {class}, expected 0 to {}", classes - 1)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Images `[n, c, h, w]` without the border that training added.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::error::DatasetError;
+use crate::{error::DatasetError, padding::pad_into};
 
 /// Images `[n, channels, height, width]` as unsigned bytes, with labels or without.
 ///
@@ -180,6 +180,43 @@ impl Dataset {
         })
     }
 
+    /// The same images in the middle of larger ones of level 0, `[height, width]` pixels each.
+    ///
+    /// # Errors
+    /// When the images are larger than that.
+    pub fn padded(self, pad: [usize; 2]) -> Result<Self, DatasetError> {
+        let [channels, height, width] = self.shape;
+        let size = [height, width];
+        if pad[0] < height || pad[1] < width {
+            return Err(DatasetError::PadTooSmall { pad, size });
+        }
+        let shape = [channels, pad[0], pad[1]];
+        let mut images = vec![0; self.len() * shape.iter().product::<usize>()];
+        let places = images.chunks_exact_mut(shape.iter().product());
+        for (image, place) in self.images.chunks_exact(self.item_len()).zip(places) {
+            pad_into(image, size, pad, place);
+        }
+        Ok(Self { images, shape, ..self })
+    }
+
+    /// The images of this set and after them those of another, with labels if both have them; the
+    /// name and the names of the classes are those of this set.
+    ///
+    /// # Errors
+    /// When shapes or levels differ.
+    pub fn joined(&self, other: &Self) -> Result<Self, DatasetError> {
+        if other.shape != self.shape {
+            let (path, got, expected) = (other.name.clone().into(), other.shape, self.shape);
+            return Err(DatasetError::ShapeMismatch { path, got, expected });
+        }
+        let images = [self.images(), other.images()].concat();
+        let set = Self::new(self.name.clone(), images, self.shape, self.levels)?;
+        match (self.labels(), other.labels()) {
+            (Some(a), Some(b)) => set.with_labels([a, b].concat(), self.class_names.clone()),
+            _ => Ok(set),
+        }
+    }
+
     /// The same set under another name.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
@@ -217,6 +254,27 @@ mod tests {
         assert_eq!(set.labels(), Some(&[1, 1, 1][..]));
         let error = three_images().select(&[0, 3]).unwrap_err().to_string();
         assert_eq!(error, "image 3 is out of range, expected 0 to 2 in three");
+    }
+
+    #[test]
+    fn padding_keeps_the_images_in_the_middle_and_the_labels() {
+        let set = three_images().padded([3, 2]).unwrap();
+        assert_eq!((set.shape(), set.len()), ([1, 3, 2], 3));
+        assert_eq!(set.image(1), [4, 5, 6, 7, 0, 0]);
+        assert_eq!(set.labels(), three_images().labels());
+        assert!(three_images().padded([2, 1]).is_err());
+    }
+
+    #[test]
+    fn two_sets_are_joined_in_order() {
+        let both = three_images().joined(&three_images().select(&[1]).unwrap()).unwrap();
+        assert_eq!((both.len(), both.image(3)), (4, &[4, 5, 6, 7][..]));
+        assert_eq!(both.labels(), Some(&[1, 0, 1, 0][..]));
+        let plain = Dataset::new("plain", vec![0; 4], [1, 2, 2], 17).unwrap();
+        assert_eq!(both.joined(&plain).unwrap().labels(), None);
+        let wide = Dataset::new("wide", vec![0; 4], [1, 1, 4], 17).unwrap();
+        let error = both.joined(&wide).unwrap_err().to_string();
+        assert!(error.contains("wide") && error.contains("[1, 1, 4]"), "{error}");
     }
 
     #[test]

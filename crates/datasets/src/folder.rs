@@ -45,6 +45,22 @@ pub fn read_folder(folder: &Path, size: Option<[usize; 2]>) -> Result<Dataset, D
     if class_names.is_empty() { Ok(set) } else { set.with_labels(labels, class_names) }
 }
 
+/// Whether a file's name ends as that of a picture.
+pub(crate) fn is_picture(path: &Path) -> bool {
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
+    ending.is_some_and(|ending| ENDINGS.contains(&&*ending))
+}
+
+/// A set of one picture, read as those of a folder are.
+pub(crate) fn read_picture(path: &Path, size: Option<[usize; 2]>) -> Result<Dataset, DatasetError> {
+    let image = load(path, size)?;
+    let grey = matches!(image, DynamicImage::ImageLuma8(_));
+    let shape = [if grey { 1 } else { 3 }, image.height() as usize, image.width() as usize];
+    let mut pixels = Vec::with_capacity(shape.iter().product());
+    append(image, grey, &mut pixels);
+    Dataset::new(path.display().to_string(), pixels, shape, 256)
+}
+
 /// The image files of a folder.
 #[derive(Debug, Default)]
 struct Listing {
@@ -88,10 +104,9 @@ fn entries(folder: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), DatasetError> 
         if file_name(&path).starts_with('.') {
             continue;
         }
-        let ending = path.extension().map(|e| e.to_string_lossy().to_lowercase());
         if path.is_dir() {
             subfolders.push(path);
-        } else if ending.is_some_and(|ending| ENDINGS.contains(&&*ending)) {
+        } else if is_picture(&path) {
             images.push(path);
         }
     }

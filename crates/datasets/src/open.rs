@@ -7,7 +7,7 @@ use crate::{
     dataset::Dataset,
     digits::digits_splits,
     error::DatasetError,
-    folder::read_folder,
+    folder::{is_picture, read_folder, read_picture},
     idx::{is_idx_labels, read_idx},
     splits::Splits,
 };
@@ -37,6 +37,7 @@ impl Default for OpenOptions {
 /// | folder with `data_batch_1.bin` or `train.bin`, or with `cifar-10-batches-bin` or `cifar-100-binary` in it | CIFAR | its test file |
 /// | folder with `train` and `test` | pictures | those in `test` |
 /// | any other folder | pictures | one in ten of each class |
+/// | file `*.png`, `*.jpg`, `*.jpeg` or `*.webp` | one picture | none |
 /// | file `*.bin` | one CIFAR file | one in ten of each class |
 /// | any other file | one IDX file of images, with its labels if they lie beside it | one in ten |
 ///
@@ -125,8 +126,11 @@ fn same_shape(train: &Dataset, test: &Dataset, path: &Path) -> Result<(), Datase
     Err(DatasetError::ShapeMismatch { path: path.to_path_buf(), got, expected })
 }
 
-/// A single file: CIFAR records if it ends so, else IDX.
+/// A single file: a picture or CIFAR records if it ends so, else IDX.
 fn open_file(path: &Path, options: &OpenOptions) -> Result<Dataset, DatasetError> {
+    if is_picture(path) {
+        return read_picture(path, options.size);
+    }
     if path.extension().is_some_and(|ending| ending == "bin") {
         let size = std::fs::metadata(path)
             .map_err(|source| DatasetError::Read { path: path.to_path_buf(), source })?
@@ -250,6 +254,16 @@ mod tests {
             assert_eq!((splits.train.len(), splits.test.len()), (5, 1));
         }
         assert_eq!(open_path(&inner.join("test_batch.bin")).unwrap().train.label(0), Some(1));
+    }
+
+    #[test]
+    fn a_picture_is_a_set_of_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("seven.PNG");
+        GrayImage::from_pixel(3, 2, Luma([7])).save(&path).unwrap();
+        let splits = open_path(&path).unwrap();
+        assert_eq!((splits.train.len(), splits.test.len()), (1, 0));
+        assert_eq!((splits.train.shape(), splits.train.image(0)), ([1, 2, 3], &[7; 6][..]));
     }
 
     #[test]

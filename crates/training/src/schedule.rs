@@ -76,6 +76,22 @@ impl RunSchedule {
         }
     }
 
+    /// The same schedule used from time `clean` on: to end a walk there, or to take data to be there.
+    ///
+    /// # Errors
+    /// When that is not before its noisiest time, or it is not defined there.
+    pub fn with_cleanest(self, clean: f64) -> Result<Self, ScheduleError> {
+        let (_, noisy) = self.time_range();
+        Ok(match self {
+            Self::Table(schedule) => Self::Table(schedule.with_time_range(clean, noisy)?),
+            Self::VpLinear(schedule) => Self::VpLinear(schedule.with_time_range(clean, noisy)?),
+            Self::VpCosine(schedule) => Self::VpCosine(schedule.with_time_range(clean, noisy)?),
+            Self::SubVp(schedule) => Self::SubVp(schedule.with_time_range(clean, noisy)?),
+            Self::Ve(schedule) => Self::Ve(schedule.with_time_range(clean, noisy)?),
+            Self::Edm(schedule) => Self::Edm(schedule.with_time_range(clean, noisy)?),
+        })
+    }
+
     /// Whether the signal stays and the noise grows without bound, so that states have many sizes.
     #[must_use]
     pub fn is_variance_exploding(&self) -> bool {
@@ -154,6 +170,17 @@ mod tests {
         assert_eq!((ve.level(0.0).sigma, ve.prior_std()), (0.01, 50.0));
         assert_eq!(schedule("kind = \"edm\"").time_range(), (0.002, 80.0));
         assert_eq!(schedule("kind = \"cosine\"").table().unwrap().len(), 1000);
+    }
+
+    #[test]
+    fn every_kind_can_be_used_from_a_later_time_on() {
+        for kind in ["cosine", "vp_linear", "vp_cosine", "sub_vp", "ve", "edm"] {
+            let whole = schedule(&format!("kind = \"{kind}\""));
+            let part = whole.clone().with_cleanest(0.25).unwrap();
+            assert_eq!(part.time_range(), (0.25, whole.time_range().1), "{kind}");
+            assert_eq!(part.level(0.5), whole.level(0.5), "{kind}");
+            assert!(whole.with_cleanest(100.0).is_err(), "{kind}");
+        }
     }
 
     #[test]

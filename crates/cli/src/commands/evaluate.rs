@@ -2,7 +2,7 @@
 
 use crate::device::Computation;
 use crate::drawing::Drawing;
-use crate::generate::{self, Request};
+use crate::generate::Request;
 use crate::registry::Method;
 use crate::run::{Run, Weights};
 use crate::{print, progress};
@@ -69,7 +69,10 @@ const MOST_SAMPLES: usize = 10_000;
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
-    let data = real_images(&run, options)?;
+    let data = run.data(options.data.as_deref()).with_context(|| {
+        let source = options.data.as_ref().unwrap_or(&run.config().data.source);
+        format!("the run's data set {source} (--data says where it lies now)")
+    })?;
     let reference = match options.reference {
         Reference::Train => Dataset::clone(&data.train),
         Reference::All => data.all()?,
@@ -85,17 +88,6 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         print::line(&table(&report))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The data set the run was trained on, without the padding of training.
-fn real_images(run: &Run, options: &Options) -> Result<RunData> {
-    let mut config = run.config().clone();
-    if let Some(source) = &options.data {
-        config.data.source.clone_from(source);
-    }
-    RunData::open(&config).with_context(|| {
-        format!("the run's data set {} (--data says where it lies now)", config.data.source)
-    })
 }
 
 /// The class of each image to draw: those of the reference, evenly spread, so that the shares agree.
@@ -119,8 +111,9 @@ fn draw(run: &Run, options: &Options, classes: &[Option<usize>]) -> Result<Array
         seed: options.drawing.seed,
         method: &options.method,
     };
-    let bar = progress::calls(request.calls(run)?);
-    let images = run.without_padding(&generate::images(run, &request, &bar)?);
+    let generation = request.planned(run)?;
+    let bar = generation.bar();
+    let images = run.without_padding(&generation.images(&bar)?);
     bar.finish_and_clear();
     let values = Vec::<f32>::try_from(images.contiguous().flatten(0, -1))?;
     let item = values.len() / classes.len();
@@ -169,7 +162,7 @@ fn json(report: &Report, options: &Options, run: &Run, seconds: f64) -> Result<S
     let about = [
         ("run", serde_json::to_value(&options.run)?),
         ("step", run.step().into()),
-        ("sampler", options.method.describe(run.table()).into()),
+        ("sampler", options.method.describe(run.schedule()).into()),
         ("seed", options.drawing.seed.into()),
         ("reference_images", format!("{:?}", options.reference).to_lowercase().into()),
         ("sampling_seconds", seconds.into()),

@@ -64,12 +64,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let [named] = schedules.as_slice() else {
         bail!("{} schedules were given, expected one", schedules.len());
     };
-    let schedule = named.shared();
-    let grid = options.method.grid(&schedule, named.table())?;
-    let solver = options.method.symbolic(&schedule)?;
+    let schedule = named.schedule();
+    let solver = options.method.symbolic(schedule)?;
+    let grid = options.method.grid(schedule)?;
     let steps = trace(&*solver, &grid, options.prediction.prediction())?;
     let evaluations: usize = steps.iter().map(|step| step.evaluations.len()).sum();
-    let method = options.method.describe(named.table());
+    let method = options.method.describe(schedule);
     if options.json {
         let object = json!({
             "sampler": method,

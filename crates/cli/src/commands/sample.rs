@@ -2,12 +2,12 @@
 
 use crate::device::Computation;
 use crate::drawing::{Drawing, image_count};
-use crate::generate::{self, Request};
+use crate::generate::Request;
 use crate::output::{Format, Images};
+use crate::print;
 use crate::registry::Method;
 use crate::run::{Run, Weights};
-use crate::{print, progress};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -56,7 +56,10 @@ Examples:
   tweedie sample runs/digits
   tweedie sample runs/digits --class 3 --steps 20 --eta 1 --out threes.png
   tweedie sample runs/digits --sampler ddpm --count 8 --every-step --out strip.png
-  tweedie sample runs/digits --count 1000 --out samples.npy";
+  tweedie sample runs/digits --count 1000 --out samples.npy
+  tweedie sample runs/digits-ve --sampler reverse-diffusion --corrector langevin --steps 500
+  tweedie sample runs/digits-edm --sampler heun --steps 18
+  tweedie sample runs/digits-vp --sampler ode --rtol 1e-4";
 
 /// Columns of a denoising strip: more would be too small to see.
 const STRIP_COLUMNS: usize = 12;
@@ -75,14 +78,16 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         seed: options.drawing.seed,
         method: &options.method,
     };
-    let bar = progress::calls(request.calls(&run)?);
+    let generation = request.planned(&run)?;
+    let bar = generation.bar();
     let written = if options.every_step {
-        let (solver, grid) = request.planned(&run)?;
-        let steps = solver.steps(&grid);
-        let states = generate::at_steps(&run, &request, &strip_steps(steps), &bar)?;
+        let steps = generation.steps().context(
+            "--every-step shows a method that walks a list of times; this one finds its steps",
+        )?;
+        let states = generation.at_steps(&strip_steps(steps), &bar)?;
         write_strip(&run, &states, steps + 1, options)?
     } else {
-        let images = run.without_padding(&generate::images(&run, &request, &bar)?);
+        let images = run.without_padding(&generation.images(&bar)?);
         let levels = run.dequantized_levels();
         let drawn = Images { images: &images, classes: &classes, levels };
         drawn.write(&options.out, options.columns)?

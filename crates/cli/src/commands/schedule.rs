@@ -44,7 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let ScheduleCommand::Plot(options) = &options.command;
     let schedules = options.schedules.all()?;
     let curves: Vec<(&str, &dyn NoiseSchedule)> =
-        schedules.iter().map(|named| (named.name(), named.schedule())).collect();
+        schedules.iter().map(|named| (named.name(), named.schedule() as _)).collect();
     write(&schedule_picture(&curves), &options.out)?;
     for named in &schedules {
         print::line(&describe(named))?;
@@ -60,7 +60,8 @@ fn describe(named: &NamedSchedule) -> String {
         let level = named.schedule().level(t);
         format!("t = {t}: alpha {:.6}, sigma {:.6}", level.alpha, level.sigma)
     };
-    let steps = named.table().map_or(String::new(), |table| format!(", {} steps", table.len()));
+    let steps =
+        named.schedule().table().map_or(String::new(), |table| format!(", {} steps", table.len()));
     format!("{}{steps}\n  from {}\n  to   {}", named.name(), end(clean), end(noisy))
 }
 

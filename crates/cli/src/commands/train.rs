@@ -1,13 +1,10 @@
 //! `tweedie train`: starts a run, or takes one up again.
 
-use crate::{print, progress::TrainingProgress};
+use crate::{print, progress::TrainingProgress, stop::Stop};
 use anyhow::{Context, Result};
 use clap::Args;
-use signal_hook::consts::{SIGINT, SIGTERM};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tweedie_training::{Outcome, RunConfig, Trainer};
 
 /// Train a model, or go on with a run
@@ -40,7 +37,7 @@ Examples:
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let stop = Stop::on_signals()?;
     let (folder, mut trainer) = open(options)?;
-    let outcome = trainer.run(&mut TrainingProgress::new(), &stop.asked)?;
+    let outcome = trainer.run(&mut TrainingProgress::new(), stop.flag())?;
     if let Outcome::Stopped { step, total } = outcome {
         print::line(&format!("stopped after step {step} of {total}; it is saved"))?;
         print::line(&format!("go on with: tweedie train --resume {}", folder.display()))?;
@@ -64,28 +61,4 @@ fn open(options: &Options) -> Result<(PathBuf, Trainer)> {
 
 fn default_folder(config: &Path) -> PathBuf {
     Path::new("runs").join(config.file_stem().unwrap_or("run".as_ref()))
-}
-
-/// A request to stop, made by the first SIGINT or SIGTERM; the second ends the process at once.
-struct Stop {
-    asked: Arc<AtomicBool>,
-    signal: Arc<AtomicUsize>,
-}
-
-impl Stop {
-    fn on_signals() -> Result<Self> {
-        let stop = Self { asked: Arc::default(), signal: Arc::default() };
-        for signal in [SIGINT, SIGTERM] {
-            let status = 128 + signal;
-            signal_hook::flag::register_conditional_shutdown(signal, status, stop.asked.clone())?;
-            signal_hook::flag::register_usize(signal, stop.signal.clone(), signal as usize)?;
-            signal_hook::flag::register(signal, stop.asked.clone())?;
-        }
-        Ok(stop)
-    }
-
-    /// What a shell expects of a process that a signal ended: 128 and the signal's number.
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::from(128 + self.signal.load(Ordering::Relaxed) as u8)
-    }
 }

@@ -1,16 +1,18 @@
 //! How to sample: a method, its options and its times, from the command line.
 
+use super::adaptive::AdaptiveMethod;
+use super::plan::Plan;
 use super::sampler::{Sampler, Settings, SolverTypeName, VarianceName};
 use super::spacing::SpacingName;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
-use std::sync::Arc;
 use tch::Tensor;
 use tweedie_samplers::{
-    AnnealedLangevin, Combination, Langevin, PredictorCorrector, Solver, trace,
+    AnnealedLangevin, Combination, Langevin, LearnedAncestral, PredictorCorrector, Solver, trace,
 };
 use tweedie_schedules::{DiscreteTable, NoiseSchedule, Prediction, TimeGrid};
 use tweedie_score::{Clip, DynamicThreshold, MapData, ScoreFn};
+use tweedie_training::RunSchedule;
 
 /// A move within a noise level, between the steps of the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -25,12 +27,12 @@ pub(crate) enum CorrectorName {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Sampler")]
 pub(crate) struct Method {
-    /// Sampling method
-    #[arg(long, value_enum, default_value = "ddim")]
-    pub(crate) sampler: Sampler,
+    /// Sampling method [default: heun for models trained on EDM's schedule, ddim for all others]
+    #[arg(long, value_enum)]
+    sampler: Option<Sampler>,
     /// Steps, at most those of the model; one network evaluation each but where said otherwise
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
-    pub(crate) steps: Option<usize>,
+    steps: Option<usize>,
     /// Share of the ancestral noise that is added: 0 is none, 1 all of it [default: 0; with noise: 1]
     #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
     eta: Option<f64>,
@@ -49,6 +51,12 @@ pub(crate) struct Method {
     /// Noise that EDM's sampler puts back over the run [default: 0]
     #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
     churn: Option<f64>,
+    /// Relative error allowed in a step of a method that finds its steps
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    rtol: Option<f64>,
+    /// Error allowed there in a value of 0
+    #[arg(long, value_name = "A", allow_negative_numbers = true)]
+    atol: Option<f64>,
     /// Corrector between the steps, one more evaluation a step and iteration [default: none]
     #[arg(long, value_enum)]
     corrector: Option<CorrectorName>,
@@ -61,16 +69,23 @@ pub(crate) struct Method {
     /// Which times are visited [default: the one that suits the method and the model]
     #[arg(long, value_enum)]
     spacing: Option<SpacingName>,
+    /// The time from which the last step leads to the data, of models in continuous time
+    /// [default: 0.001 for VP and sub-VP, the cleanest time trained for VE and EDM]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    eps: Option<f64>,
     /// Do not hold the data estimate of each step within the range of the data
     #[arg(long, conflicts_with = "threshold")]
-    pub(crate) no_clip: bool,
+    no_clip: bool,
     /// Dynamic thresholding instead: hold each image within this quantile of its own values
     #[arg(long, value_name = "QUANTILE", allow_negative_numbers = true, value_parser = quantile)]
-    pub(crate) threshold: Option<f64>,
+    threshold: Option<f64>,
 }
 
 /// More moves a step than any run gains from.
 const MOST_MOVES: usize = 1000;
+
+/// Where walks over VP and sub-VP end. // Song et al. 2021, appendix C
+const VP_END: f64 = 1e-3;
 
 /// Where a coefficient is larger, the errors of a trained network show in the picture.
 const LARGEST_COEFFICIENT: f64 = 50.0;
@@ -87,19 +102,56 @@ fn quantile(text: &str) -> Result<f64, String> {
 
 impl Method {
     fn settings(&self) -> Settings {
-        let Self { eta, variance, order, solver_type, single_step, churn, .. } = *self;
-        Settings { eta, variance, order, solver_type, single_step, churn }
+        let Self { eta, variance, order, solver_type, single_step, churn, rtol, atol, .. } = *self;
+        Settings { eta, variance, order, solver_type, single_step, churn, rtol, atol }
     }
 
-    /// The solver asked for, for a model whose levels are those of `schedule`.
+    fn sampler_for(&self, schedule: &RunSchedule) -> Sampler {
+        self.sampler.unwrap_or_else(|| Sampler::suited_to(schedule))
+    }
+
+    /// The method made ready for a model: `learned` says whether its network learned a variance.
     ///
     /// # Errors
-    /// When an option is out of range or not meant for the method.
-    pub(crate) fn solver(
-        &self,
-        schedule: &Arc<dyn NoiseSchedule>,
-    ) -> Result<Box<dyn Solver<Tensor>>> {
-        let predictor = self.sampler.solver::<Tensor>(&self.settings(), schedule)?;
+    /// When an option is out of range, or not meant for the method or the model.
+    pub(crate) fn plan(&self, schedule: &RunSchedule, learned: bool) -> Result<Plan> {
+        let sampler = self.sampler_for(schedule);
+        if self.variance == Some(VarianceName::Learned) && !learned {
+            bail!("--variance learned: this model was trained without a variance of its own");
+        }
+        if sampler.is_adaptive() {
+            self.refuse_list_of_times(sampler)?;
+            let span = self.span(schedule)?;
+            let method = AdaptiveMethod::new(sampler, &self.settings(), &span)?;
+            return Ok(Plan::Adaptive { method, start: span.point(span.time_range().1) });
+        }
+        Ok(Plan::Steps { solver: self.solver(schedule)?, grid: self.grid(schedule)? })
+    }
+
+    /// Refuses what says where steps go, or what is done in each, to a method that finds its own.
+    fn refuse_list_of_times(&self, sampler: Sampler) -> Result<()> {
+        let given = [
+            ("--steps", self.steps.is_some()),
+            ("--spacing", self.spacing.is_some()),
+            ("--corrector", self.corrector.is_some()),
+            ("--threshold", self.threshold.is_some()),
+        ];
+        if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
+            bail!("{option} means nothing to --sampler {}, which finds its steps", sampler.name());
+        }
+        Ok(())
+    }
+
+    /// The solver asked for.
+    fn solver(&self, schedule: &RunSchedule) -> Result<Box<dyn Solver<Tensor>>> {
+        let sampler = self.sampler_for(schedule);
+        let predictor: Box<dyn Solver<Tensor>> = match (sampler, self.variance) {
+            (Sampler::Ddpm, Some(VarianceName::Learned)) => {
+                sampler.check(&self.settings())?;
+                Box::new(LearnedAncestral::default())
+            }
+            _ => sampler.solver(&self.settings(), schedule)?,
+        };
         let (snr, iterations) = (self.snr(), self.corrector_steps());
         Ok(match self.corrector {
             None => predictor,
@@ -118,12 +170,14 @@ impl Method {
     /// The same on symbols, for its table of coefficients.
     ///
     /// # Errors
-    /// As [`solver`](Self::solver), and when coefficients depend on the state.
-    pub(crate) fn symbolic(
-        &self,
-        schedule: &Arc<dyn NoiseSchedule>,
-    ) -> Result<Box<dyn Solver<Combination>>> {
-        let predictor = self.sampler.solver::<Combination>(&self.settings(), schedule)?;
+    /// When an option is out of range or not meant for the method, and when coefficients depend on
+    /// the state or the network.
+    pub(crate) fn symbolic(&self, schedule: &RunSchedule) -> Result<Box<dyn Solver<Combination>>> {
+        let sampler = self.sampler_for(schedule);
+        if sampler.is_adaptive() {
+            bail!("--sampler {} has no table: it finds its steps while it runs", sampler.name());
+        }
+        let predictor = sampler.solver::<Combination>(&self.settings(), schedule)?;
         let (snr, iterations) = (self.snr(), self.corrector_steps());
         Ok(match self.corrector {
             None => predictor,
@@ -138,34 +192,41 @@ impl Method {
         })
     }
 
-    /// The network with its estimates of the data held in range, as asked.
+    /// The network with its estimates of the data held in range, as asked; methods with adaptive
+    /// steps need a score without the corners that this gives it.
     ///
     /// # Errors
     /// When the quantile is out of range.
     pub(crate) fn held_in_range<'a>(
         &self,
+        schedule: &RunSchedule,
         score: &'a dyn ScoreFn<Tensor>,
     ) -> Result<Box<dyn ScoreFn<Tensor> + 'a>> {
         Ok(match self.threshold {
             Some(quantile) => {
                 Box::new(MapData { inner: score, map: DynamicThreshold::new(quantile)? })
             }
-            None if self.no_clip => Box::new(score),
+            None if self.no_clip || self.sampler_for(schedule).is_adaptive() => Box::new(score),
             None => Box::new(MapData { inner: score, map: Clip { low: -1.0, high: 1.0 } }),
         })
     }
 
     /// The method, its times and the options that were given, for reports.
-    pub(crate) fn describe(&self, table: Option<&DiscreteTable>) -> String {
-        let mut words = vec![self.sampler.name(), format!("{} steps", self.steps_of(table))];
-        words.push(format!("{} spacing", self.spacing_of(table).name()));
-        let default_eta = self.sampler == Sampler::Ddim && self.eta.is_none();
+    pub(crate) fn describe(&self, schedule: &RunSchedule) -> String {
+        let sampler = self.sampler_for(schedule);
+        let mut words = vec![sampler.name()];
+        if !sampler.is_adaptive() {
+            words.push(format!("{} steps", self.steps_of(schedule)));
+            words.push(format!("{} spacing", self.spacing_of(schedule).name()));
+        }
+        let default_eta = sampler == Sampler::Ddim && self.eta.is_none();
         words.extend(default_eta.then(|| "eta 0".to_owned()));
         words.extend(self.settings().words());
         words.extend(self.corrector.map(|name| {
             let name = format!("{name:?}").to_lowercase();
             format!("{name} corrector of snr {}, {} a step", self.snr(), self.corrector_steps())
         }));
+        words.extend(self.eps.map(|eps| format!("down to t = {eps}")));
         words.extend(self.threshold.map(|quantile| format!("threshold {quantile}")));
         words.extend(self.no_clip.then(|| "no clipping".to_owned()));
         words.join(", ")
@@ -174,14 +235,14 @@ impl Method {
     /// A word of warning where the run would amplify the network's errors.
     ///
     /// # Errors
-    /// When the method cannot run on this grid.
-    pub(crate) fn warning(
-        &self,
-        schedule: &Arc<dyn NoiseSchedule>,
-        grid: &TimeGrid,
-    ) -> Result<Option<String>> {
-        let solver = self.sampler.solver::<Combination>(&self.settings(), schedule)?;
-        let steps = trace(&*solver, grid, Prediction::Data)?;
+    /// When the method cannot run on this schedule.
+    pub(crate) fn warning(&self, schedule: &RunSchedule) -> Result<Option<String>> {
+        let sampler = self.sampler_for(schedule);
+        if sampler.is_adaptive() || self.variance == Some(VarianceName::Learned) {
+            return Ok(None);
+        }
+        let solver = sampler.solver::<Combination>(&self.settings(), schedule)?;
+        let steps = trace(&*solver, &self.grid(schedule)?, Prediction::Data)?;
         let of_steps = steps.iter().flat_map(|step| step.result.terms());
         let largest = of_steps.map(|(_, factor)| factor.abs()).fold(0.0, f64::max);
         Ok((largest > LARGEST_COEFFICIENT).then(|| {
@@ -200,31 +261,48 @@ impl Method {
         self.corrector_steps.unwrap_or(1)
     }
 
-    fn steps_of(&self, table: Option<&DiscreteTable>) -> usize {
-        let all = table.map_or(1000, DiscreteTable::len);
-        self.steps.unwrap_or_else(|| self.sampler.default_steps(all))
+    fn steps_of(&self, schedule: &RunSchedule) -> usize {
+        let all = schedule.table().map_or(1000, DiscreteTable::len);
+        self.steps.unwrap_or_else(|| self.sampler_for(schedule).default_steps(all))
     }
 
-    fn spacing_of(&self, table: Option<&DiscreteTable>) -> SpacingName {
-        let of_model = |table: &DiscreteTable| {
+    fn spacing_of(&self, schedule: &RunSchedule) -> SpacingName {
+        let suited = || {
             // without signal at its noisy end a table has no finite lambda there to divide
-            let pure_noise = table.level(table.time_range().1).alpha == 0.0;
-            let suited = self.sampler.default_spacing(&self.settings());
+            let pure_noise = schedule.level(schedule.time_range().1).alpha == 0.0;
+            let sampler = self.sampler_for(schedule);
+            let suited = sampler.default_spacing(&self.settings(), schedule);
             if pure_noise { SpacingName::Trailing } else { suited }
         };
-        self.spacing.unwrap_or_else(|| table.map_or(SpacingName::Lambda, of_model))
+        self.spacing.unwrap_or_else(suited)
+    }
+
+    /// The part of the schedule that is walked: down to `--eps`, or to where its networks are good.
+    fn span(&self, schedule: &RunSchedule) -> Result<RunSchedule> {
+        let (clean, noisy) = schedule.time_range();
+        if let Some(eps) = self.eps {
+            if schedule.table().is_some() {
+                bail!("--eps is for models in continuous time, this one has steps: --steps");
+            }
+            if !(clean <= eps && eps < noisy) {
+                bail!("--eps is {eps}, expected {clean} to less than {noisy}: what was trained");
+            }
+        }
+        let end = self.eps.unwrap_or_else(|| match schedule {
+            RunSchedule::VpLinear(_) | RunSchedule::VpCosine(_) | RunSchedule::SubVp(_) => {
+                clean.max(VP_END)
+            }
+            _ => clean,
+        });
+        Ok(schedule.clone().with_cleanest(end)?)
     }
 
     /// The grid of times asked for, ending with the data.
     ///
     /// # Errors
     /// When there are too many steps, or they cannot be placed.
-    pub(crate) fn grid(
-        &self,
-        schedule: &dyn NoiseSchedule,
-        table: Option<&DiscreteTable>,
-    ) -> Result<TimeGrid> {
-        self.spacing_of(table).grid(schedule, table, self.steps_of(table))
+    pub(crate) fn grid(&self, schedule: &RunSchedule) -> Result<TimeGrid> {
+        self.spacing_of(schedule).grid(&self.span(schedule)?, self.steps_of(schedule))
     }
 }
 
@@ -232,6 +310,7 @@ impl Method {
 mod tests {
     use super::*;
     use clap::Parser;
+    use tweedie_schedules::{Edm, SubVpLinear, VeGeometric, VpCosine, VpLinear};
 
     #[derive(Parser)]
     struct Line {
@@ -243,69 +322,102 @@ mod tests {
         Line::parse_from(["x"].into_iter().chain(words.split_whitespace())).method
     }
 
-    fn cosine(count: usize) -> (Arc<dyn NoiseSchedule>, DiscreteTable) {
-        let table = DiscreteTable::cosine(count).unwrap();
-        (Arc::new(table.clone()), table)
+    fn cosine(count: usize) -> RunSchedule {
+        RunSchedule::Table(DiscreteTable::cosine(count).unwrap())
+    }
+
+    /// One model of each kind, and one that starts in pure noise.
+    fn schedules() -> [RunSchedule; 7] {
+        let zero_snr = DiscreteTable::cosine(100).unwrap().rescaled_to_zero_snr().unwrap();
+        [
+            cosine(100),
+            RunSchedule::Table(zero_snr),
+            RunSchedule::VpLinear(VpLinear::new(0.1, 20.0).unwrap()),
+            RunSchedule::VpCosine(VpCosine::default()),
+            RunSchedule::SubVp(SubVpLinear::new(0.1, 20.0).unwrap()),
+            RunSchedule::Ve(VeGeometric::new(0.01, 50.0).unwrap()),
+            RunSchedule::Edm(Edm::new(0.002, 80.0).unwrap()),
+        ]
     }
 
     #[test]
     fn options_of_other_methods_are_refused_with_the_methods_that_take_them() {
-        let (schedule, _) = cosine(100);
         for (words, taker) in [
             ("--sampler ddpm --eta 0.5", "ddim"),
             ("--sampler ddim --variance fixed-large", "ddpm"),
             ("--sampler pndm --order 2", "unipc"),
             ("--sampler unipc --churn 10", "heun"),
             ("--sampler unipc --single-step", "dpm-solver++"),
+            ("--sampler ddim --rtol 0.1", "ode"),
+            ("--sampler ode --steps 10", "--steps means nothing to --sampler ode"),
+            ("--sampler dpm-solver-adaptive --corrector langevin", "--corrector means nothing"),
         ] {
-            let error = method(words).solver(&schedule).err().expect(words).to_string();
+            let error = method(words).plan(&cosine(100), false).err().expect(words).to_string();
             assert!(error.contains(taker), "{words}: {error}");
         }
     }
 
     #[test]
     fn values_out_of_range_are_refused() {
-        let (schedule, _) = cosine(100);
-        for words in ["--eta -1", "--sampler deis --order 4", "--corrector langevin --snr 0"] {
-            assert!(method(words).solver(&schedule).is_err(), "{words}");
+        for words in [
+            "--eta -1",
+            "--sampler deis --order 4",
+            "--corrector langevin --snr 0",
+            "--sampler ode --rtol 0",
+            "--sampler ode --atol -1",
+            "--sampler dpm-solver-adaptive --order 1",
+            "--sampler ddpm --variance learned",
+            "--eps 0.1",
+        ] {
+            assert!(method(words).plan(&cosine(100), false).is_err(), "{words}");
+        }
+        assert!(method("--sampler ddpm --variance learned").plan(&cosine(100), true).is_ok());
+        let [.., edm] = schedules();
+        for (words, allowed) in [("--eps 0.001", false), ("--eps 0.01", true), ("--eps 80", false)]
+        {
+            assert_eq!(method(words).plan(&edm, false).is_ok(), allowed, "{words}");
         }
     }
 
     #[test]
     fn default_step_counts() {
-        let (schedule, table) = cosine(200);
-        let steps = |words| method(words).grid(&schedule, Some(&table)).unwrap().len();
+        let steps = |words| method(words).grid(&cosine(200)).unwrap().len();
         assert_eq!(steps("--sampler ddim"), 50);
         assert_eq!(steps("--sampler ddpm"), 200);
         assert_eq!(steps("--sampler dpm-solver++"), 20);
     }
 
     #[test]
-    fn every_method_has_a_default_spacing_that_it_plans_on_from_pure_noise_too() {
-        let zero_snr = DiscreteTable::cosine(100).unwrap().rescaled_to_zero_snr().unwrap();
-        for table in [DiscreteTable::cosine(100).unwrap(), zero_snr] {
-            let schedule: Arc<dyn NoiseSchedule> = Arc::new(table.clone());
+    fn walks_over_vp_end_where_published_and_others_at_the_cleanest_time_trained() {
+        let [_, _, vp, _, _, ve, edm] = schedules();
+        let end = |schedule| {
+            let grid = method("--steps 3").grid(schedule).unwrap();
+            grid.intervals()[2].from.t
+        };
+        assert_eq!((end(&vp), end(&ve), end(&edm)), (1e-3, 1e-5, 0.002));
+    }
+
+    #[test]
+    fn every_method_has_defaults_that_it_plans_with_for_every_model() {
+        for schedule in schedules() {
             for sampler in Sampler::value_variants() {
                 let words = format!("--sampler {}", sampler.name());
-                let method = method(&words);
-                let grid = method.grid(&schedule, Some(&table)).expect(&words);
-                assert!(method.solver(&schedule).unwrap().evaluations(&grid).is_ok(), "{words}");
+                let plan = method(&words).plan(&schedule, false).expect(&words);
+                assert!(plan.evaluations().is_ok(), "{words}");
             }
+            assert!(method("").plan(&schedule, false).unwrap().evaluations().is_ok());
         }
     }
 
     #[test]
     fn every_method_plans_on_every_spacing() {
-        let (schedule, table) = cosine(100);
-        for sampler in Sampler::value_variants() {
+        let walking = Sampler::value_variants().iter().filter(|sampler| !sampler.is_adaptive());
+        for sampler in walking {
             for spacing in SpacingName::value_variants() {
-                let name = spacing.to_possible_value().unwrap();
                 let words =
-                    format!("--sampler {} --steps 9 --spacing {}", sampler.name(), name.get_name());
-                let method = method(&words);
-                let grid = method.grid(&schedule, Some(&table)).expect(&words);
-                let evaluations = method.solver(&schedule).unwrap().evaluations(&grid);
-                assert!(evaluations.expect(&words) >= 9, "{words}");
+                    format!("--sampler {} --steps 9 --spacing {}", sampler.name(), spacing.name());
+                let plan = method(&words).plan(&cosine(100), false).expect(&words);
+                assert!(plan.evaluations().expect(&words) >= Some(9), "{words}");
             }
         }
     }

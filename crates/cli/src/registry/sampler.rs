@@ -3,15 +3,14 @@
 use super::spacing::SpacingName;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use std::sync::Arc;
 use tweedie_samplers::{
-    Ancestral, Churn, Ddim, EdmSolver, InSigma, OneStep, ReverseDiffusion, Rule, Solver,
+    Ancestral, Churn, Ddim, EdmSolver, InSigma, MeanAtEnd, OneStep, ReverseDiffusion, Rule, Solver,
     Stochastic, Variance,
 };
-use tweedie_schedules::NoiseSchedule;
 use tweedie_score::VectorSpace;
 use tweedie_sde::Exact;
 use tweedie_solvers_dpm::{Multistep, Order, Pndm, SingleStep, SolverType, UniPc};
+use tweedie_training::RunSchedule;
 
 /// A sampling method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -20,7 +19,8 @@ pub(crate) enum Sampler {
     Ddpm,
     /// DDIM: few steps, deterministic at eta 0 (default: 50 steps)
     Ddim,
-    /// Reverse diffusion: the forward chain run backwards (default: every step of the model)
+    /// Reverse diffusion: the forward chain run backwards, the last step without noise (default:
+    /// every step of the model); with --corrector langevin it is Song et al.'s PC sampler
     ReverseDiffusion,
     /// DPM-Solver, in the noise prediction (default: 20 steps)
     DpmSolver,
@@ -41,6 +41,10 @@ pub(crate) enum Sampler {
     Euler,
     /// EDM: Heun's method in sigma, two evaluations a step (default: 20 steps)
     Heun,
+    /// The probability flow by Dormand-Prince, steps as --rtol and --atol allow (default: 1e-5 both)
+    Ode,
+    /// DPM-Solver with steps as --rtol and --atol allow (default: 0.05 and 0.0078)
+    DpmSolverAdaptive,
 }
 
 /// The variance of ancestral sampling.
@@ -50,6 +54,8 @@ pub(crate) enum VarianceName {
     FixedSmall,
     /// That of the forward process, the upper one
     FixedLarge,
+    /// What the network learned, between the two
+    Learned,
 }
 
 /// How a step of order two estimates a slope.
@@ -70,6 +76,8 @@ pub(crate) struct Settings {
     pub(crate) solver_type: Option<SolverTypeName>,
     pub(crate) single_step: bool,
     pub(crate) churn: Option<f64>,
+    pub(crate) rtol: Option<f64>,
+    pub(crate) atol: Option<f64>,
 }
 
 impl Settings {
@@ -82,6 +90,8 @@ impl Settings {
             ("--solver-type", self.solver_type.is_some()),
             ("--single-step", self.single_step),
             ("--churn", self.churn.is_some()),
+            ("--rtol", self.rtol.is_some()),
+            ("--atol", self.atol.is_some()),
         ];
         all.into_iter().filter(|(_, given)| *given).map(|(option, _)| option).collect()
     }
@@ -93,6 +103,7 @@ impl Settings {
         let variance = self.variance.map(|variance| match variance {
             VarianceName::FixedSmall => "fixed-small",
             VarianceName::FixedLarge => "fixed-large",
+            VarianceName::Learned => "learned",
         });
         let solver_type = self.solver_type.map(|solver_type| match solver_type {
             SolverTypeName::Midpoint => "midpoint",
@@ -105,6 +116,8 @@ impl Settings {
             named("solver type", solver_type.map(str::to_owned)),
             self.single_step.then(|| "single-step".to_owned()),
             named("churn", self.churn.map(|churn| churn.to_string())),
+            named("rtol", self.rtol.map(|rtol| rtol.to_string())),
+            named("atol", self.atol.map(|atol| atol.to_string())),
         ];
         words.into_iter().flatten().collect()
     }
@@ -137,7 +150,19 @@ impl Sampler {
             Self::UniPc | Self::Deis => &["--order"],
             Self::Pndm => &[],
             Self::Euler | Self::Heun => &["--churn"],
+            Self::Ode => &["--rtol", "--atol"],
+            Self::DpmSolverAdaptive => &["--order", "--rtol", "--atol"],
         }
+    }
+
+    /// Whether the method finds its steps while it runs, instead of walking a list of times.
+    pub(crate) fn is_adaptive(self) -> bool {
+        matches!(self, Self::Ode | Self::DpmSolverAdaptive)
+    }
+
+    /// The method for a model where none is asked for.
+    pub(crate) fn suited_to(schedule: &RunSchedule) -> Self {
+        if matches!(schedule, RunSchedule::Edm(_)) { Self::Heun } else { Self::Ddim }
     }
 
     /// Steps where none are asked for, of a model with `all`.
@@ -149,14 +174,23 @@ impl Sampler {
         }
     }
 
-    /// The times of a discrete model that suit the method.
-    pub(crate) fn default_spacing(self, settings: &Settings) -> SpacingName {
+    /// The times of a model that suit the method.
+    pub(crate) fn default_spacing(
+        self,
+        settings: &Settings,
+        schedule: &RunSchedule,
+    ) -> SpacingName {
         match self {
             // these extrapolate slopes in sigma or in noise, which a long first step blows up
             Self::Heun => SpacingName::Karras,
             Self::Pndm => SpacingName::Lambda,
             _ if settings.single_step => SpacingName::Lambda,
-            _ => SpacingName::Trailing,
+            _ if schedule.table().is_some() => SpacingName::Trailing,
+            // time is noise there, and most of it says nothing about the data
+            _ if matches!(schedule, RunSchedule::Edm(_)) => SpacingName::Karras,
+            Self::Ddpm | Self::Ddim | Self::ReverseDiffusion => SpacingName::Time,
+            Self::Euler => SpacingName::Karras,
+            _ => SpacingName::Lambda,
         }
     }
 
@@ -190,15 +224,16 @@ impl Sampler {
     pub(crate) fn solver<S: VectorSpace>(
         self,
         settings: &Settings,
-        schedule: &Arc<dyn NoiseSchedule>,
+        schedule: &RunSchedule,
     ) -> Result<Box<dyn Solver<S>>> {
         self.check(settings)?;
         let order = settings.order()?;
         Ok(match self {
-            Self::Ddpm => Box::new(OneStep(Ancestral { variance: variance(settings) })),
+            Self::Ddpm => Box::new(OneStep(Ancestral { variance: variance(settings)? })),
             Self::Ddim => Box::new(OneStep(Ddim::new(settings.eta.unwrap_or(0.0))?)),
             Self::ReverseDiffusion => {
-                Box::new(OneStep(ReverseDiffusion::new(Exact, settings.eta.unwrap_or(1.0))?))
+                let predictor = ReverseDiffusion::new(Exact, settings.eta.unwrap_or(1.0))?;
+                Box::new(MeanAtEnd(OneStep(predictor)))
             }
             Self::DpmSolver if settings.single_step => {
                 single(SingleStep::dpm_solver(order), settings)
@@ -215,15 +250,19 @@ impl Sampler {
             Self::Pndm => Box::new(Pndm::new()),
             Self::Euler => edm(Rule::Euler, settings, schedule)?,
             Self::Heun => edm(Rule::HEUN, settings, schedule)?,
+            Self::Ode | Self::DpmSolverAdaptive => {
+                bail!("--sampler {} finds its steps while it runs", self.name())
+            }
         })
     }
 }
 
-fn variance(settings: &Settings) -> Variance {
-    match settings.variance {
+fn variance(settings: &Settings) -> Result<Variance> {
+    Ok(match settings.variance {
         Some(VarianceName::FixedLarge) => Variance::FixedLarge,
         Some(VarianceName::FixedSmall) | None => Variance::FixedSmall,
-    }
+        Some(VarianceName::Learned) => bail!("--variance learned is known to a network alone"),
+    })
 }
 
 fn multi<S: VectorSpace>(solver: Multistep, settings: &Settings) -> Box<dyn Solver<S>> {
@@ -237,9 +276,9 @@ fn single<S: VectorSpace>(solver: SingleStep<'static>, settings: &Settings) -> B
 fn edm<S: VectorSpace>(
     rule: Rule,
     settings: &Settings,
-    schedule: &Arc<dyn NoiseSchedule>,
+    schedule: &RunSchedule,
 ) -> Result<Box<dyn Solver<S>>> {
-    let solver = EdmSolver::new(InSigma(Arc::clone(schedule)), rule)?;
+    let solver = EdmSolver::new(InSigma(schedule.clone()), rule)?;
     Ok(match settings.churn {
         Some(amount) => Box::new(solver.with_noise(Stochastic::Churn(Churn::everywhere(amount)))?),
         None => Box::new(solver),

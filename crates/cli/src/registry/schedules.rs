@@ -4,10 +4,8 @@ use super::parameters::Parameters;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use tweedie_schedules::{
-    DiscreteTable, Edm, NoiseSchedule, SubVpLinear, VeGeometric, VpCosine, VpLinear,
-    cosine_betas_with,
+    DiscreteTable, Edm, SubVpLinear, VeGeometric, VpCosine, VpLinear, cosine_betas_with,
 };
 use tweedie_training::{RunFolder, RunSchedule};
 
@@ -63,18 +61,7 @@ impl ScheduleArgs {
 #[derive(Clone, Debug)]
 pub(crate) struct NamedSchedule {
     name: String,
-    kind: ScheduleKind,
-}
-
-#[derive(Clone, Debug)]
-enum ScheduleKind {
-    VpLinear(VpLinear),
-    VpCosine(VpCosine),
-    SubVp(SubVpLinear),
-    Ve(VeGeometric),
-    Edm(Edm),
-    Table(DiscreteTable),
-    OfRun(RunSchedule),
+    schedule: RunSchedule,
 }
 
 impl NamedSchedule {
@@ -86,9 +73,9 @@ impl NamedSchedule {
 
     fn build(text: &str) -> Result<Self> {
         let mut parameters = Parameters::parse(text)?;
-        let kind = ScheduleKind::build(&mut parameters)?;
+        let schedule = schedule(&mut parameters)?;
         parameters.finish()?;
-        Ok(Self { name: text.to_owned(), kind })
+        Ok(Self { name: text.to_owned(), schedule })
     }
 
     /// The schedule that a run was trained with.
@@ -96,7 +83,7 @@ impl NamedSchedule {
         let (_, config) = RunFolder::open(run)?;
         let schedule = config.noise_schedule();
         let schedule = schedule.with_context(|| format!("the schedule of {}", run.display()))?;
-        Ok(Self { name: run.display().to_string(), kind: ScheduleKind::OfRun(schedule) })
+        Ok(Self { name: run.display().to_string(), schedule })
     }
 
     /// As it was asked for.
@@ -105,67 +92,35 @@ impl NamedSchedule {
     }
 
     /// The schedule.
-    pub(crate) fn schedule(&self) -> &dyn NoiseSchedule {
-        match &self.kind {
-            ScheduleKind::VpLinear(schedule) => schedule,
-            ScheduleKind::VpCosine(schedule) => schedule,
-            ScheduleKind::SubVp(schedule) => schedule,
-            ScheduleKind::Ve(schedule) => schedule,
-            ScheduleKind::Edm(schedule) => schedule,
-            ScheduleKind::Table(table) => table,
-            ScheduleKind::OfRun(schedule) => schedule,
-        }
-    }
-
-    /// The schedule, for solvers that keep it.
-    pub(crate) fn shared(&self) -> Arc<dyn NoiseSchedule> {
-        match self.kind.clone() {
-            ScheduleKind::VpLinear(schedule) => Arc::new(schedule),
-            ScheduleKind::VpCosine(schedule) => Arc::new(schedule),
-            ScheduleKind::SubVp(schedule) => Arc::new(schedule),
-            ScheduleKind::Ve(schedule) => Arc::new(schedule),
-            ScheduleKind::Edm(schedule) => Arc::new(schedule),
-            ScheduleKind::Table(table) => Arc::new(table),
-            ScheduleKind::OfRun(schedule) => Arc::new(schedule),
-        }
-    }
-
-    /// Its table, if it is one of a discrete model.
-    pub(crate) fn table(&self) -> Option<&DiscreteTable> {
-        match &self.kind {
-            ScheduleKind::Table(table) => Some(table),
-            ScheduleKind::OfRun(schedule) => schedule.table(),
-            _ => None,
-        }
+    pub(crate) fn schedule(&self) -> &RunSchedule {
+        &self.schedule
     }
 }
 
-impl ScheduleKind {
-    fn build(given: &mut Parameters<'_>) -> Result<Self> {
-        Ok(match given.name() {
-            "vp-linear" => Self::VpLinear(VpLinear::new(
-                given.number("beta-min", 0.1)?,
-                given.number("beta-max", 20.0)?,
-            )?),
-            "sub-vp" => Self::SubVp(SubVpLinear::new(
-                given.number("beta-min", 0.1)?,
-                given.number("beta-max", 20.0)?,
-            )?),
-            "vp-cosine" => Self::VpCosine(VpCosine::new(
-                given.number("offset", 0.008)?,
-                given.number("max-rate", 999.0)?,
-            )?),
-            "ve" => Self::Ve(VeGeometric::new(
-                given.number("sigma-min", 0.01)?,
-                given.number("sigma-max", 50.0)?,
-            )?),
-            "edm" => Self::Edm(Edm::new(
-                given.number("sigma-min", 0.002)?,
-                given.number("sigma-max", 80.0)?,
-            )?),
-            _ => Self::Table(table(given)?),
-        })
-    }
+fn schedule(given: &mut Parameters<'_>) -> Result<RunSchedule> {
+    Ok(match given.name() {
+        "vp-linear" => RunSchedule::VpLinear(VpLinear::new(
+            given.number("beta-min", 0.1)?,
+            given.number("beta-max", 20.0)?,
+        )?),
+        "sub-vp" => RunSchedule::SubVp(SubVpLinear::new(
+            given.number("beta-min", 0.1)?,
+            given.number("beta-max", 20.0)?,
+        )?),
+        "vp-cosine" => RunSchedule::VpCosine(VpCosine::new(
+            given.number("offset", 0.008)?,
+            given.number("max-rate", 999.0)?,
+        )?),
+        "ve" => RunSchedule::Ve(VeGeometric::new(
+            given.number("sigma-min", 0.01)?,
+            given.number("sigma-max", 50.0)?,
+        )?),
+        "edm" => RunSchedule::Edm(Edm::new(
+            given.number("sigma-min", 0.002)?,
+            given.number("sigma-max", 80.0)?,
+        )?),
+        _ => RunSchedule::Table(table(given)?),
+    })
 }
 
 fn table(given: &mut Parameters<'_>) -> Result<DiscreteTable> {
@@ -209,6 +164,7 @@ fn table(given: &mut Parameters<'_>) -> Result<DiscreteTable> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use tweedie_schedules::NoiseSchedule;
 
     #[test]
     fn every_name_of_the_help_has_the_defaults_it_says() {
@@ -232,7 +188,7 @@ mod tests {
     fn a_table_can_be_made_to_end_in_pure_noise() {
         let plain = NamedSchedule::build("linear:steps=10").unwrap();
         let zero = NamedSchedule::build("linear:steps=10,zero-terminal-snr").unwrap();
-        let last = |named: &NamedSchedule| named.table().unwrap().alpha_bar(9).unwrap();
+        let last = |named: &NamedSchedule| named.schedule().table().unwrap().alpha_bar(9).unwrap();
         assert!(last(&plain) > 0.0);
         assert_eq!(last(&zero), 0.0);
     }

@@ -3,6 +3,7 @@
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 use tweedie_schedules::{DiscreteTable, NoiseSchedule, Spacing, TimeGrid};
+use tweedie_training::RunSchedule;
 
 /// Karras et al. 2022, sec. 3.
 const KARRAS_RHO: f64 = 7.0;
@@ -37,12 +38,8 @@ impl SpacingName {
     ///
     /// # Errors
     /// When it needs the steps of a discrete model and there are none, or too few.
-    pub(crate) fn grid(
-        self,
-        schedule: &dyn NoiseSchedule,
-        table: Option<&DiscreteTable>,
-        steps: usize,
-    ) -> Result<TimeGrid> {
+    pub(crate) fn grid(self, schedule: &RunSchedule, steps: usize) -> Result<TimeGrid> {
+        let table = schedule.table();
         let most = table.map_or(MOST_STEPS, DiscreteTable::len);
         if steps == 0 || steps > most {
             let of_model = if table.is_some() { " (the steps of the model)" } else { "" };

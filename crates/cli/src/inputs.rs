@@ -1,0 +1,213 @@
+//! Images that a command is given: of a data set, or values in a file.
+
+use crate::arrays::{Array, ArrayFormat};
+use crate::output::IMAGES;
+use crate::run::Run;
+use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
+use std::ops::Range;
+use std::path::Path;
+use tch::Tensor;
+use tweedie_datasets::{Dataset, OpenOptions, epoch_order, open, scale};
+
+/// Which images.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Images")]
+pub(crate) struct InputArgs {
+    /// "test" or "train" of the run's data set; or another data set or picture; or values on the
+    /// network's scale, -1 to 1, as .npy or .safetensors
+    #[arg(long, value_name = "WHICH", default_value = "test")]
+    pub(crate) data: String,
+    /// Where the run's data set lies now [default: where it lay when the run was trained]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) source: Option<String>,
+    /// At most so many of them, drawn at random by the seed [default: all]
+    #[arg(long, value_name = "N", value_parser = crate::drawing::image_count, allow_negative_numbers = true)]
+    pub(crate) limit: Option<usize>,
+    /// Do not tell the network the classes of the images
+    #[arg(long)]
+    pub(crate) unconditional: bool,
+}
+
+/// Images that fit a run, in order.
+#[derive(Debug)]
+pub(crate) struct Inputs {
+    images: Values,
+    shape: [usize; 3],
+    classes: Vec<Option<usize>>,
+    numbers: Vec<usize>,
+}
+
+#[derive(Debug)]
+enum Values {
+    /// Levels of a data set.
+    Levels(Dataset),
+    /// Numbers of a file, and as many levels as the run's data have.
+    Numbers(Vec<f32>, u32),
+}
+
+impl Inputs {
+    /// Opens the images asked for and holds them against the run.
+    ///
+    /// # Errors
+    /// When there are none, they cannot be read, have another shape than the run's or values that are
+    /// not finite, or lack the classes that the network is to be told.
+    pub(crate) fn open(run: &Run, args: &InputArgs, seed: u64) -> Result<Self> {
+        let path = Path::new(&args.data);
+        let inputs = match args.data.as_str() {
+            "test" | "train" => of_run(run, args)?,
+            _ if ArrayFormat::of(path).is_some() => of_file(run, path)?,
+            other => {
+                let size = run.config().data.size;
+                let splits = open(other, &OpenOptions { size, ..OpenOptions::default() })?;
+                of_set(run, splits.train.joined(&splits.test)?)?
+            }
+        };
+        let inputs = inputs.told_classes(run, args)?;
+        Ok(match args.limit {
+            Some(limit) => inputs.some(limit, seed),
+            None => inputs,
+        })
+    }
+
+    fn told_classes(mut self, run: &Run, args: &InputArgs) -> Result<Self> {
+        let classes = run.class_count();
+        if args.unconditional || classes == 0 {
+            self.classes.fill(None);
+            return Ok(self);
+        }
+        if self.classes.contains(&None) && matches!(self.images, Values::Levels(_)) {
+            bail!(
+                "{} has no classes, which this model is told; --unconditional asks it without",
+                args.data
+            );
+        }
+        match self.classes.iter().flatten().find(|class| **class >= classes) {
+            Some(class) => bail!("{} has class {class}, the model 0 to {}", args.data, classes - 1),
+            None => Ok(self),
+        }
+    }
+
+    /// At most `limit` of the images, drawn without repetition, in their own order.
+    fn some(mut self, limit: usize, seed: u64) -> Self {
+        let mut drawn = epoch_order(seed, 0, self.numbers.len());
+        drawn.truncate(limit);
+        drawn.sort_unstable();
+        self.numbers = drawn.into_iter().map(|place| self.numbers[place]).collect();
+        self
+    }
+
+    /// Number of images.
+    pub(crate) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// The number of each image in what they were taken from.
+    pub(crate) fn numbers(&self) -> &[usize] {
+        &self.numbers
+    }
+
+    /// Channels, height and width of an image, after padding.
+    pub(crate) fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
+    /// Values of one image.
+    pub(crate) fn dimensions(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// The classes of some images, as the network is told them.
+    pub(crate) fn classes(&self, range: Range<usize>) -> Vec<Option<usize>> {
+        self.numbers[range].iter().map(|number| self.classes[*number]).collect()
+    }
+
+    /// Whether the images are levels, whose bins are to be filled with noise.
+    pub(crate) fn are_levels(&self) -> bool {
+        matches!(self.images, Values::Levels(_))
+    }
+
+    /// Number of levels of the data.
+    pub(crate) fn levels(&self) -> u32 {
+        match &self.images {
+            Values::Levels(set) => set.levels(),
+            Values::Numbers(_, levels) => *levels,
+        }
+    }
+
+    /// Some images `[n, c, h, w]` on the CPU as the run's network was trained to see them: levels in the
+    /// middle of their bins if it was trained on dequantized ones.
+    pub(crate) fn within_bins(&self, run: &Run, range: Range<usize>) -> Tensor {
+        let scaled = self.scaled(range);
+        let levels = f64::from(self.levels());
+        let is_filled = self.are_levels() && run.dequantized_levels().is_some();
+        if is_filled { scaled * ((levels - 1.0) / levels) } else { scaled }
+    }
+
+    /// Some images `[n, c, h, w]` on the CPU: levels scaled so that the first is -1 and the last 1,
+    /// numbers as they are.
+    pub(crate) fn scaled(&self, range: Range<usize>) -> Tensor {
+        let numbers = &self.numbers[range];
+        let values: Vec<f32> = match &self.images {
+            Values::Levels(set) => {
+                let levels = set.levels();
+                let images = numbers.iter().flat_map(|number| set.image(*number));
+                images.map(|level| scale(*level, levels)).collect()
+            }
+            Values::Numbers(all, _) => {
+                let item = self.dimensions();
+                let image = |number: &usize| &all[number * item..(number + 1) * item];
+                numbers.iter().flat_map(image).copied().collect()
+            }
+        };
+        let [c, h, w] = self.shape.map(|side| side as i64);
+        Tensor::from_slice(&values).view([numbers.len() as i64, c, h, w])
+    }
+}
+
+/// The test or train images of the run's data set.
+fn of_run(run: &Run, args: &InputArgs) -> Result<Inputs> {
+    let data = run.data(args.source.as_deref()).with_context(|| {
+        let source = args.source.as_ref().unwrap_or(&run.config().data.source);
+        format!("the run's data set {source} (--source says where it lies now)")
+    })?;
+    let set = match args.data.as_str() {
+        "train" => data.train,
+        _ => data.held_out.with_context(|| {
+            format!("the run's data set {} holds no test images out", run.config().data.source)
+        })?,
+    };
+    of_set(run, std::sync::Arc::unwrap_or_clone(set))
+}
+
+fn of_set(run: &Run, set: Dataset) -> Result<Inputs> {
+    ensure!(!set.is_empty(), "{} holds no images", set.name());
+    check_shape(set.name(), set.shape(), run.unpadded_shape())?;
+    let [_, height, width] = run.shape();
+    let set = set.padded([height, width])?;
+    let classes = match set.labels() {
+        Some(labels) => labels.iter().map(|label| Some(*label as usize)).collect(),
+        None => vec![None; set.len()],
+    };
+    let (shape, numbers) = (set.shape(), (0..set.len()).collect());
+    Ok(Inputs { images: Values::Levels(set), shape, classes, numbers })
+}
+
+/// The images of a file of numbers, of the network's own shape.
+fn of_file(run: &Run, path: &Path) -> Result<Inputs> {
+    let Array { shape: [count, c, h, w], values, classes } = Array::read(path, IMAGES)?;
+    let shape = [c, h, w];
+    check_shape(&path.display().to_string(), shape, run.shape())?;
+    let classes = classes.unwrap_or_else(|| vec![None; count]);
+    let images = Values::Numbers(values, run.levels());
+    Ok(Inputs { images, shape, classes, numbers: (0..count).collect() })
+}
+
+/// Refuses images of another shape than the run's.
+pub(crate) fn check_shape(name: &str, got: [usize; 3], expected: [usize; 3]) -> Result<()> {
+    ensure!(
+        got == expected,
+        "{name} holds images of shape {got:?}, this model takes {expected:?} (channels, height, width)"
+    );
+    Ok(())
+}
