@@ -10,12 +10,14 @@
 mod bound;
 #[cfg(doctest)]
 mod derivations;
+mod data_scaling;
 mod divergence;
 mod error;
 mod flow;
 mod with_log_density;
 
 pub use bound::{BoundTerms, StepTerm, VariationalBound};
+pub use data_scaling::DataScaling;
 pub use divergence::{Divergence, LARGEST_EXACT_TRACE, ProbeKind};
 pub use error::LikelihoodError;
 pub use flow::{FlowLikelihood, FlowRun};

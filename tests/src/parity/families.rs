@@ -16,6 +16,7 @@ mod guided;
 mod karras;
 mod keras;
 mod known_options;
+mod likelihood;
 mod ode;
 mod pndm;
 mod solved;
@@ -44,6 +45,11 @@ pub fn run(case: &Case) -> Result<Produced> {
         ("NVlabs/edm", "sample") => edm::run(case),
         ("scipy" | "torchdiffeq", "ode") | ("yang-song/score_sde_pytorch", "ode") => ode::run(case),
         ("yang-song/score_sde_pytorch", "sample" | "table" | "loss") => song::run(case),
+        ("yang-song/score_sde_pytorch", "sample" | "table") => song::run(case),
+        ("yang-song/score_sde_pytorch" | "crowsonkb/k-diffusion", "likelihood") => {
+            known_options::check(case)?;
+            likelihood::run(case)
+        }
         ("LuChengTHU/dpm-solver", "sample") => {
             match case.sampler.step_options.str_or("method", "multistep")? {
                 "multistep" => dpm_multistep::run(case),

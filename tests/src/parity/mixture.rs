@@ -9,8 +9,9 @@ use std::cell::RefCell;
 
 use ndarray::{ArrayD, ArrayView1, Axis};
 use serde::Deserialize;
-use tweedie_schedules::{NoiseLevel, Prediction};
-use tweedie_score::{ScoreError, ScoreFn, Times};
+use tweedie_closed_form::{ExactScore, Part};
+use tweedie_schedules::{NoiseLevel, Prediction, TimePoint};
+use tweedie_score::{DifferentiableScoreFn, ScoreError, ScoreFn, Times};
 
 /// A mixture of isotropic normal distributions.
 #[derive(Clone, Debug, Deserialize)]
@@ -28,6 +29,21 @@ pub struct Mixture {
 }
 
 impl Mixture {
+    /// The same distribution as the library has it.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn closed_form(&self) -> Result<tweedie_closed_form::Mixture, ScoreError> {
+        let part = |k: usize| Part {
+            weight: self.weights[k],
+            mean: self.means[k].clone(),
+            deviation: self.stds[k],
+        };
+        let parts = (0..self.weights.len()).map(part).collect();
+        tweedie_closed_form::Mixture::new(parts)
+            .map_err(|error| ScoreError::Network(Box::new(error)))
+    }
+
     /// `(E[x_0 | x], score)` of one item at a noise level, where `E[eps | x]` is `-sigma score`.
     ///
     /// Given the component, `x_0` and `eps` are normal with the mean of the linear regression on `x`.
@@ -117,21 +133,30 @@ impl ScoreFn<ArrayD<f64>> for Exact<'_> {
     }
 }
 
+impl DifferentiableScoreFn<ArrayD<f64>> for Exact<'_> {
+    fn predict_vjp(
+        &self,
+        x: &ArrayD<f64>,
+        at: TimePoint,
+        cotangent: &ArrayD<f64>,
+    ) -> Result<(ArrayD<f64>, ArrayD<f64>), ScoreError> {
+        let output = self.predict(x, Times::Shared(at))?;
+        let exact = ExactScore::new(self.mixture.closed_form()?, self.prediction);
+        Ok((output, exact.predict_vjp(x, at, cotangent)?.1))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use ndarray::arr2;
-    use tweedie_closed_form::{ExactScore, Part};
-    use tweedie_schedules::TimePoint;
 
     #[test]
     fn the_model_is_the_closed_form_of_the_library() {
         let (weights, stds) = (vec![0.3, 0.7], vec![0.2, 0.3]);
         let means = vec![vec![-0.8, 0.4], vec![0.6, -0.1]];
-        let part =
-            |k: usize| Part { weight: weights[k], mean: means[k].clone(), deviation: stds[k] };
-        let data = tweedie_closed_form::Mixture::new(vec![part(0), part(1)]).unwrap();
         let mixture = Mixture { dim: 2, shape: vec![2], weights, means, stds };
+        let data = mixture.closed_form().unwrap();
         let x = arr2(&[[0.1, 0.7], [-1.4, 0.2], [3.0, -2.0]]).into_dyn();
         for level in [(0.8, 0.6), (0.05, 0.99), (1.0, 0.02), (1.0, 50.0)] {
             let level = NoiseLevel { alpha: level.0, sigma: level.1 };

@@ -99,6 +99,7 @@ fn of_others(peer: &str, name: &str) -> Option<Known> {
             plain(&["order rtol atol h_init pcoeff icoeff dcoeff accept_safety eta s_noise"])
         }
         ("crowsonkb/k-diffusion", "sample_dpmpp_2m") => plain(&[""]),
+        ("crowsonkb/k-diffusion", "log_likelihood") => plain(&["method rtol atol"]),
         ("crowsonkb/k-diffusion", _) => plain(&["eta s_noise"]),
         ("yang-song/score_sde_pytorch", "pc") => {
             plain(&["predictor corrector snr n_steps probability_flow continuous denoise eps N"])
@@ -107,6 +108,9 @@ fn of_others(peer: &str, name: &str) -> Option<Known> {
             plain(&["likelihood_weighting reduce_mean eps continuous"])
         }
         ("yang-song/score_sde_pytorch", "ddpm_loss" | "smld_loss") => plain(&["reduce_mean"]),
+        ("yang-song/score_sde_pytorch", "likelihood") => {
+            plain(&["hutchinson_type inverse_scaler method rtol atol eps"])
+        }
         ("yang-song/score_sde_pytorch", "ode") => plain(&["method rtol atol eps denoise"]),
         ("scipy" | "torchdiffeq", _) => plain(&["method rtol atol first_step max_step"]),
         ("baofff/Analytic-DPM", _) => plain(&[

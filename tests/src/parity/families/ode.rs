@@ -109,7 +109,7 @@ fn chain_step(schedule: &Fields, sde: &dyn Sde, at: TimePoint) -> Result<Transit
 }
 
 /// The SDE of a case, used from time `eps` on.
-fn sde(schedule: &Fields, eps: f64) -> Result<Box<dyn Sde>> {
+pub(super) fn sde(schedule: &Fields, eps: f64) -> Result<Box<dyn Sde>> {
     let last = schedule.f64_or("T", 1.0)?;
     let ends = |low, high| Ok::<_, anyhow::Error>((schedule.f64(low)?, schedule.f64(high)?));
     Ok(match schedule.str("kind")? {
@@ -134,7 +134,11 @@ fn sde(schedule: &Fields, eps: f64) -> Result<Box<dyn Sde>> {
 }
 
 /// A method of `solve_ivp` with its options.
-fn scipy_method(options: &Fields, default: &str, (rtol, atol): (f64, f64)) -> Result<RungeKutta> {
+pub(super) fn scipy_method(
+    options: &Fields,
+    default: &str,
+    (rtol, atol): (f64, f64),
+) -> Result<RungeKutta> {
     let tableau = match options.str_or("method", default)? {
         "RK45" => Tableau::DORMAND_PRINCE,
         "RK23" => Tableau::BOGACKI_SHAMPINE,
