@@ -1,5 +1,7 @@
 //! A U-Net as the score function that samplers call.
 
+mod vjp;
+
 use crate::{InputScaling, TimeInput, UNet};
 use tch::{Tensor, no_grad};
 use tweedie_schedules::Prediction;
