@@ -8,9 +8,9 @@
 //! Errors are [`LikelihoodError`].
 
 mod bound;
+mod data_scaling;
 #[cfg(doctest)]
 mod derivations;
-mod data_scaling;
 mod divergence;
 mod error;
 mod flow;
