@@ -26,8 +26,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod summary;
 mod terms;
 
+pub use summary::{BoundSummary, StepSummary};
 pub use terms::{BoundTerms, StepTerm};
 
 use crate::LikelihoodError;

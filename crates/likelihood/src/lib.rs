@@ -14,11 +14,15 @@ mod derivations;
 mod divergence;
 mod error;
 mod flow;
+mod flow_summary;
+mod shares;
 mod with_log_density;
 
-pub use bound::{BoundTerms, StepTerm, VariationalBound};
+pub use bound::{BoundSummary, BoundTerms, StepSummary, StepTerm, VariationalBound};
 pub use data_scaling::DataScaling;
 pub use divergence::{Divergence, LARGEST_EXACT_TRACE, ProbeKind};
 pub use error::LikelihoodError;
 pub use flow::{FlowLikelihood, FlowRun};
+pub use flow_summary::{FlowSummary, Shares};
+pub use shares::{lower_limit_share, prior_share};
 pub use with_log_density::WithLogDensity;

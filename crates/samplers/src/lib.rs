@@ -59,6 +59,7 @@ mod one_step;
 mod predictor;
 mod predictor_corrector;
 mod probability_flow;
+mod running_mean;
 mod solver;
 mod step_controller;
 mod trace;
@@ -85,6 +86,7 @@ pub use predictor::{
 };
 pub use predictor_corrector::{CorrectorPlace, PredictorCorrector};
 pub use probability_flow::{FlowCoefficients, ProbabilityFlow};
+pub use running_mean::RunningMean;
 pub use solver::{Solver, Stepper, sample, sample_observed};
 pub use step_controller::{AdaptiveRun, Counters, Decision, StepController};
 pub use trace::{Combination, Evaluation, Symbol, TracedStep, trace};

@@ -1,7 +1,7 @@
 //! Measuring the second moment of the noise prediction from data, batch by batch.
 
 use super::{EstimatedMoments, NoiseMoments};
-use crate::SampleError;
+use crate::{RunningMean, SampleError};
 use tweedie_schedules::{Prediction, TimePoint};
 use tweedie_score::{Batch, NoiseSource, ScoreFn, Times};
 
@@ -13,29 +13,6 @@ use tweedie_score::{Batch, NoiseSource, ScoreFn, Times};
 pub struct MomentEstimator {
     points: Vec<TimePoint>,
     means: Vec<RunningMean>,
-}
-
-/// Mean and sum of squared deviations, updated one value at a time.
-#[derive(Clone, Copy, Debug, Default)]
-struct RunningMean {
-    count: u64,
-    mean: f64,
-    squares: f64,
-}
-
-impl RunningMean {
-    fn add(&mut self, value: f64) {
-        self.count += 1;
-        let before = value - self.mean;
-        self.mean += before / self.count as f64;
-        self.squares += before * (value - self.mean); // Welford's form does not cancel
-    }
-
-    /// Standard error of the mean; NaN for fewer than 2 values.
-    fn standard_error(&self) -> f64 {
-        let count = self.count as f64;
-        (self.squares / (count - 1.0) / count).sqrt()
-    }
 }
 
 impl MomentEstimator {
@@ -103,15 +80,15 @@ impl MomentEstimator {
     /// When fewer than 2 samples were observed at some time, or the network returned values that
     /// are not finite.
     pub fn estimates(&self, name: impl Into<String>) -> Result<EstimatedMoments, SampleError> {
-        if let Some(index) = self.means.iter().position(|mean| mean.count < 2) {
-            return Err(SampleError::TooFewSamples { index, samples: self.means[index].count });
+        if let Some(index) = self.means.iter().position(|mean| mean.count() < 2) {
+            return Err(SampleError::TooFewSamples { index, samples: self.means[index].count() });
         }
-        let values: Vec<_> = self.means.iter().map(|mean| mean.mean).collect();
+        let values: Vec<_> = self.means.iter().map(RunningMean::mean).collect();
         if let Some(index) = values.iter().position(|value| !value.is_finite()) {
             return Err(SampleError::MomentOutOfRange { index, value: values[index] });
         }
         let of = |(point, mean): (&TimePoint, &RunningMean)| {
-            (*point, mean.mean, mean.standard_error(), mean.count)
+            (*point, mean.mean(), mean.standard_error(), mean.count())
         };
         Ok(EstimatedMoments::new(name.into(), self.points.iter().zip(&self.means).map(of)))
     }
@@ -141,16 +118,6 @@ pub fn estimate_moments<S: Batch>(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_running_mean_is_the_mean_and_its_standard_error() {
-        let mut running = RunningMean::default();
-        let values = [1e8 + 1.0, 1e8 + 2.0, 1e8 + 4.0, 1e8 + 9.0];
-        values.iter().for_each(|value| running.add(*value));
-        assert_eq!(running.mean, 1e8 + 4.0);
-        // squared deviations 9 + 4 + 0 + 25 = 38
-        assert!((running.standard_error() - (38.0_f64 / 3.0 / 4.0).sqrt()).abs() < 1e-6);
-    }
 
     #[test]
     fn a_single_sample_is_refused() {
