@@ -127,7 +127,7 @@ impl<M: Sde> FlowLikelihood<M> {
         let start = WithLogDensity { x, log_density: vec![0.0; samples] };
         let mut slope =
             |t: f64, state: &WithLogDensity<S>| self.slope(score, t, state, &directions);
-        let run = self.flow.method().integrate(&mut slope, span, start)?;
+        let run = self.flow.carry(&mut slope, span, start)?;
         let WithLogDensity { x: latent, log_density: integral } = run.state;
         let terminal = terminal(&latent);
         if terminal.len() != samples {

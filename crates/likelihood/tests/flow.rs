@@ -6,7 +6,9 @@ use tweedie_likelihood::{
     Divergence, FlowLikelihood, FlowRun, LARGEST_EXACT_TRACE, LikelihoodError, ProbeKind,
 };
 use tweedie_samplers::{ProbabilityFlow, RungeKutta};
-use tweedie_schedules::{Edm, Prediction, SubVpLinear, VeGeometric, VpCosine, VpLinear};
+use tweedie_schedules::{
+    DiscreteTable, Edm, Prediction, SubVpLinear, VeGeometric, VpCosine, VpLinear,
+};
 use tweedie_score::{Seeded, Silent};
 use tweedie_sde::Sde;
 
@@ -32,6 +34,7 @@ fn processes() -> Vec<(&'static str, Box<dyn Sde>)> {
         ("VE", Box::new(VeGeometric::new(0.01, 50.0).unwrap())),
         ("cosine", Box::new(VpCosine::default().with_time_range(1e-3, 0.99).unwrap())),
         ("EDM", Box::new(Edm::new(0.002, 80.0).unwrap())),
+        ("table", Box::new(DiscreteTable::linear(1000, 1e-4, 0.02).unwrap())),
     ]
 }
 
@@ -185,4 +188,14 @@ fn what_cannot_be_answered_is_refused() {
     let from_the_data = VpLinear::new(0.1, 20.0).unwrap().with_time_range(0.0, 1.0).unwrap();
     let error = refusal(FlowLikelihood::new(from_the_data, method()), State::zeros(vec![1, 2]));
     assert!(matches!(error, LikelihoodError::Run(_)), "{error}");
+}
+
+#[test]
+fn the_jumps_of_a_table_cost_no_evaluations() {
+    let smooth = VpLinear::new(0.1, 20.0).unwrap().with_time_range(1e-3, 1.0).unwrap();
+    let table = DiscreteTable::linear(1000, 1e-4, 0.02).unwrap();
+    let evaluations =
+        |sde: &dyn Sde| run(sde, Divergence::Exact, data(sde, 4), 0).counters.evaluations as f64;
+    // the table is the process cut into 1000 steps
+    assert!(evaluations(&table) < 1.5 * evaluations(&smooth));
 }

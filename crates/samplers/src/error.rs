@@ -200,6 +200,15 @@ impl SampleError {
         Self::ImpossibleStep { step, from: interval.from.t, to: interval.to.t, reason }
     }
 
+    /// The same error with the time of an integration replaced by `time` of it.
+    pub(crate) fn at_time_of(mut self, time: impl Fn(f64) -> f64) -> Self {
+        match &mut self {
+            Self::Score { t, .. } | Self::StepTooSmall { t, .. } => *t = time(*t),
+            _ => {}
+        }
+        self
+    }
+
     /// The same error with its step numbered `step`, for those who count the steps of another.
     #[must_use]
     pub fn at_step(mut self, step: usize) -> Self {

@@ -4,7 +4,7 @@
 //! through the marginals of the SDE. Song et al. 2021, eq. 13. Deterministic; as many evaluations as
 //! the tolerance takes, one more for the final denoising.
 
-use crate::{AdaptiveRun, RungeKutta, SampleError};
+use crate::{AdaptiveRun, RungeKutta, SampleError, Slope};
 use tweedie_schedules::{NoiseLevel, Prediction};
 use tweedie_score::{ErrorNorm, ScoreError, ScoreFn, Times, VectorSpace};
 use tweedie_sde::{ReverseSde, Sde};
@@ -141,7 +141,35 @@ impl<M: Sde> ProbabilityFlow<M> {
         x: S,
     ) -> Result<AdaptiveRun<S>, SampleError> {
         self.check_span(score, span)?;
-        self.method.integrate(&mut |t, x: &S| self.slope(score, t, x), span, x)
+        self.carry(&mut |t, x: &S| self.slope(score, t, x), span, x)
+    }
+
+    /// Integrates `dx/dt = slope(t, x)`, an equation that moves with the SDE, in steps of the SDE's
+    /// [clock](Sde::clock).
+    ///
+    /// # Errors
+    /// As [`RungeKutta::integrate`].
+    pub fn carry<S: ErrorNorm>(
+        &self,
+        slope: &mut Slope<'_, S>,
+        (from, to): (f64, f64),
+        x: S,
+    ) -> Result<AdaptiveRun<S>, SampleError> {
+        let span = (self.sde.clock(from), self.sde.clock(to));
+        let time = |clock: f64| match clock {
+            clock if clock == span.0 => from,
+            clock if clock == span.1 => to,
+            clock => self.sde.time_at_clock(clock),
+        };
+        let mut by_clock = |clock: f64, x: &S| {
+            let t = time(clock);
+            let (slope, rate) = (slope(t, x)?, self.sde.clock_rate(t));
+            Ok(if rate == 1.0 { slope } else { slope.combine_reusing(1.0 / rate, &[]) })
+        };
+        let run = self.method.integrate(&mut by_clock, span, x);
+        let mut run = run.map_err(|error| error.at_time_of(time))?;
+        run.times.iter_mut().for_each(|t| *t = time(*t));
+        Ok(run)
     }
 
     /// Refuses a span at whose ends the slope is not known, before the network is asked.

@@ -28,6 +28,23 @@ pub trait Sde: NoiseSchedule {
         let variance = self.prior_std().powi(2);
         -0.5 * (dimensions as f64 * (TAU * variance).ln() + squared_norm / variance)
     }
+
+    /// What a clock shows at time `t` in which the motion is smooth: the time itself, unless drift and
+    /// diffusion jump in it, as those of a table do at every step. Solvers that choose their own steps
+    /// choose them by this clock.
+    fn clock(&self, t: f64) -> f64 {
+        t
+    }
+
+    /// The time at which the clock shows `clock`.
+    fn time_at_clock(&self, clock: f64) -> f64 {
+        clock
+    }
+
+    /// How fast the clock runs at time `t`.
+    fn clock_rate(&self, _t: f64) -> f64 {
+        1.0
+    }
 }
 
 macro_rules! seen_through {
@@ -47,6 +64,18 @@ macro_rules! seen_through {
 
             fn prior_log_density(&self, squared_norm: f64, dimensions: usize) -> f64 {
                 (**self).prior_log_density(squared_norm, dimensions)
+            }
+
+            fn clock(&self, t: f64) -> f64 {
+                (**self).clock(t)
+            }
+
+            fn time_at_clock(&self, clock: f64) -> f64 {
+                (**self).time_at_clock(clock)
+            }
+
+            fn clock_rate(&self, t: f64) -> f64 {
+                (**self).clock_rate(t)
             }
         }
     };
@@ -127,6 +156,21 @@ mod tests {
                 assert_eq!(table.diffusion_squared(t), -2.0 * table.drift(t));
             }
         }
+    }
+
+    #[test]
+    fn the_clock_of_a_table_can_be_read_both_ways() {
+        let table = DiscreteTable::linear(50, 1e-3, 0.2).unwrap();
+        for share in [0.01, 0.02, 0.313, 0.7, 1.0] {
+            let clock = table.clock(share);
+            assert!((table.time_at_clock(clock) - share).abs() < 1e-12, "{share}");
+        }
+        for t in [0.013, 0.313, 0.715] {
+            let rate = slope(|t| table.clock(t), t);
+            assert!((table.clock_rate(t) - rate).abs() < 1e-7 * rate, "{t}");
+        }
+        let through: &dyn Sde = &&table;
+        assert_eq!(through.clock(0.4), table.clock(0.4));
     }
 
     #[test]

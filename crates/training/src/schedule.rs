@@ -149,6 +149,18 @@ impl Sde for RunSchedule {
     fn prior_std(&self) -> f64 {
         self.sde().prior_std()
     }
+
+    fn clock(&self, t: f64) -> f64 {
+        self.sde().clock(t)
+    }
+
+    fn time_at_clock(&self, clock: f64) -> f64 {
+        self.sde().time_at_clock(clock)
+    }
+
+    fn clock_rate(&self, t: f64) -> f64 {
+        self.sde().clock_rate(t)
+    }
 }
 
 #[cfg(test)]
