@@ -209,8 +209,9 @@ impl Case {
     #[must_use]
     pub fn evaluations(&self) -> Option<usize> {
         let calls = self.model_calls.as_ref().and_then(|calls| calls.numbers("t").ok());
-        let own_count =
-            matches!(self.kind.as_str(), "sample" | "ode" | "likelihood").then_some(self.nfe).flatten();
+        let own_count = matches!(self.kind.as_str(), "sample" | "ode" | "likelihood")
+            .then_some(self.nfe)
+            .flatten();
         calls.map(|calls| calls.len()).or(own_count.map(|count| count as usize))
     }
 }

@@ -12,7 +12,7 @@ use tweedie_score::{DataMap, Times};
 
 use super::estimate::{self, Estimate, Remembered, State};
 use super::guided::{self, Pull, WithVariance, step_from};
-use super::visited;
+use super::{known_options, visited};
 use crate::parity::{Case, Produced};
 
 /// Runs a case.
@@ -136,6 +136,7 @@ fn p_sample(case: &Case) -> Result<Produced> {
 
 /// Mean and variance of single steps, one an item.
 fn p_mean_variance(case: &Case) -> Result<Produced> {
+    known_options::check(case)?;
     let (chain, exact) = (visited::chain(case)?, guided::exact(case)?);
     let inner = guided::score(case, &exact, &chain)?;
     let x = case.inputs.tensor("x")?;
