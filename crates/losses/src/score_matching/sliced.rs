@@ -1,9 +1,9 @@
 //! Sliced score matching: the score along random directions `v` of mean 0 and covariance 1.
 //!
 //! `v^T (ds/dx) v + 1/2 (v^T s)^2` (Song et al. 2019, eq. 7), or with the square's mean over the
-//! directions in its place, `v^T (ds/dx) v + 1/2 || s ||^2` (eq. 8), which takes the square's share of
-//! the variance away. Both have the mean of implicit score matching, with one backward pass a
-//! direction.
+//! directions in its place, `v^T (ds/dx) v + 1/2 || s ||^2` (eq. 8), which takes the square's own variance
+//! away (mostly the larger; that of the sum need not fall, where slope and square vary against each
+//! other). Both have the mean of implicit score matching, with one backward pass a direction.
 
 use super::Slopes;
 use crate::LossSpace;
