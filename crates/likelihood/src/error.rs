@@ -62,6 +62,17 @@ pub enum LikelihoodError {
         /// Samples of the batch.
         samples: usize,
     },
+    /// Two batches of different sizes.
+    #[error(
+        "one batch has {} samples of {} values, the other {} of {}, expected the same",
+        a.0, a.1, b.0, b.1
+    )]
+    SizeMismatch {
+        /// Samples of one and values of each.
+        a: (usize, usize),
+        /// Those of the other.
+        b: (usize, usize),
+    },
     /// Two states between which the way around the sphere is not determined.
     #[error(
         "sample {sample} of one batch is opposite to that of the other: no way between them is the shortest"
