@@ -155,7 +155,9 @@ fn every_sub_sequence_bounds_the_entropy_and_more_steps_bound_it_more_closely() 
     for variance in [Variance::FixedSmall, Variance::FixedLarge] {
         let gap = |steps| over_data(&bound(&grid(steps), &variance), &EXACT) - entropy();
         let gaps = [3, 10, 30, 100].map(gap);
-        assert!(gaps.windows(2).all(|pair| 0.0 < pair[1] && pair[1] < pair[0]), "{gaps:?}");
+        // about three times as many steps leave less than four tenths of the gap: it vanishes
+        let closes = |pair: &[f64]| 0.0 < pair[1] && pair[1] < 0.4 * pair[0];
+        assert!(gaps.windows(2).all(closes), "{variance:?}: {gaps:?}");
     }
     let best = grid(10);
     let tight = over_data(&bound(&best, &optimal(&best)), &EXACT) - entropy();

@@ -10,6 +10,10 @@ macro_rules! bound_state_of {
                 self.mapv(<$real>::ln)
             }
 
+            fn exp_m1(&self) -> Self {
+                self.mapv(<$real>::exp_m1)
+            }
+
             fn detached(&self) -> Self {
                 self.clone()
             }

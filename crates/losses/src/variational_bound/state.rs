@@ -10,6 +10,10 @@ pub trait BoundState: LossSpace + Elementwise {
     #[must_use]
     fn ln(&self) -> Self;
 
+    /// `exp(x) - 1` of each value, which does not cancel for small ones.
+    #[must_use]
+    fn exp_m1(&self) -> Self;
+
     /// The same values, of which no derivative is taken.
     #[must_use]
     fn detached(&self) -> Self;

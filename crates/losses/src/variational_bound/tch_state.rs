@@ -9,6 +9,10 @@ impl BoundState for Tensor {
         self.log()
     }
 
+    fn exp_m1(&self) -> Self {
+        self.expm1()
+    }
+
     fn detached(&self) -> Self {
         self.detach()
     }
