@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use crate::{Distance, Reduction};
     use ndarray::{ArrayD, array};
-    use tweedie_schedules::{NoiseSchedule, VeGeometric, VpLinear};
+    use tweedie_schedules::{Edm, NoiseSchedule, VeGeometric, VpLinear};
 
     fn batch() -> (ArrayD<f64>, ArrayD<f64>) {
         (array![[0.3, -1.2], [0.8, 0.1]].into_dyn(), array![[-0.7, 0.4], [1.6, -0.2]].into_dyn())
@@ -188,6 +188,28 @@ mod tests {
         }
         let twice = objective.plan(&points, &sde).unwrap().scaled(&[2.0, 0.0]).unwrap();
         assert_eq!(twice.losses(&score, &x0, &eps), [2.0 * losses[0], 0.0]);
+    }
+
+    #[test]
+    fn edms_loss_is_the_weighted_error_of_the_denoiser() {
+        let (sde, d) = (Edm::new(0.002, 80.0).unwrap(), 0.5_f64);
+        let ((x0, eps), sigmas) = (batch(), [0.3, 7.0]);
+        let plan = Denoising::new(Prediction::EdmF { sigma_data: d }, Weighting::edm(d).unwrap())
+            .plan(&sigmas.map(|sigma| sde.point(sigma)), &sde)
+            .unwrap();
+        let (x, raw) = (plan.noised(&x0, &eps), &eps * 0.3 - &x0 * 0.2); // any raw output
+        let losses = plan.losses(&raw, &x0, &eps);
+        for (i, sigma) in sigmas.into_iter().enumerate() {
+            let total = sigma * sigma + d * d;
+            let square = |j: usize| {
+                // Karras et al. 2022, eq. 7
+                let skipped = d * d / total * x[[i, j]];
+                (skipped + sigma * d / total.sqrt() * raw[[i, j]] - x0[[i, j]]).powi(2)
+            };
+            // Karras et al. 2022, eq. 8
+            let published = total / (sigma * d).powi(2) * 0.5 * (square(0) + square(1));
+            assert!((losses[i] / published - 1.0).abs() < 1e-13, "{sigma}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use tweedie_losses::{
-    Counting, Denoising, Distance, Reduction, TimeSampler, UniformTime, Weighting,
+    Counting, Denoising, DenoisingPlan, Distance, Reduction, TimeSampler, UniformTime, Weighting,
 };
 use tweedie_schedules::{NoiseSchedule, Prediction, TimePoint};
 use tweedie_score::{NoiseSource, Replay, ScoreFn, Times};
@@ -38,10 +38,12 @@ fn on_sde(case: &Case, process: &Process, noise: &mut Replay) -> Result<Produced
     let model = case.model()?;
     let mut measure = |score: &dyn ScoreFn<State>| {
         let objective = Denoising::new(score.prediction(), weighting).counted(counting);
-        mean_loss(case, process, &objective, &points, score, noise)
+        let plan = objective.plan(&points, process.sde.as_ref())?;
+        mean_loss(case, &plan, &points, score, noise)
     };
-    // the networks of sub-VP are continuous whatever the option says
-    match process.table()?.filter(|_| !options.bool_or("continuous", true).unwrap_or(true)) {
+    // none for sub-VP, whose networks are continuous whatever the option says
+    let table = if options.bool_or("continuous", true)? { None } else { process.table()? };
+    match table {
         Some(table) => measure(&OnTable { inner: &model, table, rounds: process.rounds() }),
         None => measure(&model),
     }
@@ -63,25 +65,24 @@ fn on_chain(
     let labels = NoiseSource::<State>::indices(noise, batch, table.len())?;
     let point = |label: &usize| {
         let index = if is_smld { last - label } else { *label };
-        TimePoint { t: index as f64 / last as f64, level: table.level(index) }
+        TimePoint { t: index as f64 / last.max(1) as f64, level: table.level(index) }
     };
     let points: Vec<TimePoint> = labels.iter().map(point).collect();
     let objective = Denoising::new(asked_for, Weighting::SIGMA).counted(counting(case, !is_smld)?);
-    mean_loss(case, process, &objective, &points, &model, noise)
+    let plan = objective.plan(&points, process.sde.as_ref())?;
+    mean_loss(case, &plan, &points, &model, noise)
 }
 
 /// The loss of a batch at these times; its noise is the draw that comes next.
 fn mean_loss(
     case: &Case,
-    process: &Process,
-    objective: &Denoising,
+    plan: &DenoisingPlan,
     points: &[TimePoint],
     score: &dyn ScoreFn<State>,
     noise: &mut Replay,
 ) -> Result<Produced> {
     let x0 = case.inputs.tensor("batch")?;
     let eps: State = noise.normal_like(&x0)?;
-    let plan = objective.plan(points, process.sde.as_ref())?;
     let output = score.predict(&plan.noised(&x0, &eps), Times::PerSample(points))?;
     let losses = plan.losses(&output, &x0, &eps);
     let mean = losses.iter().sum::<f64>() / losses.len() as f64;
