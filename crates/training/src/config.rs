@@ -1,6 +1,7 @@
 //! The configuration of a run: one TOML file, every key with a default and a checked range.
 
 mod allowed;
+mod conditional;
 mod keys;
 mod objective;
 mod overrides;
@@ -11,10 +12,14 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tweedie_schedules::Prediction;
+use tweedie_score::Learned;
 use tweedie_unet::InputScaling;
 
 pub use allowed::Allowed;
-pub use objective::{DistanceKind, ObjectiveConfig, PredictionKind};
+pub use objective::{
+    DistanceKind, ObjectiveConfig, ObjectiveKind, PredictionKind, ProjectionKind, ReductionKind,
+    VarianceKind, WeightingKind,
+};
 pub use schedule::{ScheduleConfig, ScheduleKind};
 pub use sections::{
     BestBy, CheckpointConfig, DataConfig, DecayKind, DeviceChoice, LoggingConfig, NetworkConfig,
@@ -126,24 +131,26 @@ impl RunConfig {
         }
     }
 
+    /// What the network says of the variance of a reverse step; `None` where it learns none.
+    #[must_use]
+    pub fn learned_variance(&self) -> Option<Learned> {
+        self.objective.variance.and_then(VarianceKind::learned)
+    }
+
     /// How a state is scaled before the network takes it: to unit variance where noise explodes and
     /// for EDM's `F`, and else not at all.
     #[must_use]
     pub fn input_scaling(&self) -> InputScaling {
-        match self.objective.sigma_data {
-            Some(sigma_data) => InputScaling::UnitVariance { sigma_data },
-            None => InputScaling::None,
+        if self.scales_input() {
+            InputScaling::UnitVariance { sigma_data: self.sigma_data() }
+        } else {
+            InputScaling::None
         }
     }
 
-    fn sigma_data(&self) -> f64 {
-        self.objective.sigma_data.unwrap_or(SIGMA_DATA)
-    }
-
-    /// Whether the network scales by the deviation of the data.
-    fn scales_by_data(&self) -> bool {
-        let explodes = matches!(self.schedule.kind, ScheduleKind::Ve | ScheduleKind::Edm);
-        explodes || self.objective.prediction == PredictionKind::Edm
+    /// The deviation of the data that EDM's scalings are made for.
+    pub(crate) fn sigma_data(&self) -> f64 {
+        self.objective.sigma_data.unwrap_or(conditional::SIGMA_DATA)
     }
 
     /// The same with the keys filled in whose defaults depend on others, and held against what one
@@ -153,27 +160,11 @@ impl RunConfig {
         if !batch_size.is_multiple_of(accumulation) {
             return Err(ConfigError::UnevenAccumulation { batch_size, accumulation });
         }
-        self.schedule.complete()?;
-        match (self.scales_by_data(), self.objective.sigma_data) {
-            (true, None) => self.objective.sigma_data = Some(SIGMA_DATA),
-            (false, Some(value)) => {
-                return Err(ConfigError::Unfit {
-                    key: "objective.sigma_data",
-                    value: value.to_string(),
-                    allowed: "no such key, or objective.prediction = \"edm\", or schedule.kind = \
-                              \"ve\" or \"edm\""
-                        .to_owned(),
-                });
-            }
-            _ => {}
-        }
+        conditional::complete(&mut self)?;
         self.noise_schedule()?;
         Ok(self)
     }
 }
-
-/// Deviation of the data that EDM's scalings were published with.
-const SIGMA_DATA: f64 = 0.5; // Karras et al. 2022, table 1
 
 #[cfg(test)]
 mod tests {
@@ -192,9 +183,66 @@ mod tests {
     #[test]
     fn an_empty_file_is_the_defaults_and_they_survive_a_round_trip() {
         let config = RunConfig::parse("", &[]).unwrap();
-        assert_eq!(config, RunConfig::default());
+        assert_eq!(config, RunConfig::default().completed().unwrap());
         let text = config.to_toml().unwrap();
         assert_eq!(RunConfig::parse(&text, &[]).unwrap(), config);
+    }
+
+    #[test]
+    fn what_is_taken_is_filled_in_and_what_has_no_effect_is_refused() {
+        let config = RunConfig::parse("[objective]\nkind = \"hybrid\"", &[]).unwrap();
+        assert_eq!(config.objective.vlb_weight, Some(0.001));
+        assert_eq!(config.learned_variance(), Some(Learned::Range));
+        let text = "[schedule]\nkind = \"edm\"\n[training]\ntime_sampling = \"log_normal\"";
+        let config = RunConfig::parse(text, &[]).unwrap();
+        assert_eq!(config.training.log_normal_mean, Some(-1.2));
+        assert_eq!(config.input_scaling(), InputScaling::UnitVariance { sigma_data: 0.5 });
+        for (overrides, says) in [
+            (
+                &["schedule.beta_min=0.2"][..],
+                &["schedule.beta_min is 0.2", "\"cosine\" takes none"],
+            ),
+            (
+                &["schedule.kind=ve", "schedule.beta_max=9"],
+                &["beta_max is 9", "schedule.sigma_min"],
+            ),
+            (&["objective.sigma_data=0.7"], &["objective.sigma_data is 0.7", "\"edm\""]),
+            (&["objective.min_snr_gamma=3"], &["min_snr_gamma is 3", "weighting = \"min_snr\""]),
+            (
+                &["objective.variance=learned"],
+                &["variance is \"learned\"", "\"hybrid\" or \"vlb\""],
+            ),
+            (
+                &["objective.kind=hybrid", "objective.variance=fixed_large"],
+                &["\"fixed_large\"", "\"learned\""],
+            ),
+            (
+                &["objective.kind=hybrid", "objective.weighting=own"],
+                &["weighting is \"own\"", "kind"],
+            ),
+            (
+                &["objective.kind=hybrid", "schedule.kind=sub_vp"],
+                &["kind is \"hybrid\"", "\"cosine\""],
+            ),
+            (
+                &["objective.kind=vlb", "data.dequantize=true"],
+                &["data.dequantize is true", "false"],
+            ),
+            (
+                &["objective.kind=sliced", "objective.loss=l1"],
+                &["objective.loss is \"l1\"", "\"mse\""],
+            ),
+            (&["objective.projections=2"], &["projections is 2", "\"sliced\""]),
+            (&["training.log_normal_mean=0"], &["log_normal_mean is 0", "\"log_normal\""]),
+            (&["training.time_sampling=importance"], &["time_sampling is \"importance\"", "table"]),
+            (
+                &["training.time_sampling=loss_second_moment", "schedule.kind=ve"],
+                &["\"loss_second_moment\"", "steps"],
+            ),
+            (&["schedule.kind=ve", "schedule.sigma_min=60"], &["[schedule]", "sigma_max is 50"]),
+        ] {
+            check_refused("", overrides, says);
+        }
     }
 
     #[test]

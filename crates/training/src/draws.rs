@@ -2,12 +2,12 @@
 
 use rand::Rng;
 use tch::Tensor;
-use tweedie_schedules::TimePoint;
+use tweedie_losses::TimeSampler;
+use tweedie_schedules::{NoiseSchedule, TimePoint};
 use tweedie_score::{NoiseSource, Seeded, stream_rng};
 
-use crate::TrainError;
-use crate::config::TimeSampling;
-use crate::times::TrainedTimes;
+use crate::objective::Objective;
+use crate::{RunSchedule, TrainError};
 
 /// Keeps the streams of training apart from those that the same seed gives when sampling.
 const TRAINING: u64 = 0x7477_6565_6469_6531;
@@ -23,33 +23,48 @@ pub(crate) struct Draws {
     pub(crate) eps: Tensor,
     /// One time an image.
     pub(crate) times: Vec<TimePoint>,
+    /// What the loss of each image is multiplied by, since times of some losses are drawn more often.
+    pub(crate) weights: Vec<f64>,
+    /// Directions for the objectives that look along some, of the batch's shape.
+    pub(crate) directions: Vec<Tensor>,
     /// Whether an image's label is replaced by the null class.
     pub(crate) hidden: Vec<bool>,
 }
 
 /// How a batch's draws are made.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct DrawPlan {
     /// The run's seed.
     pub(crate) seed: u64,
-    /// The times there are.
-    pub(crate) times: TrainedTimes,
-    /// How they are drawn.
-    pub(crate) time_sampling: TimeSampling,
+    /// Tells the noise level of a time.
+    pub(crate) schedule: RunSchedule,
+    /// The law of the times at which held-out images are looked at.
+    pub(crate) held_out_times: Box<dyn TimeSampler>,
     /// Probability with which a label is hidden.
     pub(crate) label_dropout: f64,
 }
 
 impl DrawPlan {
-    /// The draws of a training step for images like `x0`.
-    pub(crate) fn training(&self, step: u64, x0: &Tensor) -> Result<Draws, TrainError> {
-        self.draw(&mut Seeded::stream(self.seed ^ TRAINING, step), self.time_sampling, x0)
+    /// The draws of a training step for images like `x0`, with times by the law `times`.
+    pub(crate) fn training(
+        &self,
+        step: u64,
+        x0: &Tensor,
+        times: &dyn TimeSampler,
+        objective: &dyn Objective,
+    ) -> Result<Draws, TrainError> {
+        self.draw(&mut Seeded::stream(self.seed ^ TRAINING, step), x0, times, objective)
     }
 
     /// The draws for held-out batch number `index`: the same at every measurement, no label hidden.
-    pub(crate) fn held_out(&self, index: u64, x0: &Tensor) -> Result<Draws, TrainError> {
+    pub(crate) fn held_out(
+        &self,
+        index: u64,
+        x0: &Tensor,
+        objective: &dyn Objective,
+    ) -> Result<Draws, TrainError> {
         let source = &mut Seeded::stream(self.seed ^ HELD_OUT, index);
-        let draws = self.draw(source, TimeSampling::Stratified, x0)?;
+        let draws = self.draw(source, x0, &*self.held_out_times, objective)?;
         Ok(Draws { hidden: vec![false; draws.hidden.len()], ..draws })
     }
 
@@ -61,53 +76,61 @@ impl DrawPlan {
     fn draw(
         &self,
         source: &mut dyn NoiseSource<Tensor>,
-        sampling: TimeSampling,
         x0: &Tensor,
+        times: &dyn TimeSampler,
+        objective: &dyn Objective,
     ) -> Result<Draws, TrainError> {
         let count = x0.size()[0] as usize;
-        let times = self.times.draw(sampling, count, source)?;
+        let drawn = times.draw(&source.uniform(count)?);
         let hidden = source.uniform(count)?.into_iter().map(|u| u < self.label_dropout).collect();
-        Ok(Draws { eps: source.normal_like(x0)?, times, hidden })
+        let eps = source.normal_like(x0)?;
+        let directions = objective.directions(x0, source)?;
+        let times = drawn.iter().map(|drawn| self.schedule.point(drawn.t)).collect();
+        let weights = drawn.iter().map(|drawn| drawn.weight).collect();
+        Ok(Draws { eps, times, weights, directions, hidden })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RunConfig;
+    use crate::{RunConfig, objective, times};
     use tch::{Device, Kind};
 
-    fn plan(time_sampling: TimeSampling) -> DrawPlan {
-        let schedule = RunConfig::default().noise_schedule().unwrap();
-        let times = TrainedTimes::new(&schedule);
-        DrawPlan { seed: 3, times, time_sampling, label_dropout: 0.25 }
-    }
-
-    fn images(count: i64) -> Tensor {
-        Tensor::zeros([count, 1, 2, 2], (Kind::Float, Device::Cpu))
+    /// The draws of a step, and of a held-out batch, for `count` images.
+    fn draws(step: u64, count: i64) -> [Draws; 2] {
+        let config = RunConfig::default();
+        let schedule = config.noise_schedule().unwrap();
+        let shape = [1, 2, 2];
+        let images = crate::ImageForm { shape, unpadded: shape, levels: 17, classes: None };
+        let objective = objective::build(&config, &schedule, &images).unwrap();
+        let held_out_times = times::of_held_out(&config, &schedule).unwrap();
+        let law = times::of_training(&config, &schedule).unwrap();
+        let plan = DrawPlan { seed: 3, schedule, held_out_times, label_dropout: 0.25 };
+        let x0 = Tensor::zeros([count, 1, 2, 2], (Kind::Float, Device::Cpu));
+        [
+            plan.training(step, &x0, &*law, &*objective).unwrap(),
+            plan.held_out(0, &x0, &*objective).unwrap(),
+        ]
     }
 
     #[test]
     fn draws_depend_on_seed_and_step_alone() {
-        let plan = plan(TimeSampling::Uniform);
-        let first = plan.training(7, &images(8)).unwrap();
-        plan.training(8, &images(3)).unwrap();
+        let [first, _] = draws(7, 8);
+        draws(8, 3);
         tch::manual_seed(99);
-        let again = plan.training(7, &images(8)).unwrap();
+        let [again, _] = draws(7, 8);
         assert_eq!((&first.times, &first.hidden), (&again.times, &again.hidden));
         assert!(first.eps.equal(&again.eps));
-        let other = plan.training(8, &images(8)).unwrap();
-        assert_ne!(first.times, other.times);
-        assert_ne!(plan.dropout_seed(7), plan.dropout_seed(8));
+        assert_ne!(first.times, draws(8, 8)[0].times);
     }
 
     #[test]
     fn labels_are_hidden_at_the_rate_asked_for() {
-        let draws = plan(TimeSampling::Uniform).training(1, &images(10_000)).unwrap();
-        let hidden = draws.hidden.iter().filter(|hidden| **hidden).count() as f64;
+        let [training, held_out] = draws(1, 10_000);
+        let hidden = training.hidden.iter().filter(|hidden| **hidden).count() as f64;
         // Binomial(10^4, 1/4) has a standard deviation of 43.3; five of them.
         assert!((hidden - 2500.0).abs() < 5.0 * 43.3, "{hidden}");
-        let held_out = plan(TimeSampling::Uniform).held_out(0, &images(1000)).unwrap();
         assert!(held_out.hidden.iter().all(|hidden| !hidden));
     }
 }

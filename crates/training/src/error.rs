@@ -6,6 +6,7 @@ use thiserror::Error;
 use tweedie_checkpoints::CheckpointError;
 use tweedie_datasets::DatasetError;
 use tweedie_losses::LossError;
+use tweedie_plots::PlotError;
 use tweedie_samplers::SampleError;
 use tweedie_schedules::ScheduleError;
 use tweedie_score::{NoiseError, ScoreError};
@@ -104,8 +105,8 @@ pub enum ConfigError {
         /// What is wrong with them.
         source: ScheduleError,
     },
-    /// The distance of the loss is not defined.
-    #[error("[objective] defines no loss")]
+    /// The loss, or the law of its times, is not defined.
+    #[error("[objective] and training.time_sampling define no loss")]
     Loss {
         /// What is wrong with it.
         source: LossError,
@@ -142,9 +143,15 @@ pub enum TrainError {
     /// Noise could not be drawn.
     #[error(transparent)]
     Noise(#[from] NoiseError),
+    /// The loss has no value.
+    #[error(transparent)]
+    Loss(#[from] LossError),
     /// The network could not be asked.
     #[error(transparent)]
     Score(#[from] ScoreError),
+    /// A chart could not be drawn.
+    #[error("the picture of the loss by noise level could not be drawn")]
+    Chart(#[from] PlotError),
     /// The operating system refused an operation on a file or folder.
     #[error("cannot {action} {}", path.display())]
     Io {

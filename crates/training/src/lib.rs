@@ -20,8 +20,10 @@ mod draws;
 mod error;
 mod learning_rate;
 mod lock;
+mod losses_by_level;
 mod metrics;
 mod network;
+mod objective;
 mod observer;
 mod optimizer;
 mod picture;
@@ -38,12 +40,14 @@ mod trainer;
 
 pub use config::{
     Allowed, BestBy, CheckpointConfig, DataConfig, DecayKind, DeviceChoice, DistanceKind,
-    LoggingConfig, NetworkConfig, ObjectiveConfig, Precision, PredictionKind, RunConfig,
-    SampleConfig, ScheduleConfig, ScheduleKind, SplitChoice, TimeSampling, TrainingConfig,
+    LoggingConfig, NetworkConfig, ObjectiveConfig, ObjectiveKind, Precision, PredictionKind,
+    ProjectionKind, ReductionKind, RunConfig, SampleConfig, ScheduleConfig, ScheduleKind,
+    SplitChoice, TimeSampling, TrainingConfig, VarianceKind, WeightingKind,
 };
 pub use data::RunData;
 pub use error::{ConfigError, TrainError};
 pub use learning_rate::learning_rate;
+pub use losses_by_level::{LevelLoss, LossesByLevel};
 pub use metrics::{Metrics, read_metrics};
 pub use network::ImageForm;
 pub use observer::{Event, Observer};

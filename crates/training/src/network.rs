@@ -60,10 +60,12 @@ pub(crate) fn device_name(device: Device) -> String {
     }
 }
 
-/// The layers of the network for images of this form.
+/// The layers of the network for images of this form, with twice the channels out for a learned
+/// variance.
 pub(crate) fn unet_config(
     network: &NetworkConfig,
     form: &ImageForm,
+    learned_variance: bool,
 ) -> Result<UNetConfig, TrainError> {
     let table = tweedie_unet::NetworkConfig {
         channels: network.channels as i64,
@@ -74,6 +76,7 @@ pub(crate) fn unet_config(
         groups: network.groups as i64,
         dropout: network.dropout,
         classes: form.classes.map(|classes| classes as i64),
+        learned_variance,
         ..tweedie_unet::NetworkConfig::default()
     };
     let unet = table.unet(form.shape.map(|size| size as i64));
@@ -130,7 +133,9 @@ pub(crate) fn build(
     form: &ImageForm,
     device: Device,
 ) -> Result<UNet, TrainError> {
-    let drawn = UNet::new(&unet_config(&config.network, form)?, config.training.seed)?;
+    let learned_variance = config.learned_variance().is_some();
+    let drawn =
+        UNet::new(&unet_config(&config.network, form, learned_variance)?, config.training.seed)?;
     let mut unet = drawn.to_device(device)?;
     unet.set_precision(match config.training.precision {
         Precision::F32 => tweedie_unet::Precision::F32,
@@ -212,7 +217,7 @@ mod tests {
         let config = RunConfig::parse("", &overrides).unwrap();
         let shape = [1, 8, 8];
         let form = ImageForm { shape, unpadded: shape, levels: 17, classes: Some(10) };
-        let message = unet_config(&config.network, &form).unwrap_err().to_string();
+        let message = unet_config(&config.network, &form, false).unwrap_err().to_string();
         for part in says {
             assert!(message.contains(part), "`{part}` is not in: {message}");
         }

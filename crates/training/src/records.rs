@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+use tweedie_checkpoints::write_atomically;
+
+use crate::losses_by_level::LossesByLevel;
 use crate::metrics::{Metrics, MetricsFile};
 use crate::picture::Picture;
 use crate::state::Progress;
@@ -71,6 +74,27 @@ impl Records {
     pub(crate) fn picture(&mut self, step: u64, picture: Picture) -> Result<(), TrainError> {
         match &mut self.events {
             Some(events) => events.picture(step, "samples", picture.size, picture.png),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes down a measurement by noise level, as numbers and as a picture.
+    pub(crate) fn losses_by_level(
+        &mut self,
+        folder: &RunFolder,
+        losses: &LossesByLevel,
+    ) -> Result<(), TrainError> {
+        let (numbers, path) = (folder.losses(losses.step), folder.losses_picture(losses.step));
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent).map_err(TrainError::io("create", parent))?;
+        }
+        let json = serde_json::to_vec_pretty(losses)
+            .map_err(|source| TrainError::Encode { path: numbers.clone(), source })?;
+        write_atomically(&numbers, &json)?;
+        let png = losses.png()?;
+        write_atomically(&path, &png)?;
+        match &mut self.events {
+            Some(events) => events.png(losses.step, "held_out/loss_by_level", png),
             None => Ok(()),
         }
     }

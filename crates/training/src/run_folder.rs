@@ -14,6 +14,7 @@ use crate::{RunConfig, TrainError};
 /// summary.json       written when the run is done
 /// checkpoints/       step-0000500/ and so on
 /// samples/           step-0000500.png and so on
+/// losses/            step-0000500.json and .png: the held-out loss by noise level
 /// tensorboard/       event files
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,8 @@ impl RunFolder {
         if root.join("config.toml").exists() {
             return Err(TrainError::RunExists { path });
         }
-        let parts = ["checkpoints", "metrics.jsonl", "summary.json", "samples", "tensorboard"];
+        let parts =
+            ["checkpoints", "metrics.jsonl", "summary.json", "samples", "losses", "tensorboard"];
         match parts.into_iter().find(|part| root.join(part).exists()) {
             Some(found) => Err(TrainError::PartsOfARun { path, found }),
             None => Ok(()),
@@ -97,6 +99,22 @@ impl RunFolder {
         self.samples_folder().join(format!("step-{step:07}.png"))
     }
 
+    /// The held-out loss by noise level after `step` steps, as numbers.
+    #[must_use]
+    pub fn losses(&self, step: u64) -> PathBuf {
+        self.losses_folder().join(format!("step-{step:07}.json"))
+    }
+
+    /// The same as a picture.
+    #[must_use]
+    pub fn losses_picture(&self, step: u64) -> PathBuf {
+        self.losses(step).with_extension("png")
+    }
+
+    fn losses_folder(&self) -> PathBuf {
+        self.root.join("losses")
+    }
+
     /// The checkpoints, for reading: nothing is made.
     #[must_use]
     pub fn checkpoints(&self) -> CheckpointStore {
@@ -119,7 +137,9 @@ impl RunFolder {
     /// Removes what interrupted writes left behind. Only the process that holds the run's lock may
     /// call it.
     pub(crate) fn remove_leftovers(&self) -> Result<(), TrainError> {
-        for folder in [&self.root, &self.checkpoints_folder(), &self.tensorboard()] {
+        let folders =
+            [&self.root, &self.checkpoints_folder(), &self.losses_folder(), &self.tensorboard()];
+        for folder in folders {
             remove_partials(folder)?;
         }
         remove_half_pictures(&self.samples_folder())
@@ -186,6 +206,27 @@ mod tests {
             let message = crate::error::chain(&RunFolder::open(made.root()).unwrap_err());
             assert!(message.contains(key) && message.contains("config.toml"), "{message}");
         }
+    }
+
+    #[test]
+    fn the_configuration_of_a_run_made_before_a_key_came_is_read_with_what_it_had_in_effect() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = RunConfig::parse("[schedule]\nkind = \"sub_vp\"", &[]).unwrap();
+        let made = RunFolder::create(&folder.path().join("run"), &config).unwrap();
+        let whole = std::fs::read_to_string(made.config()).unwrap();
+        let without = |lines: &[&str]| {
+            let cut = |text: String, line: &&str| text.replace(&format!("{line}\n"), "");
+            std::fs::write(made.config(), lines.iter().fold(whole.clone(), cut)).unwrap();
+            RunFolder::open(made.root())
+        };
+        let (kind, own) = ("kind = \"denoising\"", "weighting = \"own\"");
+        let old = without(&[kind, own, "reduction = \"mean\""]).unwrap().1;
+        assert_eq!(old, config);
+        // one of them missing is a loss, and so is one of the schedule
+        let message = crate::error::chain(&without(&[own]).unwrap_err());
+        assert!(message.contains("objective.weighting"), "{message}");
+        let message = crate::error::chain(&without(&["beta_max = 20.0"]).unwrap_err());
+        assert!(message.contains("schedule.beta_max"), "{message}");
     }
 
     #[test]

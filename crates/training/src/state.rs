@@ -3,12 +3,13 @@
 use serde::{Deserialize, Serialize};
 use tch::Device;
 use tweedie_checkpoints::{CheckpointError, CheckpointStore, StoredCheckpoint};
+use tweedie_losses::{SamplerState, TimeSampler};
 use tweedie_torch_ext::lerp_;
 use tweedie_unet::UNet;
 
 use crate::network::{self, ImageForm, Stored};
 use crate::optimizer::Optimizer;
-use crate::{RunConfig, TrainError};
+use crate::{RunConfig, RunSchedule, TrainError, times};
 
 /// File names of a checkpoint.
 pub(crate) const WEIGHTS: &str = "weights.safetensors";
@@ -39,6 +40,13 @@ pub struct Progress {
     pub held_out_step: Option<u64>,
     /// Seconds of training, over all resumptions.
     pub training_seconds: f64,
+    /// What the law of times has learnt, where it learns.
+    #[serde(default, skip_serializing_if = "learnt_nothing")]
+    pub time_sampler: SamplerState,
+}
+
+fn learnt_nothing(state: &SamplerState) -> bool {
+    state.rows.is_empty()
 }
 
 impl Progress {
@@ -52,6 +60,7 @@ impl Progress {
             held_out_loss: None,
             held_out_step: None,
             training_seconds: 0.0,
+            time_sampler: SamplerState::default(),
         }
     }
 
@@ -108,6 +117,8 @@ pub(crate) struct State {
     /// The network with averaged weights.
     pub(crate) ema: UNet,
     pub(crate) optimizer: Optimizer,
+    /// The law of the times, which may learn from the losses.
+    pub(crate) times: Box<dyn TimeSampler>,
     pub(crate) progress: Progress,
 }
 
@@ -115,6 +126,7 @@ impl State {
     /// The state before the first step.
     pub(crate) fn initial(
         config: &RunConfig,
+        schedule: &RunSchedule,
         images: ImageForm,
         device: Device,
     ) -> Result<Self, TrainError> {
@@ -122,7 +134,8 @@ impl State {
         let ema = unet.to_device(device)?;
         unet.set_trainable(true);
         let optimizer = Optimizer::new(unet.parameters());
-        Ok(Self { step: 0, unet, ema, optimizer, progress: Progress::new(images) })
+        let (times, progress) = (times::of_training(config, schedule)?, Progress::new(images));
+        Ok(Self { step: 0, unet, ema, optimizer, times, progress })
     }
 
     /// Replaces everything by what a checkpoint holds.
@@ -131,6 +144,7 @@ impl State {
         network::read_into(&checkpoint.tensors(EMA)?, "", self.ema.parameters().iter())?;
         self.optimizer.load(self.unet.parameters(), &checkpoint.tensors(OPTIMIZER)?)?;
         self.progress = Progress::of(checkpoint)?;
+        self.times.resume(&self.progress.time_sampler)?;
         self.step = checkpoint.state().step;
         Ok(())
     }
@@ -148,7 +162,8 @@ impl State {
         staged.write(WEIGHTS, named(&self.unet))?;
         staged.write(EMA, named(&self.ema))?;
         staged.write(OPTIMIZER, self.optimizer.stored(self.unet.parameters()))?;
-        Ok(staged.commit(score, &self.progress)?)
+        let progress = Progress { time_sampler: self.times.state(), ..self.progress.clone() };
+        Ok(staged.commit(score, &progress)?)
     }
 
     /// Moves the averaged weights towards the weights, after update number `updates` from 1.

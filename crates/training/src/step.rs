@@ -1,19 +1,21 @@
 //! One training step: batch, noise, loss, gradient, update.
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor};
 use tweedie_datasets::Batch;
-use tweedie_losses::{Distance, Objective, noised};
-use tweedie_schedules::NoiseLevel;
+use tweedie_losses::TimeSampler;
 use tweedie_score::Times;
 use tweedie_torch_ext::{clear_gradients, gradients, scale_, total_norm};
 use tweedie_unet::UNet;
 
-use crate::config::DistanceKind;
 use crate::conventions::Conventions;
 use crate::draws::{DrawPlan, Draws};
+use crate::losses_by_level::LossAt;
+use crate::network::ImageForm;
+use crate::objective::{self, Objective, Shown};
 use crate::state::State;
-use crate::times::TrainedTimes;
-use crate::{ConfigError, RunConfig, RunSchedule, TrainError, learning_rate};
+use crate::{RunConfig, RunSchedule, TrainError, learning_rate, times};
 
 /// Keeps the divisor of the clipping away from zero, as `torch.nn.utils.clip_grad_norm_` does.
 const CLIP_EPS: f64 = 1e-6;
@@ -22,7 +24,7 @@ const CLIP_EPS: f64 = 1e-6;
 #[derive(Debug)]
 pub(crate) struct StepPlan {
     pub(crate) draws: DrawPlan,
-    objective: Objective,
+    objective: Box<dyn Objective>,
     pub(crate) conventions: Conventions,
     /// Label of the null class, which comes after the last class; `None` without classes.
     null_class: Option<i64>,
@@ -50,25 +52,19 @@ impl StepPlan {
     pub(crate) fn new(
         config: &RunConfig,
         schedule: &RunSchedule,
-        classes: Option<usize>,
+        images: &ImageForm,
         device: Device,
     ) -> Result<Self, TrainError> {
-        let loss = |source| ConfigError::Loss { source };
-        let distance = match config.objective.loss {
-            DistanceKind::Mse => Distance::SquaredError,
-            DistanceKind::L1 => Distance::AbsoluteError,
-            DistanceKind::Huber => Distance::huber(config.objective.huber_delta).map_err(loss)?,
-        };
         Ok(Self {
             draws: DrawPlan {
                 seed: config.training.seed,
-                times: TrainedTimes::new(schedule),
-                time_sampling: config.training.time_sampling,
+                schedule: schedule.clone(),
+                held_out_times: times::of_held_out(config, schedule)?,
                 label_dropout: config.training.label_dropout,
             },
-            objective: Objective { prediction: config.prediction(), distance },
-            conventions: Conventions::new(config, schedule, classes),
-            null_class: classes.map(|classes| classes as i64),
+            objective: objective::build(config, schedule, images)?,
+            conventions: Conventions::new(config, schedule, images.classes),
+            null_class: images.classes.map(|classes| classes as i64),
             device,
         })
     }
@@ -81,9 +77,10 @@ impl StepPlan {
         config: &RunConfig,
     ) -> Result<StepOutcome, TrainError> {
         let training = &config.training;
-        let prepared = self.prepare(batch, self.draws.training(batch.step, &images_of(batch)?)?)?;
+        let prepared = self.for_training(batch, &*state.times)?;
         tch::manual_seed(self.draws.dropout_seed(batch.step));
-        let loss = self.backward(&state.unet, &prepared, training.accumulation)?;
+        let losses = self.backward(&state.unet, &prepared, training.accumulation)?;
+        let loss = mean(&losses, &prepared.draws.weights);
         let parameters = state.unet.parameters().tensors();
         let grads = gradients(&parameters);
         let gradient_norm = total_norm(&grads)?;
@@ -95,60 +92,95 @@ impl StepPlan {
             }
             state.optimizer.update(&parameters, &grads, learning_rate, training)?;
             state.average(training.ema_decay)?;
+            let times: Vec<_> = prepared.draws.times.iter().map(|at| at.t).collect();
+            state.times.observe(&times, &losses)?;
         }
         clear_gradients(&state.unet.parameters().tensors())?;
         Ok(StepOutcome { loss, gradient_norm, learning_rate, updated })
     }
 
-    /// The mean loss on one batch of held-out images: number `batch.step` of them.
-    pub(crate) fn measure(&self, unet: &UNet, batch: &Batch) -> Result<f64, TrainError> {
-        let draws = self.draws.held_out(batch.step, &images_of(batch)?)?;
-        let prepared = self.prepare(batch, draws)?;
-        let loss = tch::no_grad(|| self.loss(unet, &prepared, 0, batch.shape[0], false))?;
-        Ok(loss.double_value(&[]))
+    /// The loss of each image of a batch of held-out ones: number `batch.step` of them.
+    pub(crate) fn measure(&self, unet: &UNet, batch: &Batch) -> Result<Vec<LossAt>, TrainError> {
+        let x0 = images_of(batch)?;
+        let draws = self.draws.held_out(batch.step, &x0, &*self.objective)?;
+        let prepared = self.prepare(x0, draws, batch)?;
+        let losses = tch::no_grad(|| self.losses(unet, &prepared, 0..batch.shape[0], false))?;
+        let Draws { times, weights, .. } = prepared.draws;
+        let each = numbers(&losses)?.into_iter().zip(times).zip(weights);
+        Ok(each.map(|((loss, at), weight)| LossAt { at, loss, weight }).collect())
     }
 
-    fn prepare(&self, batch: &Batch, draws: Draws) -> Result<Prepared, TrainError> {
+    fn for_training(&self, batch: &Batch, times: &dyn TimeSampler) -> Result<Prepared, TrainError> {
+        let x0 = images_of(batch)?;
+        let draws = self.draws.training(batch.step, &x0, times, &*self.objective)?;
+        self.prepare(x0, draws, batch)
+    }
+
+    fn prepare(&self, x0: Tensor, draws: Draws, batch: &Batch) -> Result<Prepared, TrainError> {
         let labels = self.null_class.zip(batch.labels.as_ref()).map(|(null, labels)| {
             let told = labels.iter().zip(&draws.hidden);
             let told = told.map(|(label, hidden)| if *hidden { null } else { i64::from(*label) });
             Tensor::from_slice(&told.collect::<Vec<_>>()).to_device(self.device)
         });
-        let draws = Draws { eps: draws.eps.to_device(self.device), ..draws };
-        Ok(Prepared { x0: images_of(batch)?.to_device(self.device), draws, labels })
+        let there = |tensor: &Tensor| tensor.to_device(self.device);
+        let directions = draws.directions.iter().map(there).collect();
+        let draws = Draws { eps: there(&draws.eps), directions, ..draws };
+        Ok(Prepared { x0: there(&x0), draws, labels })
     }
 
-    /// Adds up the gradient over equal parts of the batch and returns the mean loss.
-    fn backward(&self, unet: &UNet, batch: &Prepared, parts: usize) -> Result<f64, TrainError> {
-        let size = batch.draws.times.len() / parts;
-        let mut total = 0.0;
-        for part in 0..parts {
-            let loss = self.loss(unet, batch, part * size, size, true)? / parts as f64;
-            loss.f_backward()?;
-            total += loss.double_value(&[]);
-        }
-        Ok(total)
-    }
-
-    /// The loss on images `start .. start + count` of a batch.
-    fn loss(
+    /// Adds up the gradient over equal parts of the batch and returns the loss of each image.
+    fn backward(
         &self,
         unet: &UNet,
         batch: &Prepared,
-        start: usize,
-        count: usize,
+        parts: usize,
+    ) -> Result<Vec<f64>, TrainError> {
+        let count = batch.draws.times.len();
+        let size = count / parts;
+        let mut all = Vec::with_capacity(count);
+        for part in 0..parts {
+            let range = part * size..(part + 1) * size;
+            let losses = self.losses(unet, batch, range.clone(), true)?;
+            let weights: Vec<f32> =
+                batch.draws.weights[range].iter().map(|w| (w / count as f64) as f32).collect();
+            let weights = Tensor::from_slice(&weights).to_device(self.device);
+            (&losses * weights).sum(Kind::Float).f_backward()?;
+            all.extend(numbers(&losses)?);
+        }
+        Ok(all)
+    }
+
+    /// The losses of some images of a batch, before their weights.
+    fn losses(
+        &self,
+        unet: &UNet,
+        batch: &Prepared,
+        images: Range<usize>,
         train: bool,
     ) -> Result<Tensor, TrainError> {
-        let part = |tensor: &Tensor| tensor.narrow(0, start as i64, count as i64);
-        let times = &batch.draws.times[start..start + count];
-        let levels: Vec<NoiseLevel> = times.iter().map(|at| at.level).collect();
-        let (x0, eps) = (part(&batch.x0), part(&batch.draws.eps));
-        let x = noised(&x0, &eps, &levels);
+        let part = |tensor: &Tensor| tensor.narrow(0, images.start as i64, images.len() as i64);
+        let Draws { eps, times, directions, .. } = &batch.draws;
+        let (x0, eps, times) = (part(&batch.x0), part(eps), &times[images.clone()]);
+        let directions: Vec<_> = directions.iter().map(part).collect();
         let labels = batch.labels.as_ref().map(part);
         let network = self.conventions.network(unet);
-        let output = network.forward(&x, Times::PerSample(times), labels.as_ref(), train)?;
-        Ok(self.objective.loss(&output.to_kind(Kind::Float), &x0, &eps, &levels))
+        let answer = |x: &Tensor| -> Result<Tensor, TrainError> {
+            let output = network.forward(x, Times::PerSample(times), labels.as_ref(), train)?;
+            Ok(output.to_kind(Kind::Float))
+        };
+        let shown = Shown { x0: &x0, eps: &eps, times, directions: &directions };
+        self.objective.losses(&shown, &answer)
     }
+}
+
+/// The mean of losses, each with its weight.
+fn mean(losses: &[f64], weights: &[f64]) -> f64 {
+    losses.iter().zip(weights).map(|(loss, weight)| loss * weight).sum::<f64>()
+        / losses.len() as f64
+}
+
+fn numbers(losses: &Tensor) -> Result<Vec<f64>, TrainError> {
+    Ok(Vec::try_from(losses.detach().to_kind(Kind::Double).to_device(Device::Cpu))?)
 }
 
 fn images_of(batch: &Batch) -> Result<Tensor, TrainError> {

@@ -64,6 +64,17 @@ impl EventWriter {
         self.write(step as i64, What::picture(tag, [height as i32, width as i32], png))
     }
 
+    /// As [`picture`](Self::picture), with the size that the file itself says.
+    pub(crate) fn png(&mut self, step: u64, tag: &str, png: Vec<u8>) -> Result<(), TrainError> {
+        let side = |at: usize| {
+            let bytes = png.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
+            bytes.map_or(0, u32::from_be_bytes)
+        };
+        // the header comes first: length, name, width, height
+        let size = [side(20), side(16)];
+        self.picture(step, tag, size, png)
+    }
+
     fn write(&mut self, step: i64, what: What) -> Result<(), TrainError> {
         let event = Event { wall_time: seconds_now(), step, what: Some(what) };
         let record = records::encode(&event);

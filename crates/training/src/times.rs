@@ -1,91 +1,99 @@
-//! At which times a batch is trained.
+//! The law by which a run draws the times of a batch.
 
-use tweedie_schedules::{NoiseSchedule, TimePoint};
-use tweedie_score::NoiseSource;
+use tweedie_losses::{
+    DiscreteTime, ImportanceTime, LogNormalTime, LossError, LossSecondMoment, Stratified,
+    TimeSampler, UniformTime,
+};
+use tweedie_schedules::NoiseSchedule;
 
-use crate::config::TimeSampling;
-use crate::{RunSchedule, TrainError};
+use crate::config::{TimeSampling, TrainingConfig};
+use crate::{ConfigError, RunConfig, RunSchedule};
 
-/// The times that a run trains: the steps of a table, or a range.
-#[derive(Clone, Debug)]
-pub(crate) struct TrainedTimes {
-    schedule: RunSchedule,
-    /// The steps of a table; none in continuous time.
-    nodes: Vec<TimePoint>,
+/// The law of training.
+pub(crate) fn of_training(
+    config: &RunConfig,
+    schedule: &RunSchedule,
+) -> Result<Box<dyn TimeSampler>, ConfigError> {
+    law(&config.training, schedule).map_err(|source| ConfigError::Loss { source })
 }
 
-impl TrainedTimes {
-    pub(crate) fn new(schedule: &RunSchedule) -> Self {
-        let nodes = schedule.table().map_or_else(Vec::new, |table| table.nodes());
-        Self { schedule: schedule.clone(), nodes }
-    }
+/// The law of measurements on held-out images: one with the same mean that learns nothing, spread.
+pub(crate) fn of_held_out(
+    config: &RunConfig,
+    schedule: &RunSchedule,
+) -> Result<Box<dyn TimeSampler>, ConfigError> {
+    let time_sampling = match config.training.time_sampling {
+        TimeSampling::Uniform | TimeSampling::LossSecondMoment => TimeSampling::Stratified,
+        spread => spread,
+    };
+    let training = TrainingConfig { time_sampling, ..config.training.clone() };
+    law(&training, schedule).map_err(|source| ConfigError::Loss { source })
+}
 
-    /// One time an image.
-    pub(crate) fn draw(
-        &self,
-        sampling: TimeSampling,
-        count: usize,
-        source: &mut dyn NoiseSource<tch::Tensor>,
-    ) -> Result<Vec<TimePoint>, TrainError> {
-        match sampling {
-            TimeSampling::Uniform if !self.nodes.is_empty() => {
-                let indices = source.indices(count, self.nodes.len())?;
-                Ok(indices.into_iter().map(|index| self.nodes[index]).collect())
-            }
-            TimeSampling::Uniform => Ok(self.at_shares(source.uniform(count)?)),
-            TimeSampling::Stratified => {
-                let part = |(k, u): (usize, f64)| (k as f64 + u) / count as f64;
-                let uniform = source.uniform(count)?;
-                Ok(self.at_shares(uniform.into_iter().enumerate().map(part)))
-            }
+fn law(
+    training: &TrainingConfig,
+    schedule: &RunSchedule,
+) -> Result<Box<dyn TimeSampler>, LossError> {
+    let (clean, noisy) = schedule.time_range();
+    Ok(match (training.time_sampling, schedule.table()) {
+        (TimeSampling::LossSecondMoment, Some(table)) => {
+            Box::new(LossSecondMoment::of_table(table))
         }
-    }
-
-    /// Times by how far they are from the clean end, from 0 to 1.
-    fn at_shares(&self, shares: impl IntoIterator<Item = f64>) -> Vec<TimePoint> {
-        let (clean, noisy) = self.schedule.time_range();
-        let count = self.nodes.len();
-        let at = |share: f64| match count {
-            0 => self.schedule.point(clean + share * (noisy - clean)),
-            _ => self.nodes[((share * count as f64) as usize).min(count - 1)],
-        };
-        shares.into_iter().map(at).collect()
-    }
+        (TimeSampling::Stratified, Some(table)) => {
+            Box::new(Stratified { inner: DiscreteTime::of_table(table) })
+        }
+        (_, Some(table)) => Box::new(DiscreteTime::of_table(table)),
+        (TimeSampling::Uniform | TimeSampling::LossSecondMoment, None) => {
+            Box::new(UniformTime::new(clean, noisy)?)
+        }
+        (TimeSampling::Stratified, None) => {
+            Box::new(Stratified { inner: UniformTime::new(clean, noisy)? })
+        }
+        (TimeSampling::Importance, None) => {
+            Box::new(Stratified { inner: ImportanceTime::new(schedule.clone(), clean, noisy)? })
+        }
+        (TimeSampling::LogNormal, None) => {
+            let mean = training.log_normal_mean.unwrap_or(f64::NAN);
+            let deviation = training.log_normal_deviation.unwrap_or(f64::NAN);
+            Box::new(Stratified { inner: LogNormalTime::new(schedule.clone(), mean, deviation)? })
+        }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::RunConfig;
-    use tweedie_score::Seeded;
 
-    fn drawn(kind: &str, sampling: TimeSampling, count: usize) -> Vec<TimePoint> {
-        let config = RunConfig::parse("", &[format!("schedule.kind={kind}")]).unwrap();
-        let times = TrainedTimes::new(&config.noise_schedule().unwrap());
-        times.draw(sampling, count, &mut Seeded::new(3)).unwrap()
+    fn drawn(overrides: &[&str], count: usize) -> Vec<(f64, f64)> {
+        let overrides: Vec<_> = overrides.iter().map(ToString::to_string).collect();
+        let config = RunConfig::parse("", &overrides).unwrap();
+        let law = of_training(&config, &config.noise_schedule().unwrap()).unwrap();
+        let uniform: Vec<_> = (0..count).map(|_| 0.5).collect();
+        law.draw(&uniform).into_iter().map(|drawn| (drawn.t, drawn.weight)).collect()
     }
 
     #[test]
-    fn stratified_times_fill_each_part_once() {
-        let steps = drawn("cosine", TimeSampling::Stratified, 100);
-        let parts: Vec<_> = steps.iter().map(|at| (at.t * 1000.0).round() as usize - 1).collect();
-        assert!(parts.iter().enumerate().all(|(k, step)| step / 10 == k), "{parts:?}");
-        let times = drawn("sub_vp", TimeSampling::Stratified, 100);
-        let within = |(k, at): (usize, &TimePoint)| {
-            let share = (at.t - 1e-5) / (1.0 - 1e-5) * 100.0;
-            share >= k as f64 && share < k as f64 + 1.0
-        };
-        assert!(times.iter().enumerate().all(within));
+    fn every_law_draws_from_the_times_of_its_schedule() {
+        let steps = drawn(&["training.time_sampling=stratified"], 10);
+        let expected = (0..10).map(|k| ((f64::from(k) * 100.0 + 51.0) / 1000.0, 1.0));
+        for ((t, weight), expected) in steps.into_iter().zip(expected) {
+            assert!((t - expected.0).abs() < 1e-12 && weight == expected.1, "{t}");
+        }
+        let vp = "schedule.kind=vp_linear";
+        assert_eq!(drawn(&[vp], 1), [(0.5 * (1.0 + 1e-5), 1.0)]);
+        let importance = drawn(&[vp, "training.time_sampling=importance"], 100);
+        assert!(importance[0].0 < 2e-5 && importance[0].1 < 1e-3, "{:?}", importance[0]);
+        let edm = ["schedule.kind=edm", "training.time_sampling=log_normal"];
+        assert!((drawn(&edm, 1)[0].0.ln() + 1.2).abs() < 1e-12);
+        let learning = drawn(&["training.time_sampling=loss_second_moment"], 1);
+        assert_eq!(learning, [(0.501, 1.0)]);
     }
 
     #[test]
-    fn continuous_times_cover_their_range_and_no_more() {
-        let times = drawn("ve", TimeSampling::Uniform, 10_000);
-        let least = times.iter().map(|at| at.t).fold(1.0, f64::min);
-        let mean = times.iter().map(|at| at.t).sum::<f64>() / 1e4;
-        assert!((1e-5..1e-3).contains(&least), "{least}");
-        // the deviation of a mean of 10^4 uniform numbers is 0.0029; five of them
-        assert!((mean - 0.5).abs() < 5.0 * 0.0029, "{mean}");
-        assert!(times.iter().all(|at| at.t <= 1.0 && at.level.alpha == 1.0));
+    fn held_out_images_are_spread_over_the_same_law() {
+        let config = RunConfig::parse("", &[]).unwrap();
+        let law = of_held_out(&config, &config.noise_schedule().unwrap()).unwrap();
+        let times: Vec<_> = law.draw(&[0.0; 4]).into_iter().map(|drawn| drawn.t).collect();
+        assert_eq!(times, [0.001, 0.251, 0.501, 0.751]);
     }
 }

@@ -10,6 +10,8 @@ const SIDE: i64 = 16_384;
 /// Least learning rate and addend of Adam: their products with a gradient stay above the least
 /// 32-bit float.
 const TINY: f64 = 1e-30;
+const TIME_SAMPLINGS: [&str; 5] =
+    ["uniform", "stratified", "importance", "log_normal", "loss_second_moment"];
 /// Kinds of schedules: tables, and those in continuous time.
 const KINDS: [&str; 8] =
     ["linear", "cosine", "betas", "vp_linear", "vp_cosine", "sub_vp", "ve", "edm"];
@@ -40,10 +42,24 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("schedule.sigma_min", Allowed::Closed(1e-6, 1e6)),
     ("schedule.sigma_max", Allowed::Closed(1e-6, 1e6)),
     ("schedule.time_min", Allowed::Open(0.0, 1.0)),
+    (
+        "objective.kind",
+        Allowed::OneOf(&["denoising", "hybrid", "vlb", "implicit", "sliced", "sliced_vr"]),
+    ),
     ("objective.prediction", Allowed::OneOf(&["noise", "data", "velocity", "edm"])),
     ("objective.sigma_data", Allowed::Closed(1e-6, 1e6)),
+    ("objective.weighting", Allowed::OneOf(&["own", "sigma", "likelihood", "min_snr", "edm"])),
+    ("objective.min_snr_gamma", Allowed::Closed(1e-6, 1e6)),
     ("objective.loss", Allowed::OneOf(&["mse", "l1", "huber"])),
     ("objective.huber_delta", Allowed::Closed(1e-6, 1e6)),
+    ("objective.reduction", Allowed::OneOf(&["mean", "half_sum"])),
+    (
+        "objective.variance",
+        Allowed::OneOf(&["fixed_small", "fixed_large", "learned", "learned_range"]),
+    ),
+    ("objective.vlb_weight", Allowed::Closed(1e-6, 1e6)),
+    ("objective.projections", Allowed::Integer(1, 1024)),
+    ("objective.projection", Allowed::OneOf(&["rademacher", "gaussian"])),
     ("training.steps", Allowed::Integer(1, MOST)),
     ("training.batch_size", Allowed::Integer(1, 65_536)),
     ("training.accumulation", Allowed::Integer(1, 65_536)),
@@ -56,7 +72,9 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("training.clip_norm", Allowed::AtLeast(0.0)),
     ("training.ema_decay", Allowed::HalfOpen(0.0, 1.0)),
     ("training.label_dropout", Allowed::Closed(0.0, 1.0)),
-    ("training.time_sampling", Allowed::OneOf(&["uniform", "stratified"])),
+    ("training.time_sampling", Allowed::OneOf(&TIME_SAMPLINGS)),
+    ("training.log_normal_mean", Allowed::Closed(-1e3, 1e3)),
+    ("training.log_normal_deviation", Allowed::Closed(1e-6, 1e3)),
     ("training.precision", Allowed::OneOf(&["f32", "bf16"])),
     ("training.device", Allowed::OneOf(&["auto", "cpu", "cuda"])),
     ("training.threads", Allowed::Integer(0, tweedie_torch_ext::MOST_THREADS as i64)),
@@ -77,6 +95,10 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("samples.seed", Allowed::Integer(0, MOST)),
 ];
 
+/// Keys that came later: the configuration of a run made before has none of them, and then each
+/// takes the default that it had in effect.
+const LATER: [&str; 3] = ["objective.kind", "objective.weighting", "objective.reduction"];
+
 /// Refuses a table in which a key is missing of those that `config` is written with.
 pub(super) fn check_complete(table: &Table, config: &RunConfig) -> Result<(), ConfigError> {
     let whole = Table::try_from(config).map_err(|source| ConfigError::Encode { source })?;
@@ -85,7 +107,9 @@ pub(super) fn check_complete(table: &Table, config: &RunConfig) -> Result<(), Co
             table.get(section).and_then(|entries| entries.get(name)).is_some()
         })
     };
-    match KEYS.iter().find(|(key, _)| has(&whole, key) && !has(table, key)) {
+    let made_before = !LATER.iter().any(|key| has(table, key));
+    let needed = |key: &str| has(&whole, key) && !(made_before && LATER.contains(&key));
+    match KEYS.iter().find(|(key, _)| needed(key) && !has(table, key)) {
         Some((key, _)) => Err(ConfigError::MissingKey { key }),
         None => Ok(()),
     }
@@ -151,6 +175,7 @@ pub(super) fn unknown(name: &str, value: &Value) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{ProjectionKind, ReductionKind, VarianceKind, WeightingKind};
 
     fn keys_of(config: &RunConfig) -> Vec<String> {
         let Value::Table(table) = Value::try_from(config).unwrap() else { panic!("a table") };
@@ -167,7 +192,14 @@ mod tests {
         let mut config = RunConfig::default();
         config.data.pad = Some([32, 32]);
         config.data.size = Some([64, 64]);
-        config.objective.sigma_data = Some(0.5);
+        let objective = &mut config.objective;
+        (objective.sigma_data, objective.min_snr_gamma) = (Some(0.5), Some(5.0));
+        objective.weighting = Some(WeightingKind::Own);
+        objective.reduction = Some(ReductionKind::Mean);
+        (objective.variance, objective.vlb_weight) = (Some(VarianceKind::Learned), Some(1.0));
+        (objective.projections, objective.projection) = (Some(1), Some(ProjectionKind::Gaussian));
+        let training = &mut config.training;
+        (training.log_normal_mean, training.log_normal_deviation) = (Some(-1.2), Some(1.2));
         let schedule = &mut config.schedule;
         (schedule.beta_min, schedule.beta_max) = (Some(0.1), Some(20.0));
         (schedule.sigma_min, schedule.sigma_max) = (Some(0.01), Some(50.0));

@@ -104,6 +104,11 @@ pub enum ScheduleKind {
 }
 
 impl ScheduleKind {
+    /// Whether it is a table of steps.
+    pub(crate) fn is_discrete(self) -> bool {
+        matches!(self, Self::Linear | Self::Cosine | Self::Betas)
+    }
+
     /// The keys that continuous kinds take, each with the value it was published with.
     fn defaults(self) -> &'static [(&'static str, f64)] {
         // Song et al. 2021, appendix C, and the code released with it, which trains from 1e-5

@@ -113,6 +113,12 @@ pub struct TrainingConfig {
     pub label_dropout: f64,
     /// How the times of a batch are drawn.
     pub time_sampling: TimeSampling,
+    /// Mean of `ln(sigma / alpha)`, of time sampling `"log_normal"`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_normal_mean: Option<f64>,
+    /// Its standard deviation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log_normal_deviation: Option<f64>,
     /// Type the network computes in; weights are kept in f32 either way.
     pub precision: Precision,
     /// Where it computes.
@@ -141,6 +147,8 @@ impl Default for TrainingConfig {
             ema_decay: 0.995,
             label_dropout: 0.1,
             time_sampling: TimeSampling::Uniform,
+            log_normal_mean: None,
+            log_normal_deviation: None,
             precision: Precision::F32,
             device: DeviceChoice::Auto,
             threads: 0,
@@ -164,11 +172,19 @@ pub enum DecayKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimeSampling {
-    /// Each on its own, uniform over the table.
+    /// Each on its own, uniform over the table or the range of times.
     Uniform,
-    /// One in each of as many equal parts of the table as there are images, which lowers the
-    /// variance of the loss and changes no mean.
+    /// One in each of as many equal parts of the table or range as there are images, which lowers
+    /// the variance of the loss and changes no mean.
     Stratified,
+    /// With a density proportional to `g^2 / sigma^2`, stratified, each loss divided by its density:
+    /// for likelihood weighting.
+    Importance,
+    /// `ln(sigma / alpha)` is normal, stratified: EDM's law.
+    LogNormal,
+    /// Steps of a table in proportion to the losses seen there, each loss divided by its
+    /// probability.
+    LossSecondMoment,
 }
 
 /// Type the network computes in.

@@ -9,6 +9,7 @@ use crate::TrainError;
 use crate::clock::Clock;
 use crate::config::BestBy;
 use crate::data::held_out_options;
+use crate::losses_by_level::{self, LossesByLevel};
 use crate::network::device_name;
 use crate::observer::{Event, Observer};
 use crate::picture::Drawing;
@@ -41,7 +42,7 @@ impl Trainer {
     ) -> Result<(), TrainError> {
         let step = self.step();
         self.count(outcome, clock, observer);
-        let held_out = self.measure_if_due(observer)?;
+        let held_out = self.measure_if_due(records, observer)?;
         let last = self.is_last();
         let logged = is_due(step, self.config.logging.every) || last || held_out.is_some();
         if logged || !outcome.updated {
@@ -94,23 +95,31 @@ impl Trainer {
 
     /// The loss of the averaged weights on held-out images, always the same ones with the same
     /// noise, where it is due: every so often, and where a checkpoint is to be scored by it.
-    fn measure_if_due(&mut self, observer: &mut dyn Observer) -> Result<Option<f64>, TrainError> {
+    fn measure_if_due(
+        &mut self,
+        records: &mut Records,
+        observer: &mut dyn Observer,
+    ) -> Result<Option<f64>, TrainError> {
         let Some(images) = &self.setup.data.held_out else { return Ok(None) };
         let step = self.step();
         let scored = self.config.checkpoints.best_by == BestBy::HeldOutLoss
             && (is_due(step, self.config.checkpoints.every) || self.is_last());
-        if !scored && !is_due(step, self.config.logging.held_out_every) {
+        let due = is_due(step, self.config.logging.held_out_every);
+        if !scored && !due {
             return Ok(None);
         }
         let count = images.len().min(self.config.logging.held_out_images);
         let batches = count.div_ceil(self.config.training.batch_size);
         let options = held_out_options(&self.config, count.div_ceil(batches));
         let mut maker = BatchMaker::new(Arc::clone(images), options)?;
-        let mut sum = 0.0;
+        let mut losses = Vec::with_capacity(count);
         for index in 0..batches as u64 {
-            sum += self.setup.plan.measure(&self.setup.state.ema, &maker.make(index))?;
+            losses.extend(self.setup.plan.measure(&self.setup.state.ema, &maker.make(index))?);
         }
-        let loss = sum / batches as f64;
+        let loss = losses_by_level::mean(&losses);
+        if due || self.is_last() {
+            records.losses_by_level(&self.folder, &LossesByLevel::new(step, losses))?;
+        }
         let progress = &mut self.setup.state.progress;
         progress.held_out_loss = loss.is_finite().then_some(loss);
         progress.held_out_step = Some(step);

@@ -33,8 +33,8 @@ impl Setup {
         fit::check(config, &images, &schedule)?;
         // What else batches cannot be made of is told here, before anything is written.
         BatchMaker::new(Arc::clone(&data.train), batch_options(config))?;
-        let plan = StepPlan::new(config, &schedule, images.classes, device)?;
-        let state = State::initial(config, images, device)?;
+        let plan = StepPlan::new(config, &schedule, &images, device)?;
+        let state = State::initial(config, &schedule, images, device)?;
         Ok(Self { data, schedule, plan, state, device })
     }
 }

@@ -160,6 +160,70 @@ fn runs_in_continuous_time_train_draw_and_load() {
 }
 
 #[test]
+fn every_objective_trains_and_is_measured() {
+    let _alone = alone();
+    for objective in [
+        &["objective.kind=hybrid", "schedule.steps=20"][..],
+        &["objective.kind=vlb", "objective.variance=fixed_large", "objective.vlb_weight=0.1"],
+        &["objective.kind=vlb", "objective.variance=learned", "training.accumulation=2"],
+        &["objective.kind=implicit", "schedule.kind=vp_linear"],
+        &["objective.kind=sliced", "objective.projections=2", "training.accumulation=2"],
+        &["objective.kind=sliced_vr", "objective.projection=gaussian", "schedule.kind=ve"],
+        &["objective.weighting=likelihood", "schedule.kind=sub_vp", "objective.reduction=half_sum"],
+        &["objective.weighting=min_snr", "objective.loss=huber"],
+        &["objective.weighting=edm", "objective.prediction=velocity"],
+    ] {
+        let changes =
+            ["training.steps=2", "logging.held_out_every=2", "logging.held_out_images=48"];
+        let (_folder, mut trainer) = trainer(&[&changes[..], objective].concat());
+        let Outcome::Finished(summary) = run(&mut trainer).unwrap() else { panic!("not finished") };
+        assert_eq!(summary.skipped, 0, "{objective:?}");
+        let numbers = std::fs::read_to_string(trainer.folder.losses(2)).unwrap();
+        let measured: crate::LossesByLevel = serde_json::from_str(&numbers).unwrap();
+        assert_eq!(measured.levels.len(), 24, "{objective:?}");
+        assert!(measured.levels.iter().all(|level| level.loss.is_some()), "{objective:?}");
+        assert!(trainer.folder.losses_picture(2).is_file());
+    }
+}
+
+#[test]
+fn a_learned_variance_is_what_the_second_half_of_the_channels_says() {
+    use tweedie_score::{ScoreFn, Times};
+    let _alone = alone();
+    let (_folder, mut trainer) = trainer(&["objective.kind=hybrid", "training.steps=2"]);
+    run(&mut trainer).unwrap();
+    let root = trainer.folder.root();
+    let model = TrainedModel::load(root, Choice::Latest, tch::Device::Cpu).unwrap();
+    let x = tch::Tensor::zeros([2, 1, 8, 8], (tch::Kind::Float, tch::Device::Cpu));
+    let at = Times::Shared(model.schedule.table().unwrap().node(500).unwrap());
+    let (prediction, values) = model.score().predict_with_variance(&x, at).unwrap();
+    assert_eq!((prediction.size(), values.unwrap().size()), (x.size(), x.size()));
+    assert!(model.score().predict(&x, at).unwrap().equal(&prediction));
+}
+
+#[test]
+fn what_the_law_of_times_learnt_goes_on_with_the_run() {
+    let _alone = alone();
+    let changes = ["training.time_sampling=loss_second_moment", "schedule.steps=4"];
+    let (_a, mut whole) = trainer(&changes);
+    run(&mut whole).unwrap();
+    assert_eq!(whole.setup.state.times.state().rows.len(), 4);
+    let (folder, mut stopped) = trainer(&changes);
+    let stop = AtomicBool::new(false);
+    let mut observer = |event: &Event<'_>| {
+        if matches!(event, Event::Step { step: 8, .. }) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    stopped.run(&mut observer, &stop).unwrap();
+    drop(stopped);
+    let mut resumed = Trainer::resume(&folder.path().join("run")).unwrap();
+    run(&mut resumed).unwrap();
+    assert_eq!(resumed.setup.state.times.state(), whole.setup.state.times.state());
+    assert_eq!(sums(&resumed), sums(&whole));
+}
+
+#[test]
 fn measurements_and_pictures_do_not_change_what_is_learned() {
     let _alone = alone();
     let (_a, mut quiet) = trainer(&["network.dropout=0.3"]);

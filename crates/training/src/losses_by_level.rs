@@ -1,0 +1,152 @@
+//! The loss on held-out images by noise level: as numbers, and as a picture.
+//!
+//! A loss is a mean over noise levels, and its number says first how those were chosen. Level by level it
+//! shows what was learned, and where a model that learns by heart gives itself away.
+
+use serde::{Deserialize, Serialize};
+use tweedie_plots::{Axis, Chart, Colour, Line, PlotError, Style};
+use tweedie_schedules::TimePoint;
+
+/// Into how many groups of equal size the images of a measurement are put.
+const GROUPS: usize = 24;
+
+/// The loss of one image at its time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LossAt {
+    pub(crate) at: TimePoint,
+    /// Before its weight.
+    pub(crate) loss: f64,
+    /// What it is multiplied by in the mean.
+    pub(crate) weight: f64,
+}
+
+/// The mean of losses, each with its weight.
+pub(crate) fn mean(losses: &[LossAt]) -> f64 {
+    losses.iter().map(|at| at.loss * at.weight).sum::<f64>() / losses.len() as f64
+}
+
+/// The loss over a range of noise levels.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LevelLoss {
+    /// Earliest and latest time of an image of the group.
+    pub t: [f64; 2],
+    /// Half the log signal-to-noise ratio there, `ln(alpha / sigma)`.
+    pub lambda: [f64; 2],
+    /// Mean loss, before the weights by which times are drawn; `None` where it is not finite.
+    pub loss: Option<f64>,
+    /// Its standard error.
+    pub standard_error: Option<f64>,
+    /// Images in the group.
+    pub images: usize,
+}
+
+/// A measurement by noise level, noisiest first: groups of equal size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LossesByLevel {
+    /// Training steps of the weights that were measured.
+    pub step: u64,
+    /// The groups.
+    pub levels: Vec<LevelLoss>,
+}
+
+impl LossesByLevel {
+    /// Sorts the losses by noise and puts them into groups.
+    pub(crate) fn new(step: u64, mut losses: Vec<LossAt>) -> Self {
+        losses.sort_by(|a, b| b.at.t.total_cmp(&a.at.t));
+        let size = losses.len().div_ceil(GROUPS).max(1);
+        Self { step, levels: losses.chunks(size).map(group).collect() }
+    }
+
+    /// The picture, as the bytes of a PNG file.
+    pub(crate) fn png(&self) -> Result<Vec<u8>, PlotError> {
+        let points: Vec<_> = self.levels.iter().filter_map(LevelLoss::point).collect();
+        let positive = points.iter().all(|(_, loss, error)| loss - error > 0.0);
+        let label = "loss on held-out images";
+        let loss = if positive { Axis::log(label) } else { Axis::linear(label) };
+        let noise =
+            Axis::linear("lambda, half the log signal-to-noise ratio: noise left, data right");
+        let curve = points.iter().map(|(lambda, loss, _)| (*lambda, *loss)).collect();
+        let bar = |(lambda, loss, error): &(f64, f64, f64)| {
+            let ends = vec![(*lambda, loss - error), (*lambda, loss + error)];
+            Line::new(ends, Style::plain(Colour::of_series(0), 1.0))
+        };
+        let chart = Chart::new("", noise, loss)
+            .with_all(points.iter().map(bar))
+            .with(Line::new(curve, Style::of_marked_series(0)));
+        let title = format!("Loss by noise level after {} steps", self.step);
+        tweedie_plots::Picture::new(title, vec![chart]).png()
+    }
+}
+
+impl LevelLoss {
+    /// Where the group stands in the picture: its middle, its loss and the standard error.
+    fn point(&self) -> Option<(f64, f64, f64)> {
+        let middle = 0.5 * (self.lambda[0] + self.lambda[1]);
+        Some((middle, self.loss?, self.standard_error.unwrap_or(0.0)))
+    }
+}
+
+/// Losses of neighbouring levels, noisiest first and not empty.
+fn group(losses: &[LossAt]) -> LevelLoss {
+    let count = losses.len() as f64;
+    let mean = losses.iter().map(|at| at.loss).sum::<f64>() / count;
+    let squares: f64 = losses.iter().map(|at| (at.loss - mean).powi(2)).sum();
+    let error = (squares / (count * (count - 1.0))).sqrt(); // not a number for a single image
+    let (noisiest, cleanest) = (losses[0].at, losses[losses.len() - 1].at);
+    LevelLoss {
+        t: [cleanest.t, noisiest.t],
+        lambda: [noisiest.level.lambda(), cleanest.level.lambda()],
+        loss: mean.is_finite().then_some(mean),
+        standard_error: error.is_finite().then_some(error),
+        images: losses.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tweedie_schedules::{NoiseSchedule, VpLinear};
+
+    fn losses(count: usize) -> Vec<LossAt> {
+        let schedule = VpLinear::new(0.1, 20.0).unwrap();
+        let loss = |k: usize| {
+            let t = (k as f64 + 0.5) / count as f64;
+            LossAt { at: schedule.point(t), loss: t, weight: 2.0 }
+        };
+        (0..count).map(loss).collect()
+    }
+
+    #[test]
+    fn groups_are_of_equal_size_and_hold_their_means() {
+        let all = losses(240);
+        assert!((mean(&all) - 1.0).abs() < 1e-12);
+        let measured = LossesByLevel::new(7, all);
+        assert_eq!(measured.levels.len(), 24);
+        let first = measured.levels[0];
+        assert_eq!(first.images, 10);
+        // the ten noisiest of 240 evenly spread times
+        assert!((first.loss.unwrap() - (1.0 - 5.0 / 240.0)).abs() < 1e-12);
+        assert!(first.t[0] < first.t[1] && first.lambda[0] < first.lambda[1]);
+        let spread = (82.5_f64 / 90.0).sqrt() / 240.0; // of ten neighbours 1/240 apart
+        assert!((first.standard_error.unwrap() - spread).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_measurement_of_few_images_or_of_none_is_drawn_too() {
+        for count in [0, 1, 25] {
+            let measured = LossesByLevel::new(0, losses(count));
+            assert_eq!(measured.levels.iter().map(|level| level.images).sum::<usize>(), count);
+            assert!(measured.png().unwrap().starts_with(b"\x89PNG"));
+        }
+    }
+
+    #[test]
+    fn negative_losses_and_losses_that_are_no_numbers_are_drawn() {
+        let mut spoiled = losses(48);
+        spoiled[0].loss = f64::NAN;
+        spoiled[20].loss = -1.0;
+        let measured = LossesByLevel::new(0, spoiled);
+        assert_eq!(measured.levels[23].loss, None);
+        measured.png().unwrap();
+    }
+}
