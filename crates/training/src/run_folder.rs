@@ -193,7 +193,8 @@ mod tests {
     #[test]
     fn a_configuration_that_lost_a_part_is_not_filled_up_with_defaults() {
         let folder = tempfile::tempdir().unwrap();
-        let made = RunFolder::create(&folder.path().join("run"), &RunConfig::default()).unwrap();
+        let config = RunConfig::parse("", &[]).unwrap();
+        let made = RunFolder::create(&folder.path().join("run"), &config).unwrap();
         let whole = std::fs::read_to_string(made.config()).unwrap();
         let without = |line: &str| whole.replace(&format!("{line}\n"), "");
         for (text, key) in [

@@ -17,11 +17,11 @@ use tweedie_training::{Outcome, RunConfig, RunFolder, Trainer, read_metrics};
 const RUN: &str = "TWEEDIE_TEST_RUN";
 const STEPS: u64 = 60;
 
-/// Everything that draws random numbers is on, and a checkpoint is written at every step.
+/// Everything that draws random numbers is on, the law of times learns from the losses, as few steps as
+/// the schedule has soon, and a checkpoint is written at every step.
 const CONFIG: &str = r#"
 [data]
 flip = true
-dequantize = true
 [network]
 channels = 16
 multipliers = [1]
@@ -29,10 +29,15 @@ blocks = 1
 attention = []
 groups = 4
 dropout = 0.2
+[schedule]
+steps = 5
+[objective]
+kind = "hybrid"
 [training]
 steps = 60
 batch_size = 8
 accumulation = 2
+time_sampling = "loss_second_moment"
 warmup = 5
 label_dropout = 0.2
 threads = 2
