@@ -1,7 +1,7 @@
 //! The terms of the bound for a batch, value by value.
 
 use super::{BoundChain, BoundState, BoundStep};
-use tweedie_schedules::{NoiseLevel, Prediction, TimePoint};
+use tweedie_schedules::{Prediction, TimePoint};
 use tweedie_score::{ScoreError, Times};
 
 /// Data, the noise it was mixed with, and the step of a chain from whose start each sample is shown.
@@ -85,15 +85,6 @@ impl BoundChain {
         let data = times.combine(to_data, &x, output)?;
         self.terms(steps, x0, &data, values)
     }
-
-    /// The noise level at which a network is asked for the term of each step.
-    ///
-    /// # Panics
-    /// When the chain has no such step.
-    #[must_use]
-    pub fn levels(&self, steps: &[usize]) -> Vec<NoiseLevel> {
-        self.points(steps).into_iter().map(|point| point.level).collect()
-    }
 }
 
 /// The logarithm of the model's variance, value by value.
@@ -124,7 +115,7 @@ fn divergence<S: BoundState>(steps: &[&BoundStep], x0: &S, data: &S, log_varianc
     let shift = S::combine(&[(1.0, x0), (-1.0, data)]).scale_each(&of_data);
     let excess = S::combine(&[(1.0, &x0.ones().scale_each(&posterior)), (-1.0, log_variance)]);
     let precision = S::combine(&[(-1.0, log_variance)]).exp();
-    // Nichol and Dhariwal 2021, eq. 5: the divergence of two normal distributions
+    // Ho et al. 2020, eq. 5, the terms between: divergences of two normal distributions
     S::combine(&[
         (0.5, &excess.exp_m1()), // in many short steps the variances are nearly equal
         (-0.5, &excess),
