@@ -1,11 +1,13 @@
 //! Likelihoods by the probability flow: `score_sde_pytorch` and k-diffusion.
 
 use anyhow::{Result, bail, ensure};
-use ndarray::{Array1, ArrayD};
-use tweedie_likelihood::{DataScaling, Divergence, FlowLikelihood, FlowRun, ProbeKind};
-use tweedie_samplers::{ErrorOver, RungeKutta, Stepping, Tableau};
-use tweedie_schedules::{Prediction, TimePoint};
-use tweedie_score::{DifferentiableScoreFn, Replay, ScoreError, ScoreFn, Times};
+use ndarray::{Array1, ArrayD, ArrayViewD, Axis};
+use tweedie_likelihood::{
+    DataScaling, Divergence, FlowLikelihood, FlowRun, ProbeKind, WithLogDensity,
+};
+use tweedie_samplers::{ErrorOver, ProbabilityFlow, RungeKutta, Stepping, Tableau};
+use tweedie_score::{Batch, DifferentiableScoreFn, Replay};
+use tweedie_sde::Sde;
 
 use super::ode::{scipy_method, sde};
 use crate::parity::{Case, Exact, Produced};
@@ -71,13 +73,14 @@ fn flow(
     kind: ProbeKind,
     model: &Exact<'_>,
 ) -> Result<FlowRun<State>> {
-    let sde = sde(&case.schedule, eps)?;
+    let (sde, x) = (sde(&case.schedule, eps)?, case.inputs.tensor("x")?);
+    if case.dtype == "mixed" {
+        let probe = kind.draw(&x, &mut probes(case))?;
+        return flow_in_single(&*sde, method, &x, &probe, model);
+    }
     let likelihood =
         FlowLikelihood::new(&*sde, method).with_divergence(Divergence::Probes { count: 1, kind });
-    let rounded = Rounded(model);
-    let score: &dyn DifferentiableScoreFn<State> =
-        if case.dtype == "mixed" { &rounded } else { model };
-    Ok(likelihood.run(score, case.inputs.tensor("x")?, &mut probes(case))?)
+    Ok(likelihood.run(model, x, &mut probes(case))?)
 }
 
 /// The recorded probes; of signs the peers draw bits.
@@ -100,31 +103,50 @@ fn scaling(inverse: &str) -> Result<DataScaling> {
     }
 }
 
-/// A model that is shown and gives single precision, while the solver works in double.
-struct Rounded<'a>(&'a Exact<'a>);
+/// The peer as it is when nobody redirects its casts: the solver works in double precision, but what it
+/// shows the model, and the gradient and divergence that come back, pass through single precision.
+fn flow_in_single(
+    sde: &dyn Sde,
+    method: RungeKutta,
+    x: &State,
+    probe: &State,
+    model: &Exact<'_>,
+) -> Result<FlowRun<State>> {
+    let flow = ProbabilityFlow::new(sde, method);
+    let mut slope = |t: f64, state: &WithLogDensity<State>| {
+        let x = single(&state.x);
+        let coefficients = flow.coefficients(model, t)?;
+        let (output, product) = model.predict_vjp(&x, sde.point(t), probe)?;
+        // the two ways from the drift to the state add up in the precision of the state
+        let (direct, through) = (probe * coefficients.x, product * coefficients.output);
+        let gradient = single(&(single(&direct) + single(&through)));
+        let pairs = gradient.outer_iter().zip(probe.outer_iter());
+        let log_density = pairs.map(|(gradient, probe)| sum_in_single(&gradient, &probe)).collect();
+        Ok(WithLogDensity { x: coefficients.slope(&x, &output), log_density })
+    };
+    let start = WithLogDensity { x: single(x), log_density: vec![0.0; x.len_of(Axis(0))] };
+    let run = method.integrate(&mut slope, sde.time_range(), start)?;
+    let WithLogDensity { x: latent, log_density: integral } = run.state;
+    let prior = |square: f64| sde.prior_log_density(square, latent.item_len());
+    let terminal = latent.dot_each(&latent).into_iter().map(prior).collect();
+    let (times, counters) = (run.times, run.counters);
+    Ok(FlowRun { latent, terminal, integral, times, counters, backward_passes: 1 })
+}
 
-fn rounded(x: &State) -> State {
+fn single(x: &State) -> State {
     x.mapv(|value| f64::from(value as f32))
 }
 
-impl ScoreFn<State> for Rounded<'_> {
-    fn prediction(&self) -> Prediction {
-        self.0.prediction()
-    }
-
-    fn predict(&self, x: &State, at: Times<'_>) -> Result<State, ScoreError> {
-        Ok(rounded(&self.0.predict(&rounded(x), at)?))
-    }
-}
-
-impl DifferentiableScoreFn<State> for Rounded<'_> {
-    fn predict_vjp(
-        &self,
-        x: &State,
-        at: TimePoint,
-        cotangent: &State,
-    ) -> Result<(State, State), ScoreError> {
-        let (output, product) = self.0.predict_vjp(&rounded(x), at, cotangent)?;
-        Ok((rounded(&output), rounded(&product)))
-    }
+/// The inner product in single precision, in the order in which libtorch sums a short row: the values
+/// beyond the last whole eight first, then the sums of every eighth value.
+fn sum_in_single(gradient: &ArrayViewD<'_, f64>, probe: &ArrayViewD<'_, f64>) -> f64 {
+    let products: Vec<f32> =
+        gradient.iter().zip(probe).map(|(a, b)| *a as f32 * *b as f32).collect();
+    let eights = products.chunks_exact(8);
+    let rest = eights.remainder().iter().fold(0.0_f32, |sum, value| sum + value);
+    let lanes = eights.fold([0.0_f32; 8], |mut lanes, eight| {
+        lanes.iter_mut().zip(eight).for_each(|(lane, value)| *lane += value);
+        lanes
+    });
+    f64::from(lanes.iter().fold(rest, |sum, lane| sum + lane))
 }
