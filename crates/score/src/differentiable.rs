@@ -103,3 +103,94 @@ impl<S: VectorSpace, N: DifferentiableConditionalScoreFn<S>> DifferentiableScore
         self.network.predict_given_vjps(x, at, &self.conditions, cotangents)
     }
 }
+
+#[cfg(all(test, feature = "ndarray"))]
+mod tests {
+    use super::*;
+    use ndarray::{ArrayD, arr2};
+    use tweedie_schedules::{NoiseLevel, Prediction};
+
+    type State = ArrayD<f64>;
+
+    /// Predicts `class x^2 / 2`, value by value; class 1 where none is stated.
+    struct Square;
+
+    fn factors(x: &State, conditions: &[Option<usize>]) -> State {
+        let mut factors = x.clone();
+        for (mut sample, class) in factors.outer_iter_mut().zip(conditions) {
+            sample.fill(class.unwrap_or(1) as f64);
+        }
+        factors
+    }
+
+    impl ScoreFn<State> for Square {
+        fn prediction(&self) -> Prediction {
+            Prediction::Score
+        }
+
+        fn predict(&self, x: &State, _: Times<'_>) -> Result<State, ScoreError> {
+            Ok(x * x * 0.5)
+        }
+    }
+
+    impl DifferentiableScoreFn<State> for Square {
+        fn predict_vjp(
+            &self,
+            x: &State,
+            at: TimePoint,
+            cotangent: &State,
+        ) -> Result<(State, State), ScoreError> {
+            Ok((self.predict(x, Times::Shared(at))?, x * cotangent))
+        }
+    }
+
+    impl ConditionalScoreFn<State> for Square {
+        fn prediction(&self) -> Prediction {
+            Prediction::Score
+        }
+
+        fn predict_given(
+            &self,
+            x: &State,
+            _: Times<'_>,
+            conditions: &[Option<usize>],
+        ) -> Result<State, ScoreError> {
+            Ok(factors(x, conditions) * x * x * 0.5)
+        }
+    }
+
+    impl DifferentiableConditionalScoreFn<State> for Square {
+        fn predict_given_vjps(
+            &self,
+            x: &State,
+            at: TimePoint,
+            conditions: &[Option<usize>],
+            cotangents: &[State],
+        ) -> Result<(State, Vec<State>), ScoreError> {
+            let slope = factors(x, conditions) * x;
+            let products = cotangents.iter().map(|cotangent| &slope * cotangent).collect();
+            Ok((self.predict_given(x, Times::Shared(at), conditions)?, products))
+        }
+    }
+
+    const AT: TimePoint = TimePoint { t: 0.5, level: NoiseLevel { alpha: 0.8, sigma: 0.6 } };
+
+    #[test]
+    fn several_products_are_those_of_single_calls_and_none_is_a_plain_prediction() {
+        let x = arr2(&[[1.0, -2.0], [0.5, 3.0]]).into_dyn();
+        let cotangents = [arr2(&[[1.0, 1.0], [1.0, 1.0]]), arr2(&[[2.0, 0.0], [0.0, -1.0]])];
+        let cotangents = cotangents.map(|cotangent| cotangent.into_dyn());
+        let (output, products) = Square.predict_vjps(&x, AT, &cotangents).unwrap();
+        assert_eq!(products, [x.clone(), &x * &cotangents[1]]);
+        assert_eq!(Square.predict_vjps(&x, AT, &[]).unwrap(), (output, Vec::new()));
+    }
+
+    #[test]
+    fn conditions_reach_the_derivative() {
+        let x = arr2(&[[1.0, -2.0], [0.5, 3.0]]).into_dyn();
+        let network = Conditioned { network: &Square, conditions: vec![Some(3), None] };
+        let (output, product) = network.predict_vjp(&x, AT, &(&x * 0.0 + 1.0)).unwrap();
+        assert_eq!(output, arr2(&[[1.5, 6.0], [0.125, 4.5]]).into_dyn());
+        assert_eq!(product, arr2(&[[3.0, -6.0], [0.5, 3.0]]).into_dyn());
+    }
+}

@@ -97,7 +97,7 @@ mod tests {
     fn a_batch_is_its_root_mean_square_and_the_worst_sample_the_largest() {
         assert_eq!(ErrorOver::Batch.of(&[1.0, 7.0]), 5.0);
         assert_eq!(ErrorOver::WorstSample.of(&[1.0, 7.0]), 7.0);
-        for over in [ErrorOver::Batch, ErrorOver::WorstSample] {
+        for over in [ErrorOver::Batch, ErrorOver::WorstSample, ErrorOver::WorstPart] {
             for each in [[f64::NAN, 7.0], [7.0, f64::NAN]] {
                 assert!(over.of(&each).is_nan(), "{over:?} {each:?}");
             }

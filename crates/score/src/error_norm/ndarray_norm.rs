@@ -47,6 +47,13 @@ mod tests {
     }
 
     #[test]
+    fn a_state_of_one_part_is_measured_over_the_whole_batch() {
+        let error = array![[1.0, 1.0], [7.0, 7.0]].into_dyn();
+        let (x, tolerance) = (&error * 0.0, Tolerance::Sum { absolute: 1.0, relative: 0.0 });
+        assert_eq!(error.scaled_rms_parts(&x, &x, tolerance), [5.0]);
+    }
+
+    #[test]
     fn the_larger_of_two_tolerances_holds() {
         let tolerance = Tolerance::Larger { absolute: 0.5, relative: 0.1 };
         assert_eq!([tolerance.allowed(1.0), tolerance.allowed(20.0)], [0.5, 2.0]);
