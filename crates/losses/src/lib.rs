@@ -22,8 +22,6 @@ mod distance;
 mod error;
 mod forward;
 mod loss_space;
-#[cfg(feature = "tch")]
-mod objective;
 mod reduction;
 mod score_matching;
 mod time_sampler;
@@ -35,8 +33,6 @@ pub use distance::Distance;
 pub use error::LossError;
 pub use forward::{noised, target};
 pub use loss_space::{Counting, LossSpace};
-#[cfg(feature = "tch")]
-pub use objective::Objective;
 pub use reduction::Reduction;
 #[cfg(feature = "tch")]
 pub use score_matching::jacobian_products;

@@ -15,7 +15,11 @@ pub fn jacobian_products(
 ) -> Result<Vec<Tensor>, TchError> {
     let product = |v: &Tensor| {
         let along = (output * v).sum(Kind::Double);
-        Ok(Tensor::f_run_backward(&[along], &[x], true, true)?.swap_remove(0))
+        let product = Tensor::f_run_backward(&[along], &[x], true, true)?.swap_remove(0);
+        if product.defined() {
+            return Ok(product);
+        }
+        Err(TchError::Torch("the output does not depend on the state".to_owned()))
     };
     directions.iter().map(product).collect()
 }
