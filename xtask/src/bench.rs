@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what is promised about speed, memory and quality, measured.
 
 mod digits;
+mod likelihood;
 mod measurement;
 mod peer;
 mod speed;
@@ -25,6 +26,8 @@ pub(crate) struct Args {
 enum What {
     /// Train the digits with several seeds, evaluate each, and print the table of their quality
     Digits(digits::Args),
+    /// Exact likelihood beside the way of `score_sde` around the same network
+    Likelihood(likelihood::Args),
     /// What planning and stepping cost beside the network, without libtorch
     Steps,
 }
@@ -33,6 +36,7 @@ enum What {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         Some(What::Digits(args)) => digits::run(args),
+        Some(What::Likelihood(args)) => likelihood::run(args),
         Some(What::Steps) => steps::run(),
         None => speed::run(&args.speed),
     }
