@@ -1,9 +1,12 @@
 //! The command line as data.
 
-use crate::commands::{completions, data, evaluate, plan, sample, schedule, train};
+use crate::commands::{
+    completions, data, decode, encode, evaluate, interpolate, likelihood, plan, sample, schedule,
+    train,
+};
 use clap::{Parser, Subcommand};
 
-/// Trains, samples and evaluates diffusion models.
+/// Trains, samples, evaluates and scores with diffusion models.
 ///
 /// A run is a folder: its configuration, its metrics, its pictures and its checkpoints. `train` makes
 /// one and continues it, every other command reads it.
@@ -20,10 +23,21 @@ pub(crate) enum Command {
     Train(train::Options),
     Sample(sample::Options),
     Evaluate(evaluate::Options),
+    Likelihood(likelihood::Options),
+    Encode(encode::Options),
+    Decode(decode::Options),
+    Interpolate(interpolate::Options),
     Data(data::Options),
     Plan(plan::Options),
     Schedule(schedule::Options),
     Completions(completions::Options),
+}
+
+impl Command {
+    /// Whether a network runs.
+    pub(crate) fn computes(&self) -> bool {
+        !matches!(self, Self::Data(_) | Self::Plan(_) | Self::Schedule(_) | Self::Completions(_))
+    }
 }
 
 const EXAMPLES: &str = "\
@@ -32,6 +46,8 @@ Examples:
   tweedie train --resume runs/digits
   tweedie sample runs/digits --count 64 --class 3 --out threes.png
   tweedie evaluate runs/digits
+  tweedie likelihood runs/digits-vp --method flow
+  tweedie interpolate runs/digits-vp --from 3 --to 12
   tweedie data fetch fashion-mnist --to data/fashion-mnist
   tweedie plan --schedule cosine --sampler dpm-solver++ --steps 10
   tweedie schedule plot --schedule cosine --out cosine.png";

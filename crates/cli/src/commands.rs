@@ -2,7 +2,11 @@
 
 pub(crate) mod completions;
 pub(crate) mod data;
+pub(crate) mod decode;
+pub(crate) mod encode;
 pub(crate) mod evaluate;
+pub(crate) mod interpolate;
+pub(crate) mod likelihood;
 pub(crate) mod plan;
 pub(crate) mod sample;
 pub(crate) mod schedule;

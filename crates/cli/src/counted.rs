@@ -1,46 +1,27 @@
-//! A network that counts its calls.
+//! A network whose calls are counted.
 
-use indicatif::ProgressBar;
-use std::cell::Cell;
 use tch::Tensor;
 use tweedie_schedules::{Prediction, TimePoint};
 use tweedie_score::{DifferentiableScoreFn, ScoreError, ScoreFn, Times};
 
-/// A network whose calls are counted, forward and backward passes apart, and shown on a bar if there is
-/// one for them.
-pub(crate) struct Counted<'a, F> {
+/// A network that says each of its calls.
+pub(crate) struct Counted<F, N> {
     inner: F,
-    bar: Option<&'a ProgressBar>,
-    forward: Cell<u64>,
-    backward: Cell<u64>,
+    note: N,
 }
 
-impl<'a, F> Counted<'a, F> {
-    /// A network that moves the bar on with each call.
-    pub(crate) fn on(bar: &'a ProgressBar, inner: F) -> Self {
-        Self { inner, bar: Some(bar), forward: Cell::new(0), backward: Cell::new(0) }
-    }
-
-    /// A network that counts and is silent.
-    pub(crate) fn new(inner: F) -> Self {
-        Self { inner, bar: None, forward: Cell::new(0), backward: Cell::new(0) }
-    }
-
-    /// Forward and backward passes so far.
-    pub(crate) fn passes(&self) -> (u64, u64) {
-        (self.forward.get(), self.backward.get())
+impl<F, N: Fn(u64)> Counted<F, N> {
+    /// A network whose calls are told to `note`: how many passes each takes, forward and backward.
+    pub(crate) fn new(inner: F, note: N) -> Self {
+        Self { inner, note }
     }
 
     fn count(&self, backward: usize) {
-        self.forward.set(self.forward.get() + 1);
-        self.backward.set(self.backward.get() + backward as u64);
-        if let Some(bar) = self.bar {
-            bar.inc(1);
-        }
+        (self.note)(1 + backward as u64);
     }
 }
 
-impl<F: ScoreFn<Tensor>> ScoreFn<Tensor> for Counted<'_, F> {
+impl<F: ScoreFn<Tensor>, N: Fn(u64)> ScoreFn<Tensor> for Counted<F, N> {
     fn prediction(&self) -> Prediction {
         self.inner.prediction()
     }
@@ -60,7 +41,7 @@ impl<F: ScoreFn<Tensor>> ScoreFn<Tensor> for Counted<'_, F> {
     }
 }
 
-impl<F: DifferentiableScoreFn<Tensor>> DifferentiableScoreFn<Tensor> for Counted<'_, F> {
+impl<F: DifferentiableScoreFn<Tensor>, N: Fn(u64)> DifferentiableScoreFn<Tensor> for Counted<F, N> {
     fn predict_vjp(
         &self,
         x: &Tensor,

@@ -90,7 +90,7 @@ impl Generation<'_> {
             observe(0, &x);
             let network = self.run.network();
             let score = Conditioned { network, conditions: classes.to_vec() };
-            let counted = Counted::on(bar, &score);
+            let counted = Counted::new(&score, |calls| bar.inc(calls));
             let score = method.held_in_range(self.run.schedule(), &counted)?;
             let mut after = |step: usize, state: &Tensor| observe(step + 1, state);
             let x = self.plan.run(&*score, x, &mut noise, &mut after)?;

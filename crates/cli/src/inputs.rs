@@ -5,6 +5,7 @@ use crate::output::IMAGES;
 use crate::run::Run;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::ops::Range;
 use std::path::Path;
 use tch::Tensor;
@@ -32,10 +33,11 @@ pub(crate) struct InputArgs {
 /// Images that fit a run, in order.
 #[derive(Debug)]
 pub(crate) struct Inputs {
-    images: Values,
+    values: Values,
     shape: [usize; 3],
     classes: Vec<Option<usize>>,
     numbers: Vec<usize>,
+    args: InputArgs,
 }
 
 #[derive(Debug)]
@@ -54,7 +56,7 @@ impl Inputs {
     /// not finite, or lack the classes that the network is to be told.
     pub(crate) fn open(run: &Run, args: &InputArgs, seed: u64) -> Result<Self> {
         let path = Path::new(&args.data);
-        let inputs = match args.data.as_str() {
+        let images = match args.data.as_str() {
             "test" | "train" => of_run(run, args)?,
             _ if ArrayFormat::of(path).is_some() => of_file(run, path)?,
             other => {
@@ -63,20 +65,32 @@ impl Inputs {
                 of_set(run, splits.train.joined(&splits.test)?)?
             }
         };
-        let inputs = inputs.told_classes(run, args)?;
+        let Images { values, shape, classes } = images;
+        let numbers = (0..classes.len()).collect();
+        let args_kept = args.clone();
+        let inputs = Self { values, shape, classes, numbers, args: args_kept }.told_classes(run)?;
         Ok(match args.limit {
             Some(limit) => inputs.some(limit, seed),
             None => inputs,
         })
     }
 
-    fn told_classes(mut self, run: &Run, args: &InputArgs) -> Result<Self> {
-        let classes = run.class_count();
+    /// At most `count` train images of the run, of which the network is told the classes as of these.
+    ///
+    /// # Errors
+    /// When the run's data set is not there.
+    pub(crate) fn of_train(&self, run: &Run, count: usize, seed: u64) -> Result<Self> {
+        let args = InputArgs { data: "train".to_owned(), limit: Some(count), ..self.args.clone() };
+        Self::open(run, &args, seed)
+    }
+
+    fn told_classes(mut self, run: &Run) -> Result<Self> {
+        let (classes, args) = (run.class_count(), &self.args);
         if args.unconditional || classes == 0 {
             self.classes.fill(None);
             return Ok(self);
         }
-        if self.classes.contains(&None) && matches!(self.images, Values::Levels(_)) {
+        if self.classes.contains(&None) && matches!(self.values, Values::Levels(_)) {
             bail!(
                 "{} has no classes, which this model is told; --unconditional asks it without",
                 args.data
@@ -107,12 +121,19 @@ impl Inputs {
         &self.numbers
     }
 
-    /// Channels, height and width of an image, after padding.
-    pub(crate) fn shape(&self) -> [usize; 3] {
-        self.shape
+    /// A number that images with other values or classes would hardly have.
+    pub(crate) fn checksum(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.classes(0..self.len()).hash(&mut hasher);
+        for value in
+            Vec::<f32>::try_from(self.scaled(0..self.len()).flatten(0, -1)).unwrap_or_default()
+        {
+            value.to_bits().hash(&mut hasher);
+        }
+        format!("{:016x}", hasher.finish())
     }
 
-    /// Values of one image.
+    /// Values of one image, its padding included.
     pub(crate) fn dimensions(&self) -> usize {
         self.shape.iter().product()
     }
@@ -124,12 +145,12 @@ impl Inputs {
 
     /// Whether the images are levels, whose bins are to be filled with noise.
     pub(crate) fn are_levels(&self) -> bool {
-        matches!(self.images, Values::Levels(_))
+        matches!(self.values, Values::Levels(_))
     }
 
     /// Number of levels of the data.
     pub(crate) fn levels(&self) -> u32 {
-        match &self.images {
+        match &self.values {
             Values::Levels(set) => set.levels(),
             Values::Numbers(_, levels) => *levels,
         }
@@ -148,7 +169,7 @@ impl Inputs {
     /// numbers as they are.
     pub(crate) fn scaled(&self, range: Range<usize>) -> Tensor {
         let numbers = &self.numbers[range];
-        let values: Vec<f32> = match &self.images {
+        let values: Vec<f32> = match &self.values {
             Values::Levels(set) => {
                 let levels = set.levels();
                 let images = numbers.iter().flat_map(|number| set.image(*number));
@@ -165,8 +186,15 @@ impl Inputs {
     }
 }
 
+/// Images of any source, and the class of each where it is known.
+struct Images {
+    values: Values,
+    shape: [usize; 3],
+    classes: Vec<Option<usize>>,
+}
+
 /// The test or train images of the run's data set.
-fn of_run(run: &Run, args: &InputArgs) -> Result<Inputs> {
+fn of_run(run: &Run, args: &InputArgs) -> Result<Images> {
     let data = run.data(args.source.as_deref()).with_context(|| {
         let source = args.source.as_ref().unwrap_or(&run.config().data.source);
         format!("the run's data set {source} (--source says where it lies now)")
@@ -180,7 +208,7 @@ fn of_run(run: &Run, args: &InputArgs) -> Result<Inputs> {
     of_set(run, std::sync::Arc::unwrap_or_clone(set))
 }
 
-fn of_set(run: &Run, set: Dataset) -> Result<Inputs> {
+fn of_set(run: &Run, set: Dataset) -> Result<Images> {
     ensure!(!set.is_empty(), "{} holds no images", set.name());
     check_shape(set.name(), set.shape(), run.unpadded_shape())?;
     let [_, height, width] = run.shape();
@@ -189,18 +217,17 @@ fn of_set(run: &Run, set: Dataset) -> Result<Inputs> {
         Some(labels) => labels.iter().map(|label| Some(*label as usize)).collect(),
         None => vec![None; set.len()],
     };
-    let (shape, numbers) = (set.shape(), (0..set.len()).collect());
-    Ok(Inputs { images: Values::Levels(set), shape, classes, numbers })
+    let shape = set.shape();
+    Ok(Images { values: Values::Levels(set), shape, classes })
 }
 
 /// The images of a file of numbers, of the network's own shape.
-fn of_file(run: &Run, path: &Path) -> Result<Inputs> {
+fn of_file(run: &Run, path: &Path) -> Result<Images> {
     let Array { shape: [count, c, h, w], values, classes } = Array::read(path, IMAGES)?;
     let shape = [c, h, w];
     check_shape(&path.display().to_string(), shape, run.shape())?;
     let classes = classes.unwrap_or_else(|| vec![None; count]);
-    let images = Values::Numbers(values, run.levels());
-    Ok(Inputs { images, shape, classes, numbers: (0..count).collect() })
+    Ok(Images { values: Values::Numbers(values, run.levels()), shape, classes })
 }
 
 /// Refuses images of another shape than the run's.

@@ -6,8 +6,11 @@ mod commands;
 mod counted;
 mod device;
 mod drawing;
+mod flow;
 mod generate;
 mod inputs;
+mod latents;
+mod ledger;
 mod output;
 mod print;
 mod progress;
@@ -35,13 +38,17 @@ fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
-    if matches!(arguments.command, Command::Train(_) | Command::Sample(_) | Command::Evaluate(_)) {
+    if arguments.command.computes() {
         threads::wait_patiently();
     }
     let outcome = match arguments.command {
         Command::Train(options) => commands::train::run(&options),
         Command::Sample(options) => commands::sample::run(&options),
         Command::Evaluate(options) => commands::evaluate::run(&options),
+        Command::Likelihood(options) => commands::likelihood::run(&options),
+        Command::Encode(options) => commands::encode::run(&options),
+        Command::Decode(options) => commands::decode::run(&options),
+        Command::Interpolate(options) => commands::interpolate::run(&options),
         Command::Data(options) => commands::data::run(&options),
         Command::Plan(options) => commands::plan::run(&options),
         Command::Schedule(options) => commands::schedule::run(&options),

@@ -2,6 +2,7 @@
 
 use crate::print;
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 use tweedie_training::{Event, Observer};
@@ -40,6 +41,66 @@ pub(crate) fn bar(total: u64, template: &str) -> ProgressBar {
 /// Seconds between two lines where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
+/// The progress of a measurement over images: a bar on a terminal, a line now and then elsewhere.
+pub(crate) struct Work {
+    bar: ProgressBar,
+    started: Instant,
+    calls: Cell<u64>,
+    done: usize,
+    last_line: Option<Instant>,
+}
+
+impl Work {
+    /// Work over `total` images, `done` of which are finished.
+    pub(crate) fn over_images(total: usize, done: usize) -> Self {
+        let template =
+            "{bar:32} {pos}/{len} images  {per_sec}  {eta} left  {msg}  {prefix} network passes";
+        let bar = bar(total as u64, template).with_position(done as u64);
+        bar.reset_eta();
+        Self { bar, started: Instant::now(), calls: Cell::new(0), done: 0, last_line: None }
+    }
+
+    /// A line above the bar, or on its own where there is none.
+    pub(crate) fn say(&self, line: &str) {
+        say(&self.bar, line);
+    }
+
+    /// So many more passes of the network.
+    pub(crate) fn calls(&self, more: u64) {
+        self.calls.set(self.calls.get() + more);
+        self.bar.set_prefix(format!("{}", self.calls.get()));
+    }
+
+    /// So many more images, and the figure so far.
+    pub(crate) fn advance(&mut self, images: usize, figure: &str) {
+        self.done += images;
+        self.bar.inc(images as u64);
+        self.bar.set_message(figure.to_owned());
+        let (at, total) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let due = self.last_line.is_none_or(|last| last.elapsed() >= LINE_EVERY);
+        if self.bar.is_hidden() && (due || at == total) {
+            let left = time_left(self.started.elapsed(), self.done as u64, total - at);
+            eprintln!("{at}/{total} images  {figure}  {} left", HumanDuration(left));
+            self.last_line = Some(Instant::now());
+        }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// A line above a bar, or on its own where the bar is not shown.
+fn say(bar: &ProgressBar, line: &str) {
+    if bar.is_hidden() {
+        eprintln!("{line}");
+    } else {
+        bar.println(line);
+    }
+}
+
 /// The progress of a run: a bar on a terminal, a line now and then elsewhere.
 pub(crate) struct TrainingProgress {
     bar: ProgressBar,
@@ -54,13 +115,8 @@ impl TrainingProgress {
         Self { bar, started: Instant::now(), first_step: 0, last_line: None }
     }
 
-    /// A line above the bar, or on its own where there is none.
     fn say(&self, line: &str) {
-        if self.bar.is_hidden() {
-            eprintln!("{line}");
-        } else {
-            self.bar.println(line);
-        }
+        say(&self.bar, line);
     }
 
     fn start(&mut self, step: u64, total: u64) {

@@ -7,7 +7,10 @@ mod plan;
 mod sampler;
 pub(crate) mod schedules;
 mod spacing;
+mod span;
 
 pub(crate) use adaptive::positive;
 pub(crate) use method::Method;
 pub(crate) use plan::Plan;
+pub(crate) use spacing::SpacingName;
+pub(crate) use span::span;

@@ -79,6 +79,11 @@ impl Run {
         self.model.step
     }
 
+    /// What tells its weights from all others.
+    pub(crate) fn weights_identity(&self) -> &str {
+        &self.model.weights_sha256
+    }
+
     pub(crate) fn network(&self) -> ScoreNetwork<'_> {
         self.model.score()
     }

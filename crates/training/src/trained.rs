@@ -35,6 +35,8 @@ pub struct TrainedModel {
     pub images: ImageForm,
     /// Training steps that the weights have seen.
     pub step: u64,
+    /// The sha256 of the file of weights, 64 lower-case hexadecimal digits.
+    pub weights_sha256: String,
     /// The network.
     pub unet: UNet,
     /// Newer checkpoints that were passed over because they are damaged, newest first.
@@ -79,7 +81,9 @@ impl TrainedModel {
         let unet = network::build(&config, &images, device)?;
         network::read_into(&checkpoint.tensors(file)?, "", unet.parameters().iter())?;
         let schedule = config.noise_schedule()?;
-        Ok(Self { config, schedule, images, step: checkpoint.state().step, unet, passed_over })
+        let state = checkpoint.state();
+        let weights_sha256 = state.files.get(file).map_or_else(String::new, |of| of.sha256.clone());
+        Ok(Self { config, schedule, images, step: state.step, weights_sha256, unet, passed_over })
     }
 
     /// What the network predicts.

@@ -4,6 +4,7 @@ use super::adaptive::AdaptiveMethod;
 use super::plan::Plan;
 use super::sampler::{Sampler, Settings, SolverTypeName, VarianceName};
 use super::spacing::SpacingName;
+use super::span::span;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use tch::Tensor;
@@ -84,9 +85,6 @@ pub(crate) struct Method {
 /// More moves a step than any run gains from.
 const MOST_MOVES: usize = 1000;
 
-/// Where walks over VP and sub-VP end. // Song et al. 2021, appendix C
-const VP_END: f64 = 1e-3;
-
 /// Where a coefficient is larger, the errors of a trained network show in the picture.
 const LARGEST_COEFFICIENT: f64 = 50.0;
 
@@ -121,7 +119,7 @@ impl Method {
         }
         if sampler.is_adaptive() {
             self.refuse_list_of_times(sampler)?;
-            let span = self.span(schedule)?;
+            let span = span(schedule, self.eps)?;
             let method = AdaptiveMethod::new(sampler, &self.settings(), &span)?;
             return Ok(Plan::Adaptive { method, start: span.point(span.time_range().1) });
         }
@@ -277,32 +275,12 @@ impl Method {
         self.spacing.unwrap_or_else(suited)
     }
 
-    /// The part of the schedule that is walked: down to `--eps`, or to where its networks are good.
-    fn span(&self, schedule: &RunSchedule) -> Result<RunSchedule> {
-        let (clean, noisy) = schedule.time_range();
-        if let Some(eps) = self.eps {
-            if schedule.table().is_some() {
-                bail!("--eps is for models in continuous time, this one has steps: --steps");
-            }
-            if !(clean <= eps && eps < noisy) {
-                bail!("--eps is {eps}, expected {clean} to less than {noisy}: what was trained");
-            }
-        }
-        let end = self.eps.unwrap_or_else(|| match schedule {
-            RunSchedule::VpLinear(_) | RunSchedule::VpCosine(_) | RunSchedule::SubVp(_) => {
-                clean.max(VP_END)
-            }
-            _ => clean,
-        });
-        Ok(schedule.clone().with_cleanest(end)?)
-    }
-
     /// The grid of times asked for, ending with the data.
     ///
     /// # Errors
     /// When there are too many steps, or they cannot be placed.
     pub(crate) fn grid(&self, schedule: &RunSchedule) -> Result<TimeGrid> {
-        self.spacing_of(schedule).grid(&self.span(schedule)?, self.steps_of(schedule))
+        self.spacing_of(schedule).grid(&span(schedule, self.eps)?, self.steps_of(schedule))
     }
 }
 

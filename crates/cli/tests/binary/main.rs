@@ -1,6 +1,8 @@
 //! The binary from outside: what a person types, and what comes back.
 
 mod interrupt;
+mod latents;
+mod likelihood;
 mod program;
 mod run;
 mod schedule;

@@ -32,6 +32,16 @@ keep_last = 2
 every = 0
 "#;
 
+/// The same in continuous time, with a density of its images.
+pub(crate) const TINY_FLOW: [&str; 6] = [
+    "--set",
+    "schedule.kind=vp_linear",
+    "--set",
+    "data.dequantize=true",
+    "--set",
+    "training.threads=1",
+];
+
 /// A finished run of the binary.
 pub(crate) struct Program(Output);
 
@@ -58,6 +68,13 @@ impl Program {
     pub(crate) fn expect_success(&self) -> String {
         assert!(self.0.status.success(), "{}", String::from_utf8_lossy(&self.0.stderr));
         String::from_utf8(self.0.stdout.clone()).unwrap()
+    }
+
+    /// Standard error of a run that ended well.
+    #[track_caller]
+    pub(crate) fn expect_warning(&self) -> String {
+        self.expect_success();
+        String::from_utf8(self.0.stderr.clone()).unwrap()
     }
 
     /// The message of a run that was refused: exit code 2, nothing on standard output, no panic.

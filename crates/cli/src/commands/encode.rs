@@ -1,0 +1,73 @@
+//! `tweedie encode`: carries images to their latents.
+
+use crate::device::Computation;
+use crate::drawing::{Drawing, batches};
+use crate::flow::{FlowArgs, RoundTrip};
+use crate::inputs::{InputArgs, Inputs};
+use crate::latents::{self, Latents};
+use crate::run::{Run, Weights};
+use crate::{print, progress};
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use tch::Tensor;
+
+/// Carry images along the probability flow to their latents
+///
+/// The flow has no noise: `tweedie decode` carries the latents back. How far they then are from the
+/// images is measured and printed.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// The run folder, or one of its checkpoints
+    run: PathBuf,
+    /// Where to write the latents: .safetensors (with the classes of the images) or .npy
+    #[arg(long, short, value_name = "PATH", default_value = "latents.safetensors")]
+    out: PathBuf,
+    /// Do not carry the latents back, which measures the error of the round trip
+    #[arg(long)]
+    no_round_trip: bool,
+    #[command(flatten)]
+    inputs: InputArgs,
+    #[command(flatten)]
+    flow: FlowArgs,
+    #[command(flatten)]
+    drawing: Drawing,
+    #[command(flatten)]
+    weights: Weights,
+    #[command(flatten)]
+    computation: Computation,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tweedie encode runs/digits-vp --limit 16 --out latents.safetensors
+  tweedie encode runs/digits-vp --data three.png --unconditional --out three.npy";
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    latents::check_path(&options.out)?;
+    options.flow.tolerances()?;
+    let run = Run::open(&options.run, &options.weights, &options.computation)?;
+    let flow = options.flow.flow(&run)?;
+    let inputs = Inputs::open(&run, &options.inputs, options.drawing.seed)?;
+    let bar = progress::images(inputs.len());
+    let (mut states, mut trip) = (Vec::new(), RoundTrip::default());
+    for range in batches(inputs.len(), options.drawing.batch_size) {
+        let (x, classes) = (inputs.within_bins(&run, range.clone()), inputs.classes(range.clone()));
+        let latent = flow.encode(&x, &classes)?;
+        if !options.no_round_trip {
+            trip.add(&x, &flow.decode(&latent, &classes)?);
+        }
+        states.push(latent);
+        bar.inc(range.len() as u64);
+    }
+    bar.finish_and_clear();
+    let classes = Some(inputs.classes(0..inputs.len()));
+    Latents { states: Tensor::cat(&states, 0), classes }.write(&options.out)?;
+    if let Some(words) = trip.words() {
+        print::line(&words)?;
+    }
+    print::line(&format!("{} latents: {}", inputs.len(), options.out.display()))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,193 @@
+//! `tweedie likelihood`: how likely is data under a run, in bits per dimension?
+
+mod bound;
+mod bound_picture;
+mod flow;
+mod json;
+mod measurement;
+mod moments;
+
+use crate::device::Computation;
+use crate::drawing::Drawing;
+use crate::inputs::{InputArgs, Inputs};
+use crate::ledger::Ledger;
+use crate::output;
+use crate::print;
+use crate::run::{Run, Weights};
+use crate::stop::Stop;
+use anyhow::{Result, bail};
+use bound::{Bound, BoundArgs};
+use clap::{Args, ValueEnum};
+use flow::{Flow, LikelihoodFlowArgs};
+use measurement::{Measurement, Outcome, Subject, measure};
+use serde_json::{Map, Value, json};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use tweedie_checkpoints::write_atomically;
+
+/// Measure how likely images are under a run, in bits per dimension
+///
+/// By the probability flow (an exact density, estimated without bias by random probes) or by the
+/// variational bound of the chain that ancestral sampling walks. The two speak of different models, and
+/// neither bounds the other. Ctrl-C or kill -9 lose no more than the batch at hand: the same command goes
+/// on.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
+    /// The run folder, or one of its checkpoints
+    run: PathBuf,
+    /// How the likelihood is found
+    #[arg(long, value_enum)]
+    method: MethodName,
+    /// Where to write the report, a .json [default: likelihood-METHOD.json in the run folder]; beside it
+    /// lie, while the measurement is unfinished, what is done, and the picture of the bound's terms
+    #[arg(long, short, value_name = "PATH")]
+    out: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+    /// Start over where an unfinished measurement is kept
+    #[arg(long)]
+    fresh: bool,
+    #[command(flatten)]
+    inputs: InputArgs,
+    #[command(flatten)]
+    flow: LikelihoodFlowArgs,
+    #[command(flatten)]
+    bound: BoundArgs,
+    #[command(flatten)]
+    drawing: Drawing,
+    #[command(flatten)]
+    weights: Weights,
+    #[command(flatten)]
+    computation: Computation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum MethodName {
+    /// The probability flow
+    Flow,
+    /// The variational bound
+    Bound,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tweedie likelihood runs/digits-vp --method flow
+  tweedie likelihood runs/digits-vp --method flow --limit 64 --probes 4 --repeats 3 --rtol 1e-4
+  tweedie likelihood runs/digits-iddpm --method bound --steps 20 --variance learned
+  tweedie likelihood runs/digits --method bound --data train --limit 256 --json";
+
+impl Options {
+    /// Where the report goes.
+    fn out(&self) -> PathBuf {
+        let name = match self.method {
+            MethodName::Flow => "likelihood-flow.json",
+            MethodName::Bound => "likelihood-bound.json",
+        };
+        self.out.clone().unwrap_or_else(|| self.run.join(name))
+    }
+
+    /// Refuses options of the method that was not asked for.
+    fn check(&self) -> Result<()> {
+        let (given, method) = match self.method {
+            MethodName::Flow => (self.bound.given(), "bound"),
+            MethodName::Bound => (self.flow.given(), "flow"),
+        };
+        if self.method == MethodName::Flow && self.bound.clips() {
+            bail!(
+                "--clip goes with --method bound: a flow whose estimates are clipped has corners, and \
+                 no exact likelihood"
+            );
+        }
+        match given {
+            Some(option) => bail!("{option} goes with --method {method}"),
+            None => Ok(()),
+        }
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    options.check()?;
+    let out = options.out();
+    if out.extension().is_none_or(|ending| ending != "json") {
+        bail!("--out is {}, expected a name that ends in .json", out.display());
+    }
+    match options.method {
+        MethodName::Flow => options.flow.check()?,
+        MethodName::Bound => options.bound.check()?,
+    }
+    let run = Run::open(&options.run, &options.weights, &options.computation)?;
+    let inputs = Inputs::open(&run, &options.inputs, options.drawing.seed)?;
+    let subject = Subject { run: &run, inputs: &inputs, drawing: options.drawing };
+    match options.method {
+        MethodName::Flow => answer(options, subject, &Flow::new(subject, &options.flow)?, &out),
+        MethodName::Bound => {
+            let bound = Bound::new(subject, &options.bound, options.flow.flow.eps, &out)?;
+            answer(options, subject, &bound, &out)
+        }
+    }
+}
+
+/// Measures, or goes on measuring, and reports.
+fn answer<M: Measurement>(
+    options: &Options,
+    subject: Subject<'_>,
+    method: &M,
+    out: &Path,
+) -> Result<ExitCode> {
+    output::check_file(out)?;
+    let stop = Stop::on_signals()?;
+    let question = question(options, subject, method);
+    let mut ledger = Ledger::open(&out.with_extension("unfinished.json"), question, options.fresh)?;
+    if let Outcome::Stopped { done, of } = measure(method, &mut ledger, &stop)? {
+        print::line(&format!("stopped after {done} of {of}; what is done is kept"))?;
+        print::line("go on with the same command")?;
+        return Ok(stop.exit_code());
+    }
+    let report = method.report(ledger.state())?;
+    let json = Value::Object(whole(&ledger, report.json));
+    write_atomically(out, serde_json::to_string_pretty(&json)?.as_bytes())?;
+    if let Some(picture) = report.picture {
+        write_atomically(&out.with_extension("png"), &picture.png()?)?;
+    }
+    ledger.remove()?;
+    if options.json {
+        return print::line(&serde_json::to_string_pretty(&json)?).map(|()| ExitCode::SUCCESS);
+    }
+    report.lines.iter().try_for_each(|line| print::line(line))?;
+    print::line(&format!("report: {}", out.display()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// All that decides what is measured.
+fn question<M: Measurement>(
+    options: &Options,
+    subject: Subject<'_>,
+    method: &M,
+) -> Map<String, Value> {
+    let Subject { run, inputs, .. } = subject;
+    let common = [
+        ("method", json!(format!("{:?}", options.method).to_lowercase())),
+        ("step", json!(run.step())),
+        ("weights", json!(run.weights_identity())),
+        ("--data", json!(options.inputs.data)),
+        ("images", json!(inputs.len())),
+        ("checksum of the images", json!(inputs.checksum())),
+        ("--unconditional", json!(options.inputs.unconditional)),
+        ("--seed", json!(options.drawing.seed)),
+    ];
+    common
+        .into_iter()
+        .chain(method.question())
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// The report with what was asked.
+fn whole<T>(ledger: &Ledger<T>, report: Map<String, Value>) -> Map<String, Value> {
+    let asked = ledger.question().iter().map(|(name, value)| {
+        (name.trim_start_matches('-').replace(['-', ' '], "_"), value.clone())
+    });
+    asked.chain(report).collect()
+}

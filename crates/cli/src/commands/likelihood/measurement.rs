@@ -1,0 +1,106 @@
+//! A measurement in parts, each of which is kept as soon as it is finished.
+
+use crate::drawing::Drawing;
+use crate::inputs::Inputs;
+use crate::ledger::Ledger;
+use crate::progress::Work;
+use crate::run::Run;
+use crate::stop::Stop;
+use anyhow::Result;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use std::ops::Range;
+use tweedie_plots::Picture;
+
+/// Whose likelihood, under which run.
+#[derive(Clone, Copy)]
+pub(crate) struct Subject<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) inputs: &'a Inputs,
+    pub(crate) drawing: Drawing,
+}
+
+impl Subject<'_> {
+    /// Number of batches.
+    pub(crate) fn batches(&self) -> usize {
+        self.inputs.len().div_ceil(self.drawing.batch_size)
+    }
+
+    /// The places of the images of a batch.
+    pub(crate) fn batch(&self, index: usize) -> Range<usize> {
+        let first = index * self.drawing.batch_size;
+        first..(first + self.drawing.batch_size).min(self.inputs.len())
+    }
+}
+
+/// What is measured, part by part.
+pub(crate) trait Measurement {
+    /// What the finished parts come to.
+    type State: Default + Serialize + DeserializeOwned;
+
+    /// The options that decide what is measured.
+    fn question(&self) -> Vec<(&'static str, Value)>;
+
+    /// Number of parts.
+    fn parts(&self) -> usize;
+
+    /// Images that part `index` goes over.
+    fn images(&self, index: usize) -> usize;
+
+    /// Adds part `index` to the state; network calls move the bar.
+    ///
+    /// # Errors
+    /// When the network fails, or no step meets the tolerance.
+    fn measure(&self, index: usize, state: &mut Self::State, work: &Work) -> Result<()>;
+
+    /// The figure so far, in a few words.
+    fn so_far(&self, state: &Self::State) -> String;
+
+    /// What was measured, when all parts are.
+    ///
+    /// # Errors
+    /// When a figure is not finite.
+    fn report(&self, state: &Self::State) -> Result<Report>;
+}
+
+/// A finished measurement.
+pub(crate) struct Report {
+    /// For a person.
+    pub(crate) lines: Vec<String>,
+    /// For a program.
+    pub(crate) json: Map<String, Value>,
+    /// A picture that belongs beside the report.
+    pub(crate) picture: Option<Picture>,
+}
+
+/// How a measurement ended.
+pub(crate) enum Outcome {
+    Finished,
+    Stopped { done: usize, of: usize },
+}
+
+/// Measures what the ledger does not hold yet, until all is done or it is asked to stop.
+///
+/// # Errors
+/// When a part fails or cannot be kept.
+pub(crate) fn measure<M: Measurement>(
+    method: &M,
+    ledger: &mut Ledger<M::State>,
+    stop: &Stop,
+) -> Result<Outcome> {
+    let images = |parts: Range<usize>| parts.map(|index| method.images(index)).sum();
+    let (parts, done) = (method.parts(), ledger.done());
+    let total: usize = images(0..parts);
+    let mut work = Work::over_images(total, images(0..done));
+    if done > 0 {
+        work.say(&format!("going on from {}", ledger.path().display()));
+    }
+    for index in done..parts {
+        if stop.is_asked() {
+            return Ok(Outcome::Stopped { done: images(0..index), of: total });
+        }
+        ledger.extend(|state| method.measure(index, state, &work))?;
+        work.advance(method.images(index), &method.so_far(ledger.state()));
+    }
+    Ok(Outcome::Finished)
+}

@@ -1,0 +1,133 @@
+//! The probability flow of a run, from the command line: between images and their latents.
+
+use crate::registry::positive;
+use crate::run::Run;
+use anyhow::{Result, bail};
+use clap::Args;
+use tch::{Device, Kind, Tensor};
+use tweedie_samplers::{ProbabilityFlow, RungeKutta};
+use tweedie_schedules::NoiseSchedule;
+use tweedie_score::Conditioned;
+use tweedie_training::RunSchedule;
+
+/// How the probability flow is solved.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Probability flow")]
+pub(crate) struct FlowArgs {
+    /// Relative error allowed in a step [default: 1e-5]
+    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    pub(crate) rtol: Option<f64>,
+    /// Error allowed in a value of 0 [default: 1e-5]
+    #[arg(long, value_name = "A", allow_negative_numbers = true)]
+    pub(crate) atol: Option<f64>,
+    /// The time that images are taken to be at, in continuous time [default: the cleanest time
+    /// trained; for the bound of VP and sub-VP 0.001]
+    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    pub(crate) eps: Option<f64>,
+}
+
+/// Both tolerances, where none is given. // Song et al. 2021, appendix D.2
+const TOLERANCE: f64 = 1e-5;
+
+impl FlowArgs {
+    /// Relative and absolute tolerance.
+    ///
+    /// # Errors
+    /// When one is not above 0.
+    pub(crate) fn tolerances(&self) -> Result<(f64, f64)> {
+        let relative = positive("--rtol", self.rtol.unwrap_or(TOLERANCE))?;
+        Ok((relative, positive("--atol", self.atol.unwrap_or(TOLERANCE))?))
+    }
+
+    /// The integrator.
+    ///
+    /// # Errors
+    /// When a tolerance is not above 0.
+    pub(crate) fn method(&self) -> Result<RungeKutta> {
+        let (relative, absolute) = self.tolerances()?;
+        Ok(RungeKutta::new(absolute, relative)?)
+    }
+
+    /// The lower time limit.
+    ///
+    /// # Errors
+    /// When the run was not trained there.
+    pub(crate) fn lower_limit(&self, schedule: &RunSchedule) -> Result<f64> {
+        let (clean, noisy) = schedule.time_range();
+        let Some(eps) = self.eps else { return Ok(clean) };
+        if (clean..noisy).contains(&eps) {
+            return Ok(eps);
+        }
+        let why = match schedule.table() {
+            Some(table) => {
+                format!("a model of {} steps knows no time before its first", table.len())
+            }
+            None => "the times trained".to_owned(),
+        };
+        bail!("--eps is {eps}, expected {clean} to less than {noisy}: {why}")
+    }
+
+    /// The flow of a run.
+    ///
+    /// # Errors
+    /// When an option is out of range.
+    pub(crate) fn flow<'a>(&self, run: &'a Run) -> Result<Flow<'a>> {
+        let schedule = run.schedule().clone().with_cleanest(self.lower_limit(run.schedule())?)?;
+        Ok(Flow { run, flow: ProbabilityFlow::new(schedule, self.method()?) })
+    }
+}
+
+/// The flow of a run, between images and latents on the CPU.
+pub(crate) struct Flow<'a> {
+    run: &'a Run,
+    flow: ProbabilityFlow<RunSchedule>,
+}
+
+impl Flow<'_> {
+    /// The latents of images, which have one class each.
+    ///
+    /// # Errors
+    /// When the tolerance cannot be met or the network fails.
+    pub(crate) fn encode(&self, x: &Tensor, classes: &[Option<usize>]) -> Result<Tensor> {
+        let score = Conditioned { network: self.run.network(), conditions: classes.to_vec() };
+        let run = self.flow.encode(&score, x.to_device(self.run.device()))?;
+        Ok(run.state.to_device(Device::Cpu))
+    }
+
+    /// The images of latents, which have one class each.
+    ///
+    /// # Errors
+    /// When the tolerance cannot be met or the network fails.
+    pub(crate) fn decode(&self, x: &Tensor, classes: &[Option<usize>]) -> Result<Tensor> {
+        let score = Conditioned { network: self.run.network(), conditions: classes.to_vec() };
+        let run = self.flow.sample(&score, x.to_device(self.run.device()))?;
+        Ok(run.state.to_device(Device::Cpu))
+    }
+}
+
+/// How far decoded images are from what was encoded.
+#[derive(Debug, Default)]
+pub(crate) struct RoundTrip {
+    largest: f64,
+    squares: f64,
+    values: usize,
+}
+
+impl RoundTrip {
+    /// Counts a batch and what came back of it.
+    pub(crate) fn add(&mut self, x: &Tensor, back: &Tensor) {
+        let error = (x - back).to_kind(Kind::Double);
+        self.largest = self.largest.max(error.abs().max().double_value(&[]));
+        self.squares += error.square().sum(Kind::Double).double_value(&[]);
+        self.values += error.numel();
+    }
+
+    /// The errors in words; none before there is any.
+    pub(crate) fn words(&self) -> Option<String> {
+        let rms = (self.squares / self.values as f64).sqrt();
+        (self.values > 0).then(|| {
+            let largest = self.largest;
+            format!("round trip: {largest:.2e} at most, {rms:.2e} root mean square")
+        })
+    }
+}
