@@ -3,7 +3,9 @@
 mod digits;
 mod likelihood;
 mod measurement;
+mod objectives;
 mod peer;
+mod recipe;
 mod speed;
 mod steps;
 mod table;
@@ -28,6 +30,8 @@ enum What {
     Digits(digits::Args),
     /// Exact likelihood beside the way of `score_sde` around the same network
     Likelihood(likelihood::Args),
+    /// Train the digits by every objective, and print their likelihoods and the quality of their samples
+    Objectives(objectives::Args),
     /// What planning and stepping cost beside the network, without libtorch
     Steps,
 }
@@ -37,6 +41,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         Some(What::Digits(args)) => digits::run(args),
         Some(What::Likelihood(args)) => likelihood::run(args),
+        Some(What::Objectives(args)) => objectives::run(args),
         Some(What::Steps) => steps::run(),
         None => speed::run(&args.speed),
     }

@@ -1,6 +1,7 @@
 //! The quality of the default recipe: trained with several seeds, evaluated with and without noise,
 //! averaged.
 
+use super::recipe;
 use super::table::{Table, cell};
 use crate::process;
 use crate::tweedie::Tweedie;
@@ -11,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const RECIPE: &str = "configs/digits.toml";
+const RECIPE: &str = "digits";
 
 /// The stochasticities that samples are drawn with, at 50 DDIM steps.
 const ETAS: [&str; 2] = ["0", "1"];
@@ -46,7 +47,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let mut results = Vec::new();
     for &seed in &args.seeds {
         let run = runs.join(format!("seed-{seed}"));
-        let seconds = train(&tweedie, &run, seed)?;
+        let seconds = recipe::train(&tweedie, RECIPE, &run, seed)?;
         for eta in ETAS {
             let figures = evaluate(&tweedie, &run, eta)?;
             results.push(Row { seed, eta, figures, seconds });
@@ -67,41 +68,6 @@ struct Row {
     eta: &'static str,
     figures: [f64; FIGURES.len()],
     seconds: f64,
-}
-
-/// Trains `run` if it is not finished, and gives its training time in seconds.
-fn train(tweedie: &Tweedie, run: &Path, seed: u64) -> Result<f64> {
-    if let Some(seconds) = training_seconds(run)? {
-        eprintln!("{} is finished", workspace::shown(run));
-        return Ok(seconds);
-    }
-    let mut command = tweedie.command();
-    command.arg("train");
-    if run.exists() {
-        command.arg("--resume").arg(run);
-    } else {
-        command.arg(workspace::root().join(RECIPE)).arg("--out").arg(run);
-        command.arg("--set").arg(format!("training.seed={seed}"));
-    }
-    process::signal_once(&mut command);
-    if !process::run(&mut command)?.is_success() {
-        bail!("the training with seed {seed} did not finish; the same command takes it up again");
-    }
-    training_seconds(run)?.with_context(|| format!("{} has no summary.json", run.display()))
-}
-
-/// The training time that a finished run states; nothing when it is not finished.
-fn training_seconds(run: &Path) -> Result<Option<f64>> {
-    let file = run.join("summary.json");
-    if !file.exists() {
-        return Ok(None);
-    }
-    let text =
-        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-    let summary: Value =
-        serde_json::from_str(&text).with_context(|| format!("{} is no JSON", file.display()))?;
-    let seconds = summary["training_seconds"].as_f64();
-    Ok(Some(seconds.with_context(|| format!("no training_seconds in {}", file.display()))?))
 }
 
 fn evaluate(tweedie: &Tweedie, run: &Path, eta: &str) -> Result<[f64; FIGURES.len()]> {
@@ -180,16 +146,5 @@ mod tests {
         assert_eq!(figures(whole).expect("whole"), [0.98, 0.04, 1.0]);
         let error = figures(r#"{"class_agreement": 0.98}"#).expect_err("short").to_string();
         assert!(error.contains("frechet_distance"), "{error}");
-    }
-
-    #[test]
-    fn a_run_is_finished_once_it_states_its_training_time() {
-        let dir = tempfile::tempdir().expect("a folder");
-        assert_eq!(training_seconds(dir.path()).expect("nothing there"), None);
-        fs::write(dir.path().join("summary.json"), r#"{"training_seconds": 212.5}"#)
-            .expect("writable");
-        assert_eq!(training_seconds(dir.path()).expect("readable"), Some(212.5));
-        fs::write(dir.path().join("summary.json"), "{}").expect("writable");
-        assert!(training_seconds(dir.path()).is_err());
     }
 }
