@@ -157,3 +157,69 @@ impl ScoreFn<Tensor> for ScoreNetwork<'_> {
         self.predict_both(x, at, &vec![None; x.batch_len()])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::NetworkConfig;
+    use tch::{Device, Kind};
+    use tweedie_schedules::{Edm, NoiseSchedule};
+
+    fn unet(learned_variance: bool) -> UNet {
+        let network = NetworkConfig {
+            channels: 8,
+            multipliers: vec![1],
+            blocks: 1,
+            groups: 4,
+            learned_variance,
+            ..NetworkConfig::default()
+        };
+        let unet = UNet::new(&network.unet([1, 4, 4]).unwrap(), 0).unwrap();
+        // the last layer starts at zero, and would tell nothing
+        for (_, tensor) in unet.parameters().iter() {
+            let values =
+                Tensor::arange(tensor.numel() as i64, (Kind::Float, Device::Cpu)).sin() * 0.3;
+            no_grad(|| tensor.shallow_clone().copy_(&values.reshape(tensor.size())));
+        }
+        unet
+    }
+
+    fn network(unet: &UNet) -> ScoreNetwork<'_> {
+        ScoreNetwork {
+            unet,
+            prediction: Prediction::EdmF { sigma_data: 0.5 },
+            time_input: TimeInput::LogNoise { scale: 250.0 },
+            input_scaling: InputScaling::UnitVariance { sigma_data: 0.5 },
+            classes: None,
+        }
+    }
+
+    #[test]
+    fn the_network_sees_states_scaled_at_their_own_levels() {
+        let (unet, schedule) = (unet(false), Edm::new(0.002, 80.0).unwrap());
+        let points = [schedule.point(60.0), schedule.point(0.1)];
+        let unit =
+            Tensor::linspace(-1.0, 1.0, 32, (Kind::Float, Device::Cpu)).reshape([2, 1, 4, 4]);
+        let size = |sigma: f64| sigma.hypot(0.5);
+        let x = unit.scale_each(&[size(60.0), size(0.1)]);
+        let times = Tensor::from_slice(&[60.0_f64, 0.1].map(|s| (250.0 * s.ln()) as f32));
+        let expected = no_grad(|| unet.forward(&unit, &times, None, false)).unwrap();
+        let each = network(&unet).predict(&x, Times::PerSample(&points)).unwrap();
+        assert!(expected.abs().max().double_value(&[]) > 0.1);
+        assert!(each.allclose(&expected, 1e-4, 1e-5, false));
+        let shared = network(&unet).predict(&x.narrow(0, 0, 1), Times::Shared(points[0])).unwrap();
+        assert!(shared.allclose(&expected.narrow(0, 0, 1), 1e-4, 1e-5, false));
+    }
+
+    #[test]
+    fn a_network_of_twice_the_channels_says_its_variance_beside_the_prediction() {
+        let unet = unet(true);
+        let x = Tensor::ones([1, 1, 4, 4], (Kind::Float, Device::Cpu));
+        let at = Times::Shared(Edm::new(0.002, 80.0).unwrap().point(1.0));
+        let network = network(&unet);
+        assert!(network.learns_variance());
+        let whole = no_grad(|| network.forward(&x, at, None, false)).unwrap();
+        let (prediction, values) = network.predict_with_variance(&x, at).unwrap();
+        assert!(Tensor::cat(&[prediction, values.unwrap()], 1).equal(&whole));
+    }
+}

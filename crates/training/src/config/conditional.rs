@@ -27,16 +27,13 @@ pub(super) fn complete(config: &mut RunConfig) -> Result<(), ConfigError> {
 }
 
 /// A key that is taken where `taken` says so.
-fn key<T: Clone>(
+fn key<T: serde::Serialize>(
     key: &'static str,
     value: &mut Option<T>,
     taken: bool,
     default: T,
     where_taken: &str,
-) -> Result<(), ConfigError>
-where
-    T: serde::Serialize,
-{
+) -> Result<(), ConfigError> {
     match (taken, &value) {
         (true, None) => *value = Some(default),
         (false, Some(given)) => {

@@ -43,12 +43,11 @@ impl Objective for MatchingObjective {
         let plan = self.matching.plan(shown.times, &self.schedule)?;
         let x = noised(shown.x0, shown.eps, &levels).detach().set_requires_grad(true);
         // the products are gradients, also where a loss is only measured
-        let losses = tch::with_grad(|| -> Result<Tensor, TrainError> {
+        tch::with_grad(|| {
             let output = network(&x)?;
             let products = jacobian_products(&output, &x, shown.directions)?;
             Ok(plan.losses(&x, &output, shown.directions, &products))
-        });
-        losses
+        })
     }
 
     fn directions(
