@@ -94,7 +94,7 @@ impl Options {
             MethodName::Flow => (self.bound.given(), "bound"),
             MethodName::Bound => (self.flow.given(), "flow"),
         };
-        if self.method == MethodName::Flow && self.bound.clips() {
+        if self.method == MethodName::Flow && self.bound.asks_to_clip() {
             bail!(
                 "--clip goes with --method bound: a flow whose estimates are clipped has corners, and \
                  no exact likelihood"

@@ -197,6 +197,7 @@ fn bad_options_are_refused_before_the_network_runs() {
         (flow, "--method flow --eps 1", "expected 0.00001 to less than 1"),
         (table, "--method flow --eps 1e-5", "knows no time before its first"),
         (flow, "--method flow --clip", "no exact likelihood"),
+        (flow, "--method flow --no-clip", "--no-clip goes with --method bound"),
         (flow, "--method flow --steps 5", "--steps goes with --method bound"),
         (flow, "--method bound --rtol 0.1", "--rtol goes with --method flow"),
         (table, "--method bound --variance learned", "trained without a variance of its own"),

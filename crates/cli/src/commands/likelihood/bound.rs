@@ -37,9 +37,13 @@ pub(super) struct BoundArgs {
     /// Images of the train data that the analytic variance is estimated from [default: 512]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = image_count)]
     moment_images: Option<usize>,
-    /// Hold the network's estimates of the data within -1 to 1
-    #[arg(long)]
+    /// Hold the network's estimates of the data within -1 to 1, as published [default for the bound]
+    #[arg(long, conflicts_with = "no_clip")]
     clip: bool,
+    /// Take them as they are: where a schedule begins with hardly any signal, as the cosine does, its
+    /// first step then costs hundreds of bits
+    #[arg(long)]
+    no_clip: bool,
 }
 
 /// The variance of a reverse step.
@@ -72,13 +76,19 @@ impl BoundArgs {
             ("--spacing", self.spacing.is_some()),
             ("--variance", self.variance.is_some()),
             ("--moment-images", self.moment_images.is_some()),
+            ("--no-clip", self.no_clip),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
 
-    /// Whether estimates of the data are held in range.
-    pub(super) fn clips(&self) -> bool {
+    /// Whether clipping was asked for by name.
+    pub(super) fn asks_to_clip(&self) -> bool {
         self.clip
+    }
+
+    /// Whether estimates of the data are held in range.
+    fn clips(&self) -> bool {
+        !self.no_clip
     }
 
     /// Refuses options that do not go together, before anything is opened.
@@ -178,7 +188,7 @@ impl Measurement for Bound<'_> {
             ("--steps", json!(self.bound.len())),
             ("--spacing", json!(self.args.spacing(schedule).name())),
             ("--variance", json!(self.variance.name())),
-            ("--clip", json!(self.args.clip)),
+            ("--clip", json!(self.args.clips())),
         ];
         if self.variance == BoundVariance::Analytic {
             question
@@ -203,7 +213,7 @@ impl Measurement for Bound<'_> {
         let score = Conditioned { network: self.subject.run.network(), conditions };
         let score = Counted::new(&score, |calls| work.calls(calls));
         let clipped = MapData { inner: &score, map: Clip { low: -1.0, high: 1.0 } };
-        let score: &dyn ScoreFn<_> = if self.args.clip { &clipped } else { &score };
+        let score: &dyn ScoreFn<_> = if self.args.clips() { &clipped } else { &score };
         state.add(&self.bound.evaluate(&x0, score, &mut noise)?);
         Ok(())
     }
@@ -257,8 +267,9 @@ impl Bound<'_> {
                 decoder.mean()
             ),
             format!(
-                "  {} variance; {} evaluations a batch, one draw of noise each",
+                "  {} variance, {}; {} evaluations a batch, one draw of noise each",
                 self.variance.name(),
+                if self.args.clips() { "estimates held in range" } else { "no clipping" },
                 self.bound.len()
             ),
         ]
