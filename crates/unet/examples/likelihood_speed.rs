@@ -1,8 +1,9 @@
-//! What exact likelihood costs with a network saved by diffusers: `likelihood_speed FOLDER BATCH`.
+//! What exact likelihood costs with a network saved by diffusers:
+//! `likelihood_speed FOLDER BATCH [TOLERANCE]`.
 //!
 //! The computation of `bench/peer_likelihood.py`: the VP flow from t = 1e-3 to 1 within a tolerance of
 //! 1e-3, one fixed probe, images and probe that both sides can write down. Prints one JSON object with
-//! the names used there.
+//! the names used there. Another tolerance shows what memory more steps take.
 
 use std::f64::consts::LN_2;
 use std::process::ExitCode;
@@ -17,17 +18,21 @@ use tweedie_score::{DifferentiableScoreFn, Replay};
 use tweedie_unet::{InputScaling, ScoreNetwork, TimeInput, UNet};
 
 const LOWER_LIMIT: f64 = 1e-3;
-const TOLERANCE: f64 = 1e-3;
+const TOLERANCE: &str = "1e-3";
 
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [folder, batch] = &arguments[..] else {
-        eprintln!("usage: likelihood_speed FOLDER BATCH");
-        return ExitCode::from(2);
+    let (folder, batch, tolerance) = match &arguments[..] {
+        [folder, batch] => (folder, batch, TOLERANCE),
+        [folder, batch, tolerance] => (folder, batch, tolerance.as_str()),
+        _ => {
+            eprintln!("usage: likelihood_speed FOLDER BATCH [TOLERANCE]");
+            return ExitCode::from(2);
+        }
     };
-    match measure(folder, batch) {
+    match measure(folder, batch, tolerance) {
         Ok(line) => {
             println!("{line}");
             ExitCode::SUCCESS
@@ -39,7 +44,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn measure(folder: &str, batch: &str) -> Result<serde_json::Value, Failure> {
+fn measure(folder: &str, batch: &str, tolerance: &str) -> Result<serde_json::Value, Failure> {
     let unet = UNet::from_diffusers(&DiffusersFolder::open(folder.as_ref())?)?;
     let config = unet.config();
     let batch: i64 = batch.parse()?;
@@ -54,9 +59,10 @@ fn measure(folder: &str, batch: &str) -> Result<serde_json::Value, Failure> {
         classes: None,
     };
     let x = wave(&shape, 0.3).to_kind(Kind::Float);
-    let probe = wave(&shape, 3.7).sign().to_kind(Kind::Float);
+    let probe = wave(&shape, 3.7).ge(0.0).to_kind(Kind::Float) * 2.0 - 1.0;
     let schedule = VpLinear::new(0.1, 20.0)?.with_time_range(LOWER_LIMIT, 1.0)?;
-    let method = RungeKutta::new(TOLERANCE, TOLERANCE)?;
+    let tolerance: f64 = tolerance.parse()?;
+    let method = RungeKutta::new(tolerance, tolerance)?;
     // The first call prepares kernels.
     drop(network.predict_vjp(&x, schedule.point(0.5), &probe)?);
 
