@@ -1,14 +1,23 @@
-//! A model folder saved by diffusers: `config.json` beside `diffusion_pytorch_model.safetensors`.
+//! A model folder saved by diffusers: `config.json` beside the weights, in one file or in shards.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::{CheckpointError, TensorFile};
+use crate::{CheckpointError, SchedulerConfig, TensorFile, TorchFile};
 
 const CONFIG: &str = "config.json";
-const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+
+/// The names that weights may have, in the order in which they are looked for.
+const WEIGHTS: [&str; 4] = [
+    "diffusion_pytorch_model.safetensors",
+    "diffusion_pytorch_model.safetensors.index.json",
+    "diffusion_pytorch_model.bin",
+    "diffusion_pytorch_model.bin.index.json",
+];
 
 /// A folder with a network's configuration and weights as diffusers saves them. Which weight goes
 /// where is the network's business; the tensors keep the names they have in the file.
@@ -17,23 +26,31 @@ pub struct DiffusersFolder {
     config_path: PathBuf,
     config: serde_json::Value,
     weights: TensorFile,
+    scheduler: Option<SchedulerConfig>,
 }
 
 impl DiffusersFolder {
-    /// Opens `path`, or its subfolder `unet` where `path` is a whole pipeline.
+    /// Opens `path`, or its subfolder `unet` where `path` is a whole pipeline. The weights may be
+    /// safetensors or torch's own format (`.bin`), whole or in shards with an index.
     ///
     /// # Errors
-    /// When neither holds both files, or one of them is not valid.
+    /// When neither holds a configuration with weights, or one of the files is not valid.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let folder = [path.to_path_buf(), path.join("unet")]
+        let (folder, weights) = [path.to_path_buf(), path.join("unet")]
             .into_iter()
-            .find(|folder| folder.join(CONFIG).is_file() && folder.join(WEIGHTS).is_file())
+            .filter(|folder| folder.join(CONFIG).is_file())
+            .find_map(|folder| {
+                let weights = WEIGHTS.iter().map(|name| folder.join(name));
+                let found = weights.into_iter().find(|file| file.is_file())?;
+                Some((folder, found))
+            })
             .ok_or_else(|| CheckpointError::NotDiffusers { path: path.to_path_buf() })?;
         let config_path = folder.join(CONFIG);
         let text = fs::read(&config_path).map_err(CheckpointError::io("read", &config_path))?;
         let config = serde_json::from_slice(&text)
             .map_err(|source| CheckpointError::Json { path: config_path.clone(), source })?;
-        Ok(Self { config_path, config, weights: TensorFile::open(&folder.join(WEIGHTS))? })
+        let scheduler = SchedulerConfig::find(path)?;
+        Ok(Self { config_path, config, weights: open_weights(&weights)?, scheduler })
     }
 
     /// The file that holds the configuration, for messages.
@@ -62,6 +79,68 @@ impl DiffusersFolder {
     pub fn weights(&self) -> &TensorFile {
         &self.weights
     }
+
+    /// What the folder says about the noise that the network was trained with; `None` where it holds
+    /// no `scheduler_config.json`, as the folder of a network alone.
+    #[must_use]
+    pub fn scheduler(&self) -> Option<&SchedulerConfig> {
+        self.scheduler.as_ref()
+    }
+}
+
+fn open_weights(path: &Path) -> Result<TensorFile, CheckpointError> {
+    match path.extension().and_then(|end| end.to_str()) {
+        Some("json") => open_shards(path),
+        Some("bin") => TorchFile::open(path)?.root().tensors(),
+        _ => TensorFile::open(path),
+    }
+}
+
+/// An index of shards; what else it says (the total size) is not needed.
+#[derive(Deserialize)]
+struct Index {
+    /// The file of each tensor.
+    weight_map: BTreeMap<String, String>,
+}
+
+/// All tensors of the shards that an index names. Each must lie where the index says, and in one
+/// shard only.
+fn open_shards(index_path: &Path) -> Result<TensorFile, CheckpointError> {
+    let text = fs::read(index_path).map_err(CheckpointError::io("read", index_path))?;
+    let index: Index = serde_json::from_slice(&text)
+        .map_err(|source| CheckpointError::Json { path: index_path.to_path_buf(), source })?;
+    let names: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
+    let mut shards = BTreeMap::new();
+    for name in names {
+        shards.insert(name, open_weights(&shard_path(index_path, name)?)?);
+    }
+    let mut tensors = BTreeMap::new();
+    for (tensor, shard) in &index.weight_map {
+        tensors.insert(tensor.clone(), shards[shard.as_str()].tensor(tensor)?.clone());
+    }
+    for (shard, file) in &shards {
+        let listed = |name: &&str| index.weight_map.get(*name).is_some_and(|at| at == shard);
+        if let Some(name) = file.names().find(|name| !listed(name)) {
+            let (path, name) = (file.path().to_path_buf(), name.to_owned());
+            return Err(CheckpointError::NotInIndex { path, name });
+        }
+    }
+    Ok(TensorFile::from_tensors(index_path, tensors))
+}
+
+/// A shard lies beside its index: a name that leads anywhere else is refused.
+fn shard_path(index_path: &Path, name: &str) -> Result<PathBuf, CheckpointError> {
+    let mut parts = Path::new(name).components();
+    let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
+    if !plain || name.ends_with(".json") {
+        return Err(CheckpointError::Value {
+            path: index_path.to_path_buf(),
+            key: "weight_map",
+            value: name.to_owned(),
+            allowed: "the name of a weight file beside it".to_owned(),
+        });
+    }
+    Ok(index_path.with_file_name(name))
 }
 
 #[cfg(test)]
@@ -69,13 +148,29 @@ mod tests {
     use super::*;
     use crate::{OwnedTensor, write_safetensors};
 
-    fn write_model(folder: &Path) {
+    fn write_weights(path: &Path, name: &str, value: f32) {
+        let tensor = OwnedTensor::from_f32(&[1], &[value]).unwrap();
+        write_safetensors(path, [(name, tensor)], &Default::default()).unwrap();
+    }
+
+    fn write_config(folder: &Path) {
         fs::create_dir_all(folder).unwrap();
         let config = r#"{"_class_name": "UNet2DModel", "in_channels": 3}"#;
         fs::write(folder.join(CONFIG), config).unwrap();
-        let bias = OwnedTensor::from_f32(&[1], &[2.0]).unwrap();
-        write_safetensors(&folder.join(WEIGHTS), [("conv_in.bias", bias)], &Default::default())
-            .unwrap();
+    }
+
+    fn write_model(folder: &Path) {
+        write_config(folder);
+        write_weights(&folder.join(WEIGHTS[0]), "conv_in.bias", 2.0);
+    }
+
+    /// Two shards with an index that says `second` holds `b`.
+    fn write_shards(folder: &Path, second: &str) {
+        write_config(folder);
+        write_weights(&folder.join("one.safetensors"), "a", 1.0);
+        write_weights(&folder.join("two.safetensors"), "b", 2.0);
+        let index = format!(r#"{{"weight_map": {{"a": "one.safetensors", "b": "{second}"}}}}"#);
+        fs::write(folder.join(WEIGHTS[1]), index).unwrap();
     }
 
     #[track_caller]
@@ -97,6 +192,57 @@ mod tests {
         write_model(&folder.path().join("pipeline/unet"));
         check_opens(&folder.path().join("model"));
         check_opens(&folder.path().join("pipeline"));
+    }
+
+    #[test]
+    fn weights_in_torchs_own_format_open() {
+        let folder = tempfile::tempdir().unwrap();
+        write_config(folder.path());
+        let saved = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/weights.bin");
+        fs::copy(saved, folder.path().join(WEIGHTS[2])).unwrap();
+        let model = DiffusersFolder::open(folder.path()).unwrap();
+        assert_eq!(model.weights().read_f32("conv_in.bias").unwrap(), [2.0]);
+    }
+
+    #[test]
+    fn shards_open_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        write_shards(folder.path(), "two.safetensors");
+        let model = DiffusersFolder::open(folder.path()).unwrap();
+        assert_eq!(model.weights().names().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(model.weights().read_f32("b").unwrap(), [2.0]);
+    }
+
+    #[test]
+    fn an_index_that_is_wrong_or_leads_elsewhere_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = |second: &str| {
+            write_shards(folder.path(), second);
+            DiffusersFolder::open(folder.path()).unwrap_err().to_string()
+        };
+        assert!(refused("one.safetensors").contains("holds no tensor `b`"));
+        for outside in ["../two.safetensors", "/etc/passwd", "..", ""] {
+            let message = refused(outside);
+            assert!(message.contains("expected the name of a weight file beside it"), "{message}");
+        }
+        write_shards(folder.path(), "two.safetensors");
+        let only_b = r#"{"weight_map": {"b": "two.safetensors", "a": "two.safetensors"}}"#;
+        fs::write(folder.path().join(WEIGHTS[1]), only_b).unwrap();
+        let message = DiffusersFolder::open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("holds no tensor `a`"), "{message}");
+    }
+
+    #[test]
+    fn a_tensor_that_the_index_does_not_list_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        write_config(folder.path());
+        let path = folder.path().join("one.safetensors");
+        let tensor = || OwnedTensor::from_f32(&[1], &[1.0]).unwrap();
+        write_safetensors(&path, [("a", tensor()), ("b", tensor())], &Default::default()).unwrap();
+        let index = r#"{"weight_map": {"a": "one.safetensors"}}"#;
+        fs::write(folder.path().join(WEIGHTS[1]), index).unwrap();
+        let message = DiffusersFolder::open(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("holds `b`, which its index does not list there"), "{message}");
     }
 
     #[test]

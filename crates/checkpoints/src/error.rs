@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use safetensors::{Dtype, SafeTensorError};
 use thiserror::Error;
 
+use crate::PickleError;
+
 /// Why a weight file or a checkpoint could not be read or written.
 ///
 /// No message repeats its source: whoever prints an error prints the whole chain.
@@ -214,9 +216,126 @@ pub enum CheckpointError {
         /// What is wrong with the newest.
         source: Box<CheckpointError>,
     },
+    /// A pickle in a file of torch was refused, or is damaged.
+    #[error("{} cannot be read as a file of torch: at byte {position}", path.display())]
+    Pickle {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file, in bytes from its start.
+        position: u64,
+        /// What is wrong there.
+        source: PickleError,
+    },
+    /// The first pickle of a file is not torch's mark.
+    #[error(
+        "{} was not written by torch.save: it begins with {found}, not with torch's number",
+        path.display()
+    )]
+    NotTorch {
+        /// The file.
+        path: PathBuf,
+        /// The kind of value that stands there.
+        found: &'static str,
+    },
+    /// The zip archive that a file of torch is cannot be read.
+    #[error("{} is no whole zip archive", path.display())]
+    Archive {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the archive.
+        source: rawzip::Error,
+    },
+    /// An entry of the zip archive that a file of torch is does not fit.
+    #[error("{}: entry `{name}` of the archive {problem}", path.display())]
+    ArchiveEntry {
+        /// The file.
+        path: PathBuf,
+        /// The entry, without the archive's folder where that is known.
+        name: String,
+        /// What is wrong with it: "is missing".
+        problem: &'static str,
+    },
+    /// The file was written by a machine of the other byte order.
+    #[error("{} is big-endian, only little-endian files are read", path.display())]
+    ByteOrder {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A storage holds fewer bytes than the tensors' descriptions say.
+    #[error("{}: storage `{key}` is said to take {claimed} bytes, it has {actual}", path.display())]
+    StorageSize {
+        /// The file.
+        path: PathBuf,
+        /// The storage's name in the file.
+        key: String,
+        /// Bytes that it is said to take.
+        claimed: u64,
+        /// Bytes that the file has for it.
+        actual: u64,
+    },
+    /// A tensor reaches beyond its storage, or would take more memory than the file is long.
+    #[error(
+        "{}: the tensor described at byte {position}, of shape {shape:?} with strides {strides:?} from element {offset} on, does not fit its storage of {elements} elements",
+        path.display()
+    )]
+    TensorRange {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file the tensor is described, in bytes from its start.
+        position: u64,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Its strides, in elements.
+        strides: Vec<usize>,
+        /// The place of its first element in the storage.
+        offset: u64,
+        /// Elements of the storage.
+        elements: u64,
+    },
+    /// Tensors share storages so much that they would take many times the file's length.
+    #[error(
+        "{}: its tensors repeat each other, they would take {claimed} bytes; at most {allowed} are allowed",
+        path.display()
+    )]
+    Repeated {
+        /// The file.
+        path: PathBuf,
+        /// Bytes that the tensors take once they are read.
+        claimed: u64,
+        /// The limit, a few times the file's length.
+        allowed: u64,
+    },
+    /// A value is missing from the tree of a file of torch.
+    #[error("{} has no `{key}`: there is {found}", path.display())]
+    MissingEntry {
+        /// The file.
+        path: PathBuf,
+        /// The keys from the root to the one that is missing, with dots between.
+        key: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// A value stands where a tensor, or a list or dict of tensors, is expected.
+    #[error("{}: `{name}` is {found}, expected tensors", path.display())]
+    NotATensor {
+        /// The file.
+        path: PathBuf,
+        /// Its key.
+        name: String,
+        /// The kind of value that it is.
+        found: &'static str,
+    },
+    /// A shard holds a tensor that its index does not place there.
+    #[error("{} holds `{name}`, which its index does not list there", path.display())]
+    NotInIndex {
+        /// The shard.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+    },
     /// The folder does not look like one that diffusers saved.
     #[error(
-        "{} is not a diffusers model folder: expected config.json with diffusion_pytorch_model.safetensors in it or in its subfolder unet",
+        "{} is not a diffusers model folder: expected config.json with diffusion_pytorch_model.safetensors (or .bin, or their .index.json) in it or in its subfolder unet",
         path.display()
     )]
     NotDiffusers {

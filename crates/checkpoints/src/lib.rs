@@ -1,13 +1,16 @@
 //! Weight files and training checkpoints, without libtorch.
 //!
-//! Three things live here:
+//! What lives here:
 //! - [`TensorFile`] opens a safetensors file, checks its header against the file before anything is
 //!   allocated, and reads one tensor at a time; [`write_safetensors`] writes one deterministically.
+//! - [`TorchFile`] opens what `torch.save` wrote (`.pt`, `.pth`, `.bin`) without running anything in it,
+//!   as a tree of plain values with tensors that stay in the file until they are read.
 //! - [`CheckpointStore`] keeps the checkpoints of a run. A checkpoint is a folder
 //!   `step-0000500/` with weight files and a small `state.json` that lists them with their sizes and
 //!   sha256 sums. It is written under a temporary name, flushed to the disk and renamed, so that it
 //!   exists whole or not at all, whenever the process dies.
-//! - [`DiffusersFolder`] finds the configuration and weights in a folder saved by diffusers.
+//! - [`DiffusersFolder`] finds the configuration, the weights (whole or in shards, safetensors or
+//!   `.bin`) and the noise schedule in a folder saved by diffusers.
 //!
 //! ```
 //! use tweedie_checkpoints::{Dtype, OwnedTensor, TensorFile, write_safetensors};
@@ -26,21 +29,32 @@
 //! # }
 //! ```
 
+mod data_file;
 mod diffusers;
 mod durable;
 mod error;
+mod pickle;
+mod scheduler_config;
 mod staged;
 mod state;
 mod store;
+mod stored_tensor;
 mod tensor_file;
 mod tensor_writer;
+mod torch_file;
 
 pub use diffusers::DiffusersFolder;
 pub use durable::{remove_partials, write_atomically};
 pub use error::CheckpointError;
+pub use pickle::PickleError;
 pub use safetensors::{Dtype, View};
+pub use scheduler_config::{
+    BetaShape, SchedulerConfig, TrainedNoise, TrainedPrediction, TrainedVariance,
+};
 pub use staged::StagedCheckpoint;
 pub use state::{CheckpointState, FORMAT_VERSION, FileRecord};
 pub use store::{CheckpointStore, Found, StoredCheckpoint};
-pub use tensor_file::{TensorDescription, TensorFile};
+pub use stored_tensor::{StoredTensor, TensorDescription};
+pub use tensor_file::TensorFile;
 pub use tensor_writer::{OwnedTensor, write_safetensors};
+pub use torch_file::{TorchFile, Value};

@@ -1,58 +1,68 @@
 //! Reads safetensors files, one tensor at a time, checked before anything is allocated.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use crate::CheckpointError;
+use crate::data_file::DataFile;
+use crate::{CheckpointError, StoredTensor, TensorDescription};
 
 /// The format's own limit on the header's length.
 const HEADER_LIMIT: u64 = 100_000_000;
 
-/// What a file says about one of its tensors.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TensorDescription {
-    /// The element type.
-    pub dtype: Dtype,
-    /// The shape, row-major.
-    pub shape: Vec<usize>,
-}
-
-/// An open safetensors file whose header has been checked against the file's length.
+/// Tensors with names that lie in a file, read one at a time. The file is a safetensors file, or what
+/// holds a dict of tensors like one: a [`TorchFile`](crate::TorchFile), or several files of one model.
 #[derive(Debug)]
 pub struct TensorFile {
     path: PathBuf,
-    file: Mutex<File>,
-    tensors: BTreeMap<String, TensorInfo>,
+    tensors: BTreeMap<String, StoredTensor>,
     metadata: BTreeMap<String, String>,
-    data_start: u64,
 }
 
 impl TensorFile {
-    /// Opens the file and checks its header: valid JSON, ranges that cover the rest of the file
-    /// without gap or overlap, sizes that agree with shapes.
+    /// Opens a safetensors file and checks its header: valid JSON, ranges that cover the rest of the
+    /// file without gap or overlap, sizes that agree with shapes.
     ///
     /// # Errors
     /// When the file cannot be read or one of those checks fails; the error names the file.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let mut file = File::open(path).map_err(CheckpointError::io("open", path))?;
-        let length = file.metadata().map_err(CheckpointError::io("read", path))?.len();
-        let header = read_header(path, &mut file, length)?;
-        let data_start = 8 + header.len() as u64;
-        let parsed: Metadata = serde_json::from_slice(&header)
-            .map_err(|source| CheckpointError::Header { path: path.to_path_buf(), source })?;
-        check_length(path, data_start + parsed.data_len() as u64, length)?;
-        let tensors = parsed.tensors().into_iter().map(|(n, info)| (n, info.clone())).collect();
-        let metadata = parsed.metadata().clone().unwrap_or_default().into_iter().collect();
-        Ok(Self { path: path.to_path_buf(), file: Mutex::new(file), tensors, metadata, data_start })
+        Self::parse(&DataFile::open(path)?)
     }
 
-    /// The file's path, as it was given.
+    /// The same for a safetensors file that is in memory; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn from_bytes(name: &Path, bytes: Vec<u8>) -> Result<Self, CheckpointError> {
+        Self::parse(&DataFile::in_memory(name, bytes))
+    }
+
+    /// Tensors that were found and checked elsewhere; `path` is where a missing one is missed.
+    pub(crate) fn from_tensors(path: &Path, tensors: BTreeMap<String, StoredTensor>) -> Self {
+        Self { path: path.to_path_buf(), tensors, metadata: BTreeMap::new() }
+    }
+
+    fn parse(file: &Arc<DataFile>) -> Result<Self, CheckpointError> {
+        let path = file.path().to_path_buf();
+        let header = read_header(file)?;
+        let data_start = 8 + header.len() as u64;
+        let parsed: Metadata = serde_json::from_slice(&header)
+            .map_err(|source| CheckpointError::Header { path: path.clone(), source })?;
+        let end = data_start.saturating_add(parsed.data_len() as u64);
+        check_length(&path, end, file.length())?;
+        let tensors = parsed.tensors().into_iter().map(|(name, info)| {
+            let tensor = stored(file, data_start, info);
+            (name, tensor)
+        });
+        let tensors = tensors.collect();
+        let metadata = parsed.metadata().clone().unwrap_or_default().into_iter().collect();
+        Ok(Self { path, tensors, metadata })
+    }
+
+    /// The file's path, as it was given; for several files, their folder or index.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -87,13 +97,28 @@ impl TensorFile {
         self.tensors.contains_key(name)
     }
 
+    /// The tensors with their names, sorted.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &StoredTensor)> {
+        self.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor))
+    }
+
+    /// A tensor, to be read later.
+    ///
+    /// # Errors
+    /// When the file holds no tensor of this name.
+    pub fn tensor(&self, name: &str) -> Result<&StoredTensor, CheckpointError> {
+        self.tensors.get(name).ok_or_else(|| CheckpointError::MissingTensor {
+            path: self.path.clone(),
+            name: name.to_owned(),
+        })
+    }
+
     /// Element type and shape of a tensor.
     ///
     /// # Errors
     /// When the file holds no tensor of this name.
     pub fn describe(&self, name: &str) -> Result<TensorDescription, CheckpointError> {
-        let info = self.info(name)?;
-        Ok(TensorDescription { dtype: info.dtype, shape: info.shape.clone() })
+        Ok(self.tensor(name)?.description.clone())
     }
 
     /// The tensor's bytes: little endian, row-major.
@@ -101,13 +126,7 @@ impl TensorFile {
     /// # Errors
     /// When the file holds no tensor of this name or cannot be read.
     pub fn read(&self, name: &str) -> Result<Vec<u8>, CheckpointError> {
-        let (start, end) = self.info(name)?.data_offsets;
-        let mut bytes = vec![0; end - start];
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        file.seek(SeekFrom::Start(self.data_start + start as u64))
-            .and_then(|_| file.read_exact(&mut bytes))
-            .map_err(CheckpointError::io("read", &self.path))?;
-        Ok(bytes)
+        self.tensor(name)?.read()
     }
 
     /// The bytes of a tensor that must have this element type and shape.
@@ -120,17 +139,16 @@ impl TensorFile {
         dtype: Dtype,
         shape: &[usize],
     ) -> Result<Vec<u8>, CheckpointError> {
-        let info = self.info(name)?;
-        self.check_dtype(name, info, dtype)?;
-        if info.shape != shape {
+        let tensor = self.expect_dtype(name, dtype)?;
+        if tensor.shape() != shape {
             return Err(CheckpointError::WrongShape {
                 path: self.path.clone(),
                 name: name.to_owned(),
                 expected: shape.to_vec(),
-                actual: info.shape.clone(),
+                actual: tensor.shape().to_vec(),
             });
         }
-        self.read(name)
+        tensor.read()
     }
 
     /// The values of a tensor of type F32, row-major.
@@ -138,9 +156,17 @@ impl TensorFile {
     /// # Errors
     /// When the tensor is missing or of another type.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
-        self.check_dtype(name, self.info(name)?, Dtype::F32)?;
-        let bytes = self.read(name)?;
+        let bytes = self.expect_dtype(name, Dtype::F32)?.read()?;
         Ok(bytes.as_chunks().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
+    }
+
+    /// The values of a tensor of type F64, row-major.
+    ///
+    /// # Errors
+    /// When the tensor is missing or of another type.
+    pub fn read_f64(&self, name: &str) -> Result<Vec<f64>, CheckpointError> {
+        let bytes = self.expect_dtype(name, Dtype::F64)?.read()?;
+        Ok(bytes.as_chunks().0.iter().map(|chunk| f64::from_le_bytes(*chunk)).collect())
     }
 
     /// The values of a tensor of type I64, row-major.
@@ -148,50 +174,43 @@ impl TensorFile {
     /// # Errors
     /// When the tensor is missing or of another type.
     pub fn read_i64(&self, name: &str) -> Result<Vec<i64>, CheckpointError> {
-        self.check_dtype(name, self.info(name)?, Dtype::I64)?;
-        let bytes = self.read(name)?;
+        let bytes = self.expect_dtype(name, Dtype::I64)?.read()?;
         Ok(bytes.as_chunks().0.iter().map(|chunk| i64::from_le_bytes(*chunk)).collect())
     }
 
-    fn info(&self, name: &str) -> Result<&TensorInfo, CheckpointError> {
-        self.tensors.get(name).ok_or_else(|| CheckpointError::MissingTensor {
-            path: self.path.clone(),
-            name: name.to_owned(),
-        })
-    }
-
-    fn check_dtype(
-        &self,
-        name: &str,
-        info: &TensorInfo,
-        expected: Dtype,
-    ) -> Result<(), CheckpointError> {
-        if info.dtype == expected {
-            return Ok(());
+    fn expect_dtype(&self, name: &str, expected: Dtype) -> Result<&StoredTensor, CheckpointError> {
+        let tensor = self.tensor(name)?;
+        if tensor.dtype() == expected {
+            return Ok(tensor);
         }
         Err(CheckpointError::WrongDtype {
             path: self.path.clone(),
             name: name.to_owned(),
             expected,
-            actual: info.dtype,
+            actual: tensor.dtype(),
         })
     }
 }
 
+fn stored(file: &Arc<DataFile>, data_start: u64, info: &TensorInfo) -> StoredTensor {
+    StoredTensor {
+        file: Arc::clone(file),
+        offset: data_start + info.data_offsets.0 as u64,
+        description: TensorDescription { dtype: info.dtype, shape: info.shape.clone() },
+        strides: None,
+    }
+}
+
 /// The header's bytes, read only after its claimed length has been held against the file's.
-fn read_header(path: &Path, file: &mut File, length: u64) -> Result<Vec<u8>, CheckpointError> {
-    check_reaches(path, 8, length)?;
-    let mut claimed = [0; 8];
-    file.read_exact(&mut claimed).map_err(CheckpointError::io("read", path))?;
-    let claimed = u64::from_le_bytes(claimed);
+fn read_header(file: &DataFile) -> Result<Vec<u8>, CheckpointError> {
+    let path = file.path();
+    check_reaches(path, 8, file.length())?;
+    let claimed = u64::from_le_bytes(file.read(0, 8)?.try_into().unwrap_or_default());
     if claimed > HEADER_LIMIT {
         let path = path.to_path_buf();
         return Err(CheckpointError::HeaderTooLarge { path, claimed, limit: HEADER_LIMIT });
     }
-    check_reaches(path, 8 + claimed, length)?;
-    let mut header = Vec::new();
-    file.take(claimed).read_to_end(&mut header).map_err(CheckpointError::io("read", path))?;
-    Ok(header)
+    file.read(8, claimed)
 }
 
 fn check_reaches(path: &Path, expected: u64, actual: u64) -> Result<(), CheckpointError> {

@@ -1,0 +1,157 @@
+//! A tensor that lies in a file, read when its values are asked for.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use safetensors::Dtype;
+
+use crate::CheckpointError;
+use crate::data_file::DataFile;
+
+/// What a file says about one of its tensors.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TensorDescription {
+    /// The element type.
+    pub dtype: Dtype,
+    /// The shape, row-major.
+    pub shape: Vec<usize>,
+}
+
+/// A tensor that lies in a file: its type, its shape, and where its elements are. It was checked
+/// against the file when that was opened.
+#[derive(Clone, Debug)]
+pub struct StoredTensor {
+    pub(crate) file: Arc<DataFile>,
+    /// Where the first element begins, in bytes from the start of the file.
+    pub(crate) offset: u64,
+    pub(crate) description: TensorDescription,
+    /// Steps between neighbours in each dimension, in elements; `None` where they lie row-major
+    /// without gaps.
+    pub(crate) strides: Option<Vec<usize>>,
+}
+
+impl StoredTensor {
+    /// The element type.
+    #[must_use]
+    pub fn dtype(&self) -> Dtype {
+        self.description.dtype
+    }
+
+    /// The shape.
+    #[must_use]
+    pub fn shape(&self) -> &[usize] {
+        &self.description.shape
+    }
+
+    /// Bytes that [`read`](Self::read) gives.
+    #[must_use]
+    pub fn byte_len(&self) -> u64 {
+        if self.shape().contains(&0) {
+            return 0;
+        }
+        // no overflow: checked when the file was opened
+        let elements: u64 = self.shape().iter().map(|size| *size as u64).product();
+        elements * self.dtype().bitsize() as u64 / 8
+    }
+
+    /// The file it lies in.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The tensor's bytes: little endian, row-major, whatever the order in the file.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn read(&self) -> Result<Vec<u8>, CheckpointError> {
+        match &self.strides {
+            None => self.file.read(self.offset, self.byte_len()),
+            Some(strides) => {
+                let size = element_bytes(self.dtype()) as usize;
+                let span = span(self.shape(), strides).unwrap_or(0);
+                let stored = self.file.read(self.offset, span * size as u64)?;
+                Ok(gather(&stored, self.shape(), strides, size))
+            }
+        }
+    }
+}
+
+/// Bytes of one element of a type that takes whole bytes.
+pub(crate) fn element_bytes(dtype: Dtype) -> u64 {
+    dtype.bitsize() as u64 / 8
+}
+
+/// Elements from the first to the last that a tensor of this shape touches; `None` on overflow.
+pub(crate) fn span(shape: &[usize], strides: &[usize]) -> Option<u64> {
+    if shape.contains(&0) {
+        return Some(0);
+    }
+    shape.iter().zip(strides).try_fold(1_u64, |reach, (size, stride)| {
+        let steps = (*size as u64 - 1).checked_mul(*stride as u64)?;
+        reach.checked_add(steps)
+    })
+}
+
+/// Whether elements with these strides lie row-major without gaps. The stride of a dimension of one
+/// element does not matter.
+pub(crate) fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
+    let mut expected = 1;
+    shape.contains(&0)
+        || shape.iter().zip(strides).rev().all(|(&size, &stride)| {
+            let fits = size == 1 || stride == expected;
+            expected *= size;
+            fits
+        })
+}
+
+/// Copies strided elements of `size` bytes into row-major order.
+fn gather(stored: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<u8> {
+    let count = if shape.contains(&0) { 0 } else { shape.iter().product() };
+    let mut gathered = Vec::with_capacity(count * size);
+    let mut index = vec![0; shape.len()];
+    let mut at = 0;
+    for _ in 0..count {
+        gathered.extend_from_slice(&stored[at * size..(at + 1) * size]);
+        // counts on like an odometer
+        for dimension in (0..shape.len()).rev() {
+            index[dimension] += 1;
+            at += strides[dimension];
+            if index[dimension] < shape[dimension] {
+                break;
+            }
+            at -= strides[dimension] * shape[dimension];
+            index[dimension] = 0;
+        }
+    }
+    gathered
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strided_elements_are_gathered_row_major() {
+        let stored = [0, 1, 2, 3, 4, 5];
+        assert_eq!(gather(&stored, &[3, 2], &[1, 3], 1), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(gather(&stored, &[2, 2], &[0, 1], 1), [0, 1, 0, 1]);
+        assert_eq!(gather(&stored, &[], &[], 2), [0, 1]);
+    }
+
+    #[test]
+    fn a_span_reaches_from_the_first_to_the_last_element() {
+        assert_eq!(span(&[3, 4], &[4, 1]), Some(12));
+        assert_eq!(span(&[3], &[4]), Some(9));
+        assert_eq!(span(&[0, 9], &[9, 1]), Some(0));
+        assert_eq!(span(&[2, 3], &[usize::MAX, 1]), None);
+    }
+
+    #[test]
+    fn only_gapless_row_major_strides_are_contiguous() {
+        assert!(is_contiguous(&[2, 1, 3], &[3, 77, 1]));
+        assert!(is_contiguous(&[], &[]));
+        assert!(!is_contiguous(&[2, 3], &[1, 2]));
+        assert!(!is_contiguous(&[2, 3], &[4, 1]));
+    }
+}

@@ -1,0 +1,78 @@
+//! Files that `torch.save` wrote (`.pt`, `.pth`, `.bin`), read without running anything in them.
+
+mod archive;
+mod legacy;
+mod tensors;
+mod value;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use value::Value;
+
+use crate::data_file::DataFile;
+use crate::pickle::{Graph, NodeId};
+use crate::{CheckpointError, StoredTensor};
+
+/// Where the bytes of each storage lie in the file, by the storage's key.
+type Storages = HashMap<String, Range<u64>>;
+
+/// An open file of torch: a tree of plain values, with tensors that stay in the file until they are
+/// read. Both forms are known, the zip archive of today and the pickles one after another of torch
+/// before 1.6.
+///
+/// Everything that the file says about its tensors is held against its length before anything is
+/// allocated for it. Names that a file uses beyond those that rebuild tensors and plain containers are
+/// refused, see [`PickleError::ForbiddenName`](crate::PickleError::ForbiddenName).
+#[derive(Debug)]
+pub struct TorchFile {
+    file: Arc<DataFile>,
+    graph: Graph,
+    root: NodeId,
+    tensors: Vec<StoredTensor>,
+}
+
+impl TorchFile {
+    /// Opens the file and reads all of it but the tensors' elements.
+    ///
+    /// # Errors
+    /// When the file cannot be read, is no file of torch, was written by a big-endian machine, refers
+    /// to anything else than tensors and plain containers, or says about its tensors what its length
+    /// belies.
+    pub fn open(path: &Path) -> Result<Self, CheckpointError> {
+        Self::read(DataFile::open(path)?)
+    }
+
+    /// The same for a file that is in memory; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn from_bytes(name: &Path, bytes: Vec<u8>) -> Result<Self, CheckpointError> {
+        Self::read(DataFile::in_memory(name, bytes))
+    }
+
+    fn read(file: Arc<DataFile>) -> Result<Self, CheckpointError> {
+        let mut graph = Graph::default();
+        let (root, storages) = if archive::is_archive(&file)? {
+            archive::read(&file, &mut graph)?
+        } else {
+            legacy::read(&file, &mut graph)?
+        };
+        let tensors = tensors::locate(&file, &graph, &storages)?;
+        Ok(Self { file, graph, root, tensors })
+    }
+
+    /// The file's path, as it was given.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// The value that was saved.
+    #[must_use]
+    pub fn root(&self) -> Value<'_> {
+        Value::new(self, self.root)
+    }
+}
