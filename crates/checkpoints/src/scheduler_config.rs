@@ -70,7 +70,7 @@ pub enum BetaShape {
     Linear,
     /// Their roots in equal steps.
     ScaledLinear,
-    /// From the squared cosine of alpha_bar; first and last beta are not used.
+    /// From the squared cosine of `alpha_bar`; first and last beta are not used.
     #[serde(rename = "squaredcos_cap_v2")]
     SquaredCosine,
     /// Along a sigmoid from -6 to 6.

@@ -34,7 +34,7 @@ fn archive(pickle: &[u8], byte_order: &[u8]) -> Vec<u8> {
     let storage = &1.0_f32.to_le_bytes()[..];
     let entries = [("data.pkl", pickle), ("byteorder", byte_order), ("data/0", storage)];
     for (name, content) in entries {
-        let (mut entry, config) = zip.new_file(&format!("model/{name}")).start().unwrap();
+        let (mut entry, config) = zip.new_file(format!("model/{name}")).start().unwrap();
         let mut writer = config.wrap(&mut entry);
         std::io::Write::write_all(&mut writer, content).unwrap();
         let (_, descriptor) = writer.finish().unwrap();
