@@ -16,7 +16,7 @@ use peak_alloc::PeakAlloc;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tweedie_checkpoints::{
-    CheckpointError, OwnedTensor, SchedulerConfig, TensorFile, TorchFile, write_safetensors,
+    CheckpointError, NoiseConfig, OwnedTensor, TensorFile, TorchFile, write_safetensors,
 };
 
 #[global_allocator]
@@ -97,7 +97,7 @@ fn read_torch(bytes: Vec<u8>) -> bool {
 }
 
 fn read_config(bytes: Vec<u8>) -> bool {
-    SchedulerConfig::parse(Path::new("fuzz"), &bytes).is_ok()
+    NoiseConfig::parse(Path::new("fuzz"), &bytes).is_ok()
 }
 
 fn safetensors_files() -> Vec<Vec<u8>> {

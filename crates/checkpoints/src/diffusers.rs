@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::{CheckpointError, SchedulerConfig, TensorFile, TorchFile};
+use crate::{CheckpointError, NoiseConfig, TensorFile, TorchFile};
 
 const CONFIG: &str = "config.json";
 
@@ -26,7 +26,7 @@ pub struct DiffusersFolder {
     config_path: PathBuf,
     config: serde_json::Value,
     weights: TensorFile,
-    scheduler: Option<SchedulerConfig>,
+    root: PathBuf,
 }
 
 impl DiffusersFolder {
@@ -49,8 +49,8 @@ impl DiffusersFolder {
         let text = fs::read(&config_path).map_err(CheckpointError::io("read", &config_path))?;
         let config = serde_json::from_slice(&text)
             .map_err(|source| CheckpointError::Json { path: config_path.clone(), source })?;
-        let scheduler = SchedulerConfig::find(path)?;
-        Ok(Self { config_path, config, weights: open_weights(&weights)?, scheduler })
+        let (weights, root) = (open_weights(&weights)?, path.to_path_buf());
+        Ok(Self { config_path, config, weights, root })
     }
 
     /// The file that holds the configuration, for messages.
@@ -82,9 +82,11 @@ impl DiffusersFolder {
 
     /// What the folder says about the noise that the network was trained with; `None` where it holds
     /// no `scheduler_config.json`, as the folder of a network alone.
-    #[must_use]
-    pub fn scheduler(&self) -> Option<&SchedulerConfig> {
-        self.scheduler.as_ref()
+    ///
+    /// # Errors
+    /// When that file is not valid or its class is not known, see [`NoiseConfig::parse`].
+    pub fn noise_config(&self) -> Result<Option<NoiseConfig>, CheckpointError> {
+        NoiseConfig::find(&self.root)
     }
 }
 
@@ -202,6 +204,20 @@ mod tests {
         fs::copy(saved, folder.path().join(WEIGHTS[2])).unwrap();
         let model = DiffusersFolder::open(folder.path()).unwrap();
         assert_eq!(model.weights().read_f32("conv_in.bias").unwrap(), [2.0]);
+    }
+
+    #[test]
+    fn the_noise_of_a_pipeline_is_found_beside_its_network() {
+        let folder = tempfile::tempdir().unwrap();
+        write_model(&folder.path().join("unet"));
+        let model = DiffusersFolder::open(folder.path()).unwrap();
+        assert_eq!(model.noise_config().unwrap(), None);
+        let beside = folder.path().join("scheduler");
+        fs::create_dir(&beside).unwrap();
+        let text = r#"{"_class_name": "DDPMScheduler", "num_train_timesteps": 10}"#;
+        fs::write(beside.join("scheduler_config.json"), text).unwrap();
+        let noise = model.noise_config().unwrap().unwrap().noise;
+        assert!(matches!(noise, crate::TrainedNoise::Betas { steps: 10, .. }));
     }
 
     #[test]

@@ -33,8 +33,8 @@ mod data_file;
 mod diffusers;
 mod durable;
 mod error;
+mod noise_config;
 mod pickle;
-mod scheduler_config;
 mod staged;
 mod state;
 mod store;
@@ -46,11 +46,9 @@ mod torch_file;
 pub use diffusers::DiffusersFolder;
 pub use durable::{remove_partials, write_atomically};
 pub use error::CheckpointError;
+pub use noise_config::{BetaShape, NoiseConfig, TrainedNoise, TrainedPrediction, TrainedVariance};
 pub use pickle::PickleError;
 pub use safetensors::{Dtype, View};
-pub use scheduler_config::{
-    BetaShape, SchedulerConfig, TrainedNoise, TrainedPrediction, TrainedVariance,
-};
 pub use staged::StagedCheckpoint;
 pub use state::{CheckpointState, FORMAT_VERSION, FileRecord};
 pub use store::{CheckpointStore, Found, StoredCheckpoint};

@@ -15,7 +15,7 @@ const MOST_STEPS: usize = 1_000_000;
 /// What a network of diffusers was trained on. Only what concerns the training is kept; the rest of
 /// the file is about one way of sampling.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SchedulerConfig {
+pub struct NoiseConfig {
     /// The class that the file was written by, such as `DDPMScheduler`.
     pub class_name: String,
     /// The noise of the forward process.
@@ -109,7 +109,7 @@ pub enum TrainedVariance {
     LearnedRange,
 }
 
-impl SchedulerConfig {
+impl NoiseConfig {
     /// Reads the `scheduler_config.json` of a pipeline (in its subfolder `scheduler`) or of a folder;
     /// `None` where there is none.
     ///
@@ -304,8 +304,8 @@ mod tests {
     use super::*;
     use crate::error::chain as message;
 
-    fn parse(text: &str) -> Result<SchedulerConfig, CheckpointError> {
-        SchedulerConfig::parse(Path::new("scheduler_config.json"), text.as_bytes())
+    fn parse(text: &str) -> Result<NoiseConfig, CheckpointError> {
+        NoiseConfig::parse(Path::new("scheduler_config.json"), text.as_bytes())
     }
 
     #[track_caller]
@@ -329,7 +329,7 @@ mod tests {
             steps: 1000,
             zero_terminal_snr: false,
         };
-        let expected = SchedulerConfig {
+        let expected = NoiseConfig {
             class_name: "DDPMScheduler".to_owned(),
             noise,
             prediction: TrainedPrediction::Noise,
