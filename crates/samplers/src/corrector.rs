@@ -33,6 +33,11 @@ pub trait Corrector<S> {
 
     /// Network evaluations of one correction.
     fn evaluations(&self) -> usize;
+
+    /// Whether a correction leaves every state as it is, so that none need be made.
+    fn is_idle(&self) -> bool {
+        self.evaluations() == 0
+    }
 }
 
 impl<S, C: Corrector<S> + ?Sized> Corrector<S> for Box<C> {
@@ -48,6 +53,10 @@ impl<S, C: Corrector<S> + ?Sized> Corrector<S> for Box<C> {
 
     fn evaluations(&self) -> usize {
         (**self).evaluations()
+    }
+
+    fn is_idle(&self) -> bool {
+        (**self).is_idle()
     }
 }
 

@@ -51,7 +51,7 @@ impl<P, C> PredictorCorrector<P, C> {
     where
         C: Corrector<S>,
     {
-        if self.corrector.evaluations() == 0 {
+        if self.corrector.is_idle() {
             return Ok(vec![None; grid.len()]);
         }
         match self.place {

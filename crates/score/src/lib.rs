@@ -3,7 +3,7 @@
 //! A sampler needs three things from its surroundings, and each is one small trait here:
 //! - a state it can form linear combinations of: [`VectorSpace`], and [`Batch`] where it must tell
 //!   samples apart ([`Elementwise`] where it must look at single values, [`Threshold`] for quantiles,
-//!   [`ErrorNorm`] where it adapts its steps);
+//!   [`Axes`] where it mixes values along one axis, [`ErrorNorm`] where it adapts its steps);
 //! - an estimate of the score: [`ScoreFn`], with [`ConditionalScoreFn`] for networks that take a class and
 //!   [`DifferentiableScoreFn`] where its derivative is needed;
 //! - randomness: [`NoiseSource`]. Nobody else draws any while sampling, so that a run can be repeated
@@ -19,6 +19,7 @@
 //! Backends: `ndarray` arrays of `f32` and `f64` (feature `ndarray`, on by default) and
 //! `tch::Tensor` (feature `tch`). The whole of the numerics is tested on the first.
 
+mod axes;
 mod backend;
 mod condition_gradient;
 mod conditional;
@@ -36,6 +37,7 @@ mod threshold;
 mod vector_space;
 mod watch_data;
 
+pub use axes::Axes;
 pub use condition_gradient::ConditionGradient;
 pub use conditional::{ConditionalScoreFn, Conditioned};
 pub use data_map::{Clip, DataMap, MapData, Unchanged};

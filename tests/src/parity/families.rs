@@ -45,6 +45,10 @@ pub fn run(case: &Case) -> Result<Produced> {
         ("NVlabs/edm", "sample") => edm::run(case),
         ("scipy" | "torchdiffeq", "ode") | ("yang-song/score_sde_pytorch", "ode") => ode::run(case),
         ("yang-song/score_sde_pytorch", "sample" | "table" | "loss") => song::run(case),
+        ("yang-song/score_sde_pytorch", "inpaint" | "colorize") => {
+            known_options::check(case)?;
+            song::run(case)
+        }
         ("yang-song/score_sde_pytorch" | "crowsonkb/k-diffusion", "likelihood") => {
             known_options::check(case)?;
             likelihood::run(case)

@@ -30,4 +30,8 @@ impl<S, C: Corrector<S>, W: Fn(&S)> Corrector<S> for WatchCorrector<C, W> {
     fn evaluations(&self) -> usize {
         self.inner.evaluations()
     }
+
+    fn is_idle(&self) -> bool {
+        self.inner.is_idle()
+    }
 }

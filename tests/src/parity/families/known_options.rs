@@ -101,7 +101,7 @@ fn of_others(peer: &str, name: &str) -> Option<Known> {
         ("crowsonkb/k-diffusion", "sample_dpmpp_2m") => plain(&[""]),
         ("crowsonkb/k-diffusion", "log_likelihood") => plain(&["method rtol atol"]),
         ("crowsonkb/k-diffusion", _) => plain(&["eta s_noise"]),
-        ("yang-song/score_sde_pytorch", "pc") => {
+        ("yang-song/score_sde_pytorch", "pc" | "pc_inpaint" | "pc_colorize") => {
             plain(&["predictor corrector snr n_steps probability_flow continuous denoise eps N"])
         }
         ("yang-song/score_sde_pytorch", "sde_loss") => {

@@ -1,5 +1,6 @@
 //! Predictor-corrector sampling: `score_sde_pytorch`, and the two schedulers of diffusers after it.
 
+mod inverse;
 mod losses;
 mod on_table;
 mod process;
@@ -26,6 +27,7 @@ type State = ArrayD<f64>;
 pub(super) fn run(case: &Case) -> Result<Produced> {
     match case.sampler.name.as_str() {
         "pc" => run_pc(case),
+        "pc_inpaint" | "pc_colorize" => inverse::run(case),
         "sde_loss" | "ddpm_loss" | "smld_loss" => losses::run(case),
         "ScoreSdeVeScheduler" => run_diffusers_ve(case),
         "ScoreSdeVpScheduler" => run_diffusers_vp(case),
@@ -48,33 +50,9 @@ struct Run<'a> {
 
 /// `get_pc_sampler` of `score_sde_pytorch`.
 fn run_pc(case: &Case) -> Result<Produced> {
-    let options = case.options();
-    let steps = options.usize("N").or_else(|_| case.steps())?;
-    let process = Process::read(&case.schedule, steps)?;
-    let corrector = options.str_or("corrector", "none")?;
-    let run = Run {
-        case,
-        grid: process.grid(options.f64_or("eps", 1e-3)?)?,
-        predictor: options.str_or("predictor", "none")?,
-        corrector,
-        corrections: if corrector == "none" { 0 } else { options.usize_or("n_steps", 1)? },
-        snr: options.f64_or("snr", 0.16)?,
-        eta: if options.bool_or("probability_flow", false)? { 0.0 } else { 1.0 },
-        denoise: options.bool_or("denoise", true)?,
-        process,
-    };
+    let run = Run::of(case, 1e-3)?;
     let model = case.model()?;
-    if options.bool_or("continuous", false)? {
-        return run.produce(&model, &model);
-    }
-    match run.process.table()? {
-        Some(table) => {
-            let rounds = run.process.rounds();
-            run.produce(&model, &OnTable { inner: &model, table, rounds })
-        }
-        // the networks of sub-VP are continuous whatever the option says
-        None => run.produce(&model, &model),
-    }
+    run.with_score(&model, |score| run.produce(&model, score))
 }
 
 /// `ScoreSdeVeScheduler`, looped over as its pipeline does.
@@ -121,7 +99,42 @@ fn sampling_eps(case: &Case, default: f64) -> Result<f64> {
     case.sampler.step_options.f64_or("sampling_eps", own)
 }
 
-impl Run<'_> {
+impl<'a> Run<'a> {
+    /// The options that the samplers of `score_sde_pytorch` share.
+    fn of(case: &'a Case, default_eps: f64) -> Result<Self> {
+        let options = case.options();
+        let steps = options.usize("N").or_else(|_| case.steps())?;
+        let process = Process::read(&case.schedule, steps)?;
+        let corrector = options.str_or("corrector", "none")?;
+        Ok(Run {
+            case,
+            grid: process.grid(options.f64_or("eps", default_eps)?)?,
+            predictor: options.str_or("predictor", "none")?,
+            corrector,
+            corrections: if corrector == "none" { 0 } else { options.usize_or("n_steps", 1)? },
+            snr: options.f64_or("snr", 0.16)?,
+            eta: if options.bool_or("probability_flow", false)? { 0.0 } else { 1.0 },
+            denoise: options.bool_or("denoise", true)?,
+            process,
+        })
+    }
+
+    /// Hands over the model, as a network that knows all times or those of the chain alone.
+    fn with_score<T>(
+        &self,
+        model: &Exact<'_>,
+        use_it: impl FnOnce(&dyn ScoreFn<State>) -> Result<T>,
+    ) -> Result<T> {
+        if self.case.options().bool_or("continuous", false)? {
+            return use_it(model);
+        }
+        match self.process.table()? {
+            Some(table) => use_it(&OnTable { inner: model, table, rounds: self.process.rounds() }),
+            // the networks of sub-VP are continuous whatever the option says
+            None => use_it(model),
+        }
+    }
+
     fn predictor(&self) -> Result<Option<Box<dyn Predictor + '_>>> {
         self.process.predictor(self.predictor, self.eta)
     }
