@@ -8,6 +8,8 @@
 //! - [`Mixture`] is the distribution; [`Mixture::at`] is the distribution of its noisy states.
 //! - [`ExactScore`] is the network that training would give with infinite data and capacity: a
 //!   [`ScoreFn`](tweedie_score::ScoreFn) in any [`Prediction`](tweedie_schedules::Prediction).
+//! - [`Gaussian`] is one normal distribution with any covariance, and what a linear measurement leaves of
+//!   it: the truth that inverse problems are measured against.
 //! - [`Coordinate`] is one coordinate of a mixture: moments, shares and quantiles. In one dimension
 //!   paths of the probability flow cannot cross, so the flow carries quantiles to quantiles, and the
 //!   end of every path is known.
@@ -31,9 +33,11 @@
 mod coordinate;
 mod error;
 mod exact;
+mod gaussian;
 mod mixture;
 
 pub use coordinate::Coordinate;
 pub use error::MixtureError;
 pub use exact::ExactScore;
+pub use gaussian::Gaussian;
 pub use mixture::{Mixture, Part};

@@ -9,25 +9,30 @@
 //! - [`MeanGuided`] shifts the mean of ancestral steps instead.
 //!
 //! Linear inverse problems: data of which `y = A x + noise` is known, to be completed. A
-//! [`LinearOperator`] ([`Mask`], [`ColourBasis`]) brings the coordinates in which
+//! [`LinearOperator`] ([`Mask`], [`ColourBasis`], [`Separable`]) brings the coordinates in which
 //! each is seen or not, a [`Measurement`] what is known of them. Then
 //!
 //! - [`Reimposed`] puts it back into the states of any solver and corrector;
+//! - [`Resampled`] walks stretches of a run again, so that both parts come to agree;
 //! - a reference to a [`Measurement`] is a map of the data estimate: with
 //!   [`MapData`](tweedie_score::MapData) it works through the score function, for DDIM and DPM-Solver.
 
 mod classifier;
 mod classifier_free;
+#[cfg(doctest)]
+mod derivations;
 mod error;
 mod mean_guided;
 mod measurement;
 mod operator;
 mod reimposed;
+mod resampled;
 
 pub use classifier::ClassifierGuided;
 pub use classifier_free::ClassifierFree;
 pub use error::GuidanceError;
 pub use mean_guided::MeanGuided;
 pub use measurement::Measurement;
-pub use operator::{ColourBasis, LinearOperator, Mask, SingularValues, Spectrum};
+pub use operator::{ColourBasis, LinearOperator, Mask, Separable, SingularValues, Spectrum};
 pub use reimposed::{ImposedLevel, KnownEnd, Reimposed};
+pub use resampled::Resampled;

@@ -31,7 +31,7 @@ impl<S: Elementwise + Draw> Measurement<S> {
     /// its values; 0 for none.
     ///
     /// # Errors
-    /// When the shapes do not fit, nothing or everything is known, or the deviation is negative or not
+    /// When the shapes do not fit, nothing is known or every value as it is, or the deviation is negative or not
     /// finite.
     pub fn new(
         operator: impl LinearOperator<S> + 'static,
@@ -44,7 +44,8 @@ impl<S: Elementwise + Draw> Measurement<S> {
         }
         let values = operator.seen_in(y)?;
         let Spectrum { seen, singular_values } = operator.spectrum(&values);
-        check_extent(&seen)?;
+        let exact = deviation == 0.0 && singular_values == SingularValues::One;
+        check_extent(&seen, exact)?;
         let deviations = match singular_values {
             SingularValues::One => None,
             SingularValues::Each(each) => Some(each.iter().map(|s| deviation / s).collect()),
@@ -128,20 +129,21 @@ impl<S: Elementwise + Draw> Measurement<S> {
     }
 }
 
-/// Refuses what knows nothing or everything.
-fn check_extent<S: Draw>(seen: &S) -> Result<(), GuidanceError> {
+/// Refuses what knows nothing, or everything as it is. Noise, or a blur of all coordinates, is left to be
+/// undone.
+fn check_extent<S: Draw>(seen: &S, exact: bool) -> Result<(), GuidanceError> {
     let values = seen.batch_len() * seen.item_len();
     let known: f64 = seen.dot_each(seen).iter().sum();
     match known {
         0.0 => Err(GuidanceError::NothingKnown { values }),
-        known if known == values as f64 => Err(GuidanceError::EverythingKnown { values }),
+        known if exact && known == values as f64 => Err(GuidanceError::EverythingKnown { values }),
         _ => Ok(()),
     }
 }
 
-/// Wang et al. 2023, eq. 10: the range of `A` from the measurement, the null space from the estimate.
+/// Wang et al. 2023, sec. 3.2: the range of `A` from the measurement, the null space from the estimate.
 /// With noise in the measurement, the estimate counts as data that is off by `sigma^2 / (alpha^2 +
-/// sigma^2)`, its variance for data of variance 1 (Song et al. 2023, sec. 3.2).
+/// sigma^2)`, its variance for data of variance 1 (as in Song et al. 2023).
 impl<S: Elementwise + Draw> DataMap<S> for &Measurement<S> {
     fn map(&self, data: S, at: Times<'_>) -> Result<S, ScoreError> {
         at.check(data.batch_len())?;

@@ -6,9 +6,11 @@
 
 mod colours;
 mod mask;
+mod separable;
 
 pub use colours::ColourBasis;
 pub use mask::Mask;
+pub use separable::Separable;
 
 use crate::GuidanceError;
 use std::fmt::Debug;

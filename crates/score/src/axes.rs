@@ -2,8 +2,6 @@
 
 #[cfg(feature = "ndarray")]
 mod ndarray_axes;
-#[cfg(feature = "tch")]
-mod tch_axes;
 
 use crate::Batch;
 

@@ -111,12 +111,27 @@ pub(super) fn score<'a>(
     })
 }
 
-/// The condition of all cases: `grad log p(y | x) = -(x - 1/4) / 2`.
-pub(super) struct Pull;
+/// The condition of a case, `grad log p(y | x) = -weight (x - centre)`, as its notes state it.
+pub(super) struct Pull {
+    weight: f64,
+    centre: f64,
+}
+
+impl Pull {
+    pub(super) fn of(case: &Case) -> Result<Self> {
+        let read = |note: &String| {
+            let (_, rest) = note.split_once("cond_fn(x,t) = -")?;
+            let (weight, rest) = rest.split_once("*(x-")?;
+            let (centre, _) = rest.split_once(')')?;
+            Some(Self { weight: weight.trim().parse().ok()?, centre: centre.trim().parse().ok()? })
+        };
+        case.notes.iter().find_map(read).context("no note states the condition")
+    }
+}
 
 impl ConditionGradient<State> for Pull {
     fn log_gradient(&self, x: &State, _at: Times<'_>) -> Result<State, ScoreError> {
-        Ok(x.mapv(|x| -0.5 * (x - 0.25)))
+        Ok(x.mapv(|x| -self.weight * (x - self.centre)))
     }
 }
 

@@ -1,0 +1,4 @@
+//! The derivation pages of this crate, compiled as doctests.
+
+#[doc = include_str!("../../../docs/derivations/inpainting.md")]
+struct Inpainting;

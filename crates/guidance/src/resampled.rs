@@ -1,0 +1,116 @@
+//! Resampling: stretches of a run walked again, so that what is known and what is sampled come to agree.
+//!
+//! The states of [`Reimposed`](crate::Reimposed) are made of two parts that know nothing of each other.
+//! Each walk over the same levels gives the network a chance to make them one: noise is added back, of
+//! which the known part gets the same amount, and the steps are taken once more. Lugmayr et al. 2022,
+//! algorithm 1 and section 4.2.
+
+use crate::GuidanceError;
+use tweedie_samplers::{SampleError, Solver, Stepper};
+use tweedie_schedules::{Interval, TimeGrid, Transition};
+use tweedie_score::{NoiseSource, ScoreFn, VectorSpace};
+
+/// A solver that walks each stretch of `jump` intervals `walks` times.
+///
+/// Any solver will do: it plans each walk anew, so that what it remembers is of that walk alone. A run
+/// costs `walks` times the evaluations of the solver. The published values are 10 and 10, on 250
+/// intervals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resampled<V> {
+    solver: V,
+    jump: usize,
+    walks: usize,
+}
+
+impl<V> Resampled<V> {
+    /// # Errors
+    /// When `jump` or `walks` is 0.
+    pub fn new(solver: V, jump: usize, walks: usize) -> Result<Self, GuidanceError> {
+        for (name, value) in [("jump", jump), ("walks", walks)] {
+            if value == 0 {
+                let allowed = "at least 1";
+                return Err(GuidanceError::ParameterOutOfRange { name, value: 0.0, allowed });
+            }
+        }
+        Ok(Self { solver, jump, walks })
+    }
+
+    /// The stretches, each a grid of its own.
+    fn stretches(&self, grid: &TimeGrid) -> Result<Vec<TimeGrid>, SampleError> {
+        let pieces = grid.intervals().chunks(self.jump);
+        // intervals of a grid are intervals of a grid
+        pieces
+            .map(|piece| {
+                TimeGrid::from_intervals(piece.to_vec()).map_err(|_| SampleError::EmptyGrid)
+            })
+            .collect()
+    }
+}
+
+struct Steps<'a, V> {
+    solver: &'a V,
+    stretches: Vec<TimeGrid>,
+    walks: usize,
+}
+
+impl<S: VectorSpace, V: Solver<S>> Solver<S> for Resampled<V> {
+    fn plan<'a>(&'a self, grid: &'a TimeGrid) -> Result<Box<dyn Stepper<S> + 'a>, SampleError> {
+        self.solver.plan(grid)?;
+        let stretches = self.stretches(grid)?;
+        for stretch in &stretches {
+            self.solver.plan(stretch)?; // refused before the network runs
+        }
+        Ok(Box::new(Steps { solver: &self.solver, stretches, walks: self.walks }))
+    }
+
+    fn evaluations(&self, grid: &TimeGrid) -> Result<usize, SampleError> {
+        let each = |stretch: &TimeGrid| self.solver.evaluations(stretch);
+        Ok(self.walks * self.stretches(grid)?.iter().map(each).sum::<Result<usize, _>>()?)
+    }
+
+    /// One a walk.
+    fn steps(&self, grid: &TimeGrid) -> usize {
+        self.walks * grid.len().div_ceil(self.jump)
+    }
+}
+
+impl<S: VectorSpace, V: Solver<S>> Stepper<S> for Steps<'_, V> {
+    fn step(
+        &mut self,
+        index: usize,
+        mut x: S,
+        score: &dyn ScoreFn<S>,
+        noise: &mut dyn NoiseSource<S>,
+    ) -> Result<S, SampleError> {
+        let stretch = &self.stretches[index / self.walks];
+        if index % self.walks > 0 {
+            x = self.noised(x, index, noise)?;
+        }
+        let mut stepper = self.solver.plan(stretch)?;
+        for step in 0..self.solver.steps(stretch) {
+            x = stepper.step(step, x, score, noise).map_err(|error| error.at_step(index))?;
+        }
+        Ok(x)
+    }
+}
+
+impl<V> Steps<'_, V> {
+    /// From the cleaner end of a stretch back to its noisier one.
+    fn noised<S: VectorSpace>(
+        &self,
+        x: S,
+        index: usize,
+        noise: &mut dyn NoiseSource<S>,
+    ) -> Result<S, SampleError> {
+        let steps = self.stretches[index / self.walks].intervals();
+        let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
+            return Err(SampleError::EmptyGrid);
+        };
+        // Ho et al. 2020, eq. 2, between the two ends
+        let whole = Interval { from: first.from, to: last.to };
+        let Transition { scale, variance } = whole.transition();
+        let z = noise.normal_like(&x);
+        let z = z.map_err(|source| SampleError::Noise { step: index, source })?;
+        Ok(S::combine(&[(scale, &x), (variance.max(0.0).sqrt(), &z)]))
+    }
+}
