@@ -176,6 +176,6 @@ mod tests {
         assert!(Gaussian::new(vec![0.0; 2], &[1.0, 0.5, 0.0, 1.0]).is_err());
         assert!(Gaussian::new(vec![0.0; 2], &[1.0, 2.0, 2.0, 1.0]).is_err());
         assert!(pair(0.5).given(&[vec![1.0]], &[0.0], 0.0).is_err());
-        assert!(pair(0.5).given(&[vec![1.0, 0.0]; 2], &[0.0; 2], 0.0).is_err());
+        assert!(pair(0.5).given(&[vec![1.0, 0.0], vec![1.0, 0.0]], &[0.0; 2], 0.0).is_err());
     }
 }
