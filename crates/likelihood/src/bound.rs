@@ -106,7 +106,7 @@ impl VariationalBound {
     /// The term of one step, noisiest first, of each sample. It is an estimate from one draw of noise.
     ///
     /// # Errors
-    /// When the data, the network or the noise source fails.
+    /// When the data, the network or the noise source fails, or a term is not finite.
     ///
     /// # Panics
     /// When there is no such step.
@@ -134,7 +134,7 @@ impl VariationalBound {
         let data_error: Vec<f64> = error.dot_each(&error).into_iter().map(mean).collect();
         // x_t is given, so an error of the data is one of the noise by the ratio of their coefficients
         let noise_error = data_error.iter().map(|square| square * level.snr()).collect();
-        Ok(StepTerm { interval, nats: terms.sum_each(), data_error, noise_error })
+        StepTerm { interval, nats: terms.sum_each(), data_error, noise_error }.checked(index)
     }
 
     /// All terms of each sample of a batch.

@@ -23,6 +23,9 @@ pub enum Divergence {
     },
     /// The trace itself, one backward pass for each value of a sample: for samples of at most
     /// [`LARGEST_EXACT_TRACE`] values.
+    ///
+    /// With `d` values a sample, `d` unit vectors of the size of the batch are held throughout the run, and in
+    /// each evaluation as many products: `2 d` times the memory of the batch.
     Exact,
 }
 

@@ -36,6 +36,23 @@ pub enum LikelihoodError {
         /// Position in the batch, from 0.
         sample: usize,
     },
+    /// A term of the bound, or an error in it, that is not finite: the network returned no estimate.
+    #[error(
+        "step {step} from t = {t}: the {name} of sample {sample} is {value}, expected a finite value (the \
+         network may have returned one that is not)"
+    )]
+    TermNotFinite {
+        /// The step of the chain, from 0, noisiest first.
+        step: usize,
+        /// Time at which the network was called.
+        t: f64,
+        /// Position in the batch, from 0.
+        sample: usize,
+        /// `term` or `error of the data`.
+        name: &'static str,
+        /// Its value.
+        value: f64,
+    },
     /// A batch without samples, or samples without values.
     #[error("the batch has {samples} samples of {values} values, expected at least 1 of each")]
     NoData {
@@ -62,16 +79,13 @@ pub enum LikelihoodError {
         /// Samples of the batch.
         samples: usize,
     },
-    /// Two batches of different sizes.
-    #[error(
-        "one batch has {} samples of {} values, the other {} of {}, expected the same",
-        a.0, a.1, b.0, b.1
-    )]
-    SizeMismatch {
-        /// Samples of one and values of each.
-        a: (usize, usize),
+    /// Two batches of different shapes.
+    #[error("one batch has the shape {a:?}, the other {b:?}, expected the same")]
+    ShapeMismatch {
+        /// Lengths of the axes of one.
+        a: Vec<usize>,
         /// Those of the other.
-        b: (usize, usize),
+        b: Vec<usize>,
     },
     /// Two states between which the way around the sphere is not determined.
     #[error(

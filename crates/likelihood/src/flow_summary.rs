@@ -116,7 +116,8 @@ impl FlowSummary {
         self.evaluations
     }
 
-    /// Forward and backward passes of the integration in all, each of a whole batch.
+    /// Forward and backward passes of the integration in all, each of a whole batch. Those that
+    /// [`lower_limit_share`](crate::lower_limit_share) makes, one evaluation a batch, are not in it.
     #[must_use]
     pub fn passes(&self) -> (u64, u64) {
         (self.forward, self.backward)

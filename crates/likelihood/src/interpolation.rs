@@ -1,6 +1,7 @@
 //! The way between two latents around the sphere.
 
 use crate::LikelihoodError;
+use crate::flow::check_data;
 use tweedie_score::Batch;
 
 /// Length of the sum of two directions below which they are taken as opposite: about the rounding of
@@ -15,17 +16,19 @@ const OPPOSITE: f64 = 1e-6;
 /// the straight line, to which the formula tends.
 ///
 /// # Errors
-/// When `share` is not finite, the batches differ in size, a sample is not finite, or two samples point in
+/// When `share` is not finite, the batches differ in shape, a sample is not finite, or two samples point in
 /// opposite directions.
 pub fn slerp<S: Batch>(a: &S, b: &S, share: f64) -> Result<S, LikelihoodError> {
     if !share.is_finite() {
         let (name, allowed) = ("share of the way", "a finite value");
         return Err(LikelihoodError::ParameterOutOfRange { name, value: share, allowed });
     }
-    let sizes = [a, b].map(|state| (state.batch_len(), state.item_len()));
-    if sizes[0] != sizes[1] {
-        return Err(LikelihoodError::SizeMismatch { a: sizes[0], b: sizes[1] });
+    let [shape, other] = [a.shape(), b.shape()];
+    if shape != other {
+        return Err(LikelihoodError::ShapeMismatch { a: shape, b: other });
     }
+    check_data(a)?;
+    check_data(b)?;
     let angles = angles(a, b)?;
     let (of_a, of_b): (Vec<f64>, Vec<f64>) =
         angles.into_iter().map(|angle| weights(angle, share)).unzip();
@@ -110,8 +113,14 @@ mod tests {
         let a = row([1.0, 2.0]);
         assert!(slerp(&a, &a, f64::NAN).is_err());
         assert!(slerp(&a, &row([f64::NAN, 0.0]), 0.5).is_err());
-        let error = slerp(&a, &array![[1.0, 2.0, 3.0]].into_dyn(), 0.5).unwrap_err();
-        let says = "one batch has 1 samples of 2 values, the other 1 of 3, expected the same";
+        let three = ArrayD::ones(vec![1, 3]);
+        let error = slerp(&a, &three, 0.5).unwrap_err();
+        let says = "one batch has the shape [1, 2], the other [1, 3], expected the same";
         assert_eq!(error.to_string(), says);
+        // as many values in another arrangement
+        let [flat, deep] = [vec![1, 4], vec![1, 2, 2]].map(ArrayD::<f64>::ones);
+        assert!(matches!(slerp(&flat, &deep, 0.5), Err(LikelihoodError::ShapeMismatch { .. })));
+        let none = ArrayD::<f64>::ones(vec![]);
+        assert!(matches!(slerp(&none, &none, 0.5), Err(LikelihoodError::NoData { .. })));
     }
 }

@@ -256,3 +256,26 @@ fn what_has_no_bound_is_refused() {
         LikelihoodError::Score { source: ScoreError::Undetermined { .. }, .. }
     ));
 }
+
+#[test]
+fn a_network_that_returns_no_numbers_has_no_bound() {
+    let (grid, data) = (grid(5), State::zeros(vec![2, 1]));
+    let bound = bound(&grid, &Variance::FixedSmall);
+    for shift in [f64::NAN, f64::INFINITY] {
+        let network = Network { shift, ..EXACT };
+        // the last term is the decoder's, which gives an infinite error some probability all the same
+        for step in [1, 4] {
+            let noise = &mut Replay::new([vec![0.0, 0.1]]);
+            let error = bound.step(step, &data, &network, noise).unwrap_err();
+            let LikelihoodError::TermNotFinite { step: at, t, sample: 0, .. } = error else {
+                panic!("{error}")
+            };
+            assert_eq!((at, t), (step, grid.intervals()[step].from.t));
+        }
+    }
+    let network = Network { shift: f64::NAN, ..EXACT };
+    let draws = (0..5).map(|_| vec![0.0, 0.1]);
+    let error = bound.evaluate(&data, &network, &mut Replay::new(draws)).unwrap_err();
+    let says = "the term of sample 0 is NaN, expected a finite value";
+    assert!(error.to_string().contains(says), "{error}");
+}

@@ -174,6 +174,8 @@ fn what_cannot_be_answered_is_refused() {
     assert!(matches!(refusal(likelihood, bad), LikelihoodError::NotFinite { sample: 1 }));
     let none = refusal(likelihood, State::zeros(vec![0, 2]));
     assert!(matches!(none, LikelihoodError::NoData { samples: 0, values: 2 }));
+    let alone = refusal(likelihood, State::zeros(vec![]));
+    assert!(matches!(alone, LikelihoodError::NoData { samples: 0, .. }), "{alone}");
     let large = State::zeros(vec![1, LARGEST_EXACT_TRACE + 1]);
     let exact = refusal(likelihood.with_divergence(Divergence::Exact), large);
     let says =

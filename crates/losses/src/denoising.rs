@@ -70,13 +70,15 @@ impl Denoising {
     ///
     /// # Errors
     /// When the target or the weight is not finite at one of them: a score at `sigma = 0`, an error
-    /// of the noise from a network that returns the data there.
+    /// of the noise from a network that returns the data there; when a weight is negative, or the scale of a
+    /// Huber distance not above 0.
     pub fn plan(&self, points: &[TimePoint], sde: &dyn Sde) -> Result<DenoisingPlan, LossError> {
+        self.counting.distance.checked()?;
         let weight = |at: &TimePoint| {
             let (of_x0, of_eps) = self.prediction.target(at.level);
             finite("target", of_eps, *at)?;
             finite("target", of_x0, *at)?;
-            finite("weight", self.weighting.weight(self.prediction, *at, sde), *at)
+            checked_weight(self.weighting.weight(self.prediction, *at, sde), *at)
         };
         Ok(DenoisingPlan {
             prediction: self.prediction,
@@ -149,6 +151,12 @@ pub(crate) fn finite(name: &'static str, value: f64, at: TimePoint) -> Result<f6
     }
     let NoiseLevel { alpha, sigma } = at.level;
     Err(LossError::NotFinite { name, value, t: at.t, alpha, sigma })
+}
+
+/// `value` where it can be the weight of a squared error: finite, and not negative.
+pub(crate) fn checked_weight(value: f64, at: TimePoint) -> Result<f64, LossError> {
+    let weight = finite("weight", value, at)?;
+    LossError::check("weight of the loss", weight, weight >= 0.0, "a value of at least 0")
 }
 
 #[cfg(test)]
@@ -226,6 +234,22 @@ mod tests {
         let error = likelihood.plan(&clean, &sde).unwrap_err();
         assert!(error.to_string().starts_with("the weight of the loss is inf at t = 0"), "{error}");
         assert!(Denoising::new(Prediction::Noise, Weighting::Own).plan(&clean, &sde).is_ok());
+    }
+
+    #[test]
+    fn an_objective_that_rewards_errors_is_refused_whoever_made_it() {
+        let sde = VpLinear::new(0.1, 20.0).unwrap();
+        let rewarding = Denoising::new(Prediction::Data, Weighting::MinSnr { gamma: -1.0 });
+        let error = rewarding.plan(&[sde.point(0.1)], &sde).unwrap_err();
+        let says = "weight of the loss is -1, expected a value of at least 0";
+        assert_eq!(error.to_string(), says);
+        for delta in [0.0, -0.5, f64::NAN] {
+            let distance = Distance::Huber { delta };
+            let objective = Denoising::new(Prediction::Noise, Weighting::Own)
+                .counted(Counting { distance, ..Counting::default() });
+            let error = objective.plan(&[sde.point(0.5)], &sde).unwrap_err();
+            assert!(matches!(error, LossError::DeltaOutOfRange { .. }), "{error}");
+        }
     }
 
     #[test]

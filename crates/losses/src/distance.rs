@@ -23,10 +23,16 @@ impl Distance {
     /// # Errors
     /// When `delta` is not above 0.
     pub fn huber(delta: f64) -> Result<Self, LossError> {
-        if delta > 0.0 && delta.is_finite() {
-            Ok(Self::Huber { delta })
-        } else {
-            Err(LossError::DeltaOutOfRange { delta })
+        Self::Huber { delta }.checked()
+    }
+
+    /// The distance where it is one: the scale of a Huber distance is positive.
+    pub(crate) fn checked(self) -> Result<Self, LossError> {
+        match self {
+            Self::Huber { delta } if !(delta > 0.0 && delta.is_finite()) => {
+                Err(LossError::DeltaOutOfRange { delta })
+            }
+            _ => Ok(self),
         }
     }
 

@@ -57,6 +57,16 @@ pub enum LossError {
         /// Latest time.
         last: f64,
     },
+    /// A time at which the process does not run.
+    #[error("times are to be drawn at t = {t}, expected a time of the process, in [{low}, {high}]")]
+    TimeOutsideRange {
+        /// End of the range.
+        t: f64,
+        /// Cleanest time of the process.
+        low: f64,
+        /// Noisiest time of the process.
+        high: f64,
+    },
     /// A range of times over which the signal-to-noise ratio is not finite.
     #[error(
         "lambda (half log-SNR) is {lambda} at t = {t}, where times are to be drawn: expected a finite \

@@ -47,7 +47,7 @@ mod sliced;
 pub use graph::jacobian_products;
 pub use sliced::Slices;
 
-use crate::denoising::finite;
+use crate::denoising::{checked_weight, finite};
 use crate::{LossError, LossSpace, Reduction, Weighting};
 use tweedie_schedules::{Prediction, TimePoint};
 use tweedie_score::{Draw, NoiseError, NoiseSource, unit_like};
@@ -111,7 +111,7 @@ impl ScoreMatching {
             let weight = self.weighting.weight(self.prediction, *at, sde) * of_score.powi(2);
             plan.of_x.push(finite("score", of_x, *at)?);
             plan.of_output.push(finite("score", of_output, *at)?);
-            plan.weights.push(finite("weight", weight, *at)?);
+            plan.weights.push(checked_weight(weight, *at)?);
         }
         Ok(plan)
     }

@@ -10,14 +10,17 @@ mod nodes;
 #[path = "oracle/normal.rs"]
 mod normal;
 
+use ndarray::ArrayD;
 use nodes::column;
 use normal::{Best, Cases, NormalData};
 use tweedie_losses::{
-    Counting, Denoising, DenoisingPlan, DiscreteTime, Distance, ImportanceTime, LogNormalTime,
-    Reduction, Stratified, TimeSampler, UniformTime, Weighting,
+    BoundChain, BoundLoss, Counting, Decoder, Denoising, DenoisingPlan, DiscreteTime, Distance,
+    ImportanceTime, LogNormalTime, NoisedBatch, Reduction, Stratified, TimeSampler, UniformTime,
+    Weighting,
 };
 use tweedie_schedules::{
-    DiscreteTable, Edm, NoiseSchedule, Prediction, SubVpLinear, TimePoint, VeGeometric, VpLinear,
+    DiscreteTable, Edm, NoiseSchedule, Prediction, SubVpLinear, TimePoint, Variance, VeGeometric,
+    VpLinear,
 };
 use tweedie_sde::{Sde, SongTable};
 
@@ -41,6 +44,20 @@ struct Trial {
     best: Best,
 }
 
+impl Cases {
+    /// What a network returns that errs by `size`, in units of the target's deviation, in one of the ways.
+    fn answer(&self, best: Best, size: f64, way: usize) -> ArrayD<f64> {
+        let Best { offset, slope, deviation } = best;
+        let answer = |state: &f64| offset + slope * state + size * deviation * WAYS[way](*state);
+        column(self.state.iter().map(answer).collect())
+    }
+
+    /// The mean of the losses of all cases.
+    fn mean(&self, losses: &[f64]) -> f64 {
+        losses.iter().zip(&self.weights).map(|(loss, weight)| loss * weight).sum()
+    }
+}
+
 impl Trial {
     fn new(objective: &Denoising, at: TimePoint, sde: &dyn Sde) -> Self {
         let cases = DATA.cases(at.level);
@@ -50,12 +67,8 @@ impl Trial {
 
     /// The expected loss of a network that errs by `size` in one of the ways.
     fn expected(&self, size: f64, way: usize) -> f64 {
-        let Best { offset, slope, deviation } = self.best;
-        let answer = |state: &f64| offset + slope * state + size * deviation * WAYS[way](*state);
-        let output = self.cases.state.iter().map(answer);
-        let (x0, eps) = (&self.cases.x0, &self.cases.eps);
-        let losses = self.plan.losses(&column(output.collect()), x0, eps);
-        losses.iter().zip(&self.cases.weights).map(|(loss, weight)| loss * weight).sum()
+        let output = self.cases.answer(self.best, size, way);
+        self.cases.mean(&self.plan.losses(&output, &self.cases.x0, &self.cases.eps))
     }
 }
 
@@ -159,11 +172,33 @@ fn the_minimum_is_there_at_whatever_times_the_loss_is_looked_at() {
     let uniform = Stratified { inner: UniformTime::new(1e-5, 1.0).unwrap() };
     over_times(&uniform, &vp, Weighting::Likelihood);
     over_times(&uniform, &vp, Weighting::SIGMA);
-    let importance = ImportanceTime::new(vp, 1e-5, 1.0).unwrap();
+    let importance = ImportanceTime::new(vp, 1e-3, 1.0).unwrap();
     over_times(&Stratified { inner: importance }, &vp, Weighting::Likelihood);
-    let importance = ImportanceTime::new(sub_vp, 1e-5, 1.0).unwrap();
+    let importance = ImportanceTime::new(sub_vp, 1e-3, 1.0).unwrap();
     over_times(&Stratified { inner: importance }, &sub_vp, Weighting::Likelihood);
     let log_normal = LogNormalTime::new(edm, -1.2, 1.2).unwrap();
     over_times(&Stratified { inner: log_normal }, &edm, Weighting::edm(0.5).unwrap());
     over_times(&Stratified { inner: DiscreteTime::of_table(&table) }, &table, Weighting::Own);
+}
+
+#[test]
+fn the_steps_of_the_bound_have_their_minimum_there_as_well() {
+    let table = DiscreteTable::cosine(100).unwrap();
+    for variance in [Variance::FixedSmall, Variance::FixedLarge] {
+        let chain = BoundChain::of_table(&table, &variance, Decoder::default()).unwrap();
+        for prediction in OUTPUTS {
+            let bound = BoundLoss::whole(chain.clone(), prediction);
+            for step in [10, 50, 98] {
+                let level = chain.steps()[step].interval().from.level;
+                let (cases, best) = (DATA.cases(level), DATA.best(prediction, level));
+                let steps = vec![step; cases.state.len()];
+                let batch = NoisedBatch { x0: &cases.x0, eps: &cases.eps, steps: &steps };
+                let losses = |output| bound.losses(&batch, &output, None).unwrap();
+                check(
+                    |size, way| cases.mean(&losses(cases.answer(best, size, way))),
+                    &format!("{variance:?} {prediction:?} in step {step}"),
+                );
+            }
+        }
+    }
 }

@@ -17,7 +17,8 @@ pub fn check<S: Draw + Elementwise>(zeros: &dyn Fn(Vec<usize>) -> S, tolerance: 
         })
     };
     let (x, y) = (counting(-1.0), counting(0.5));
-    assert_eq!((x.batch_len(), x.item_len()), (3, 4), "shape");
+    assert_eq!((x.shape(), x.batch_len(), x.item_len()), (vec![3, 2, 2], 3, 4), "shape");
+    assert_eq!(zeros(vec![]).batch_len(), 0, "a state without axes");
     check_combine(&x, &y, tolerance);
     check_samples(&x, &y, tolerance);
     check_elements(&x, tolerance);

@@ -63,7 +63,7 @@ pub enum ScoreError {
 
 /// A noise source that could not give what was asked.
 #[non_exhaustive]
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Debug, Error, PartialEq)]
 pub enum NoiseError {
     /// A replay has no draw left.
     #[error("the recording holds {recorded} draws, one more was asked for")]
@@ -80,6 +80,18 @@ pub enum NoiseError {
         got: usize,
         /// Values asked for.
         expected: usize,
+    },
+    /// A recorded value that is no index of what it is to choose from.
+    #[error(
+        "draw {index} of the recording holds {value}, expected a whole number from 0 and below {below}"
+    )]
+    NoIndex {
+        /// Position in the recording, from 0.
+        index: usize,
+        /// The value.
+        value: f64,
+        /// The number of things to choose from.
+        below: usize,
     },
     /// A batch of another size than the source was made for.
     #[error("a batch of {got} samples, expected {expected} (one stream of noise each)")]

@@ -23,11 +23,18 @@ pub trait VectorSpace: Sized + 'static {
 
 /// A batch of samples stacked along the first axis.
 pub trait Batch: VectorSpace {
-    /// Number of samples.
-    fn batch_len(&self) -> usize;
+    /// Lengths of the axes.
+    fn shape(&self) -> Vec<usize>;
+
+    /// Number of samples; none in a state without axes.
+    fn batch_len(&self) -> usize {
+        self.shape().first().copied().unwrap_or(0)
+    }
 
     /// Number of values in one sample.
-    fn item_len(&self) -> usize;
+    fn item_len(&self) -> usize {
+        self.shape().iter().skip(1).product()
+    }
 
     /// Each sample times its own factor.
     ///

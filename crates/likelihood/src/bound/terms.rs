@@ -1,5 +1,6 @@
 //! What the variational bound of a batch is made of.
 
+use crate::LikelihoodError;
 use std::f64::consts::LN_2;
 use tweedie_schedules::Interval;
 
@@ -14,6 +15,19 @@ pub struct StepTerm {
     pub data_error: Vec<f64>,
     /// Mean squared error of its estimate of the noise.
     pub noise_error: Vec<f64>,
+}
+
+impl StepTerm {
+    /// The term of step `step` where it is finite: one that is not would stay in every mean it enters.
+    pub(super) fn checked(self, step: usize) -> Result<Self, LikelihoodError> {
+        for (name, values) in [("term", &self.nats), ("error of the data", &self.data_error)] {
+            if let Some(sample) = values.iter().position(|value| !value.is_finite()) {
+                let (t, value) = (self.interval.from.t, values[sample]);
+                return Err(LikelihoodError::TermNotFinite { step, t, sample, name, value });
+            }
+        }
+        Ok(self)
+    }
 }
 
 /// All terms of a bound, a number for each sample.

@@ -29,10 +29,14 @@ impl<P: Sde> ImportanceTime<P> {
     /// Times of an SDE from `first`, the cleanest, to `last`.
     ///
     /// # Errors
-    /// When not `first < last`, both finite, or lambda is not finite at one of them: over a range that reaches
+    /// When not `first < last`, both within the time range of the SDE, or lambda is not finite at one of them: over a range that reaches
     /// the data, the density has no integral.
     pub fn new(sde: P, first: f64, last: f64) -> Result<Self, LossError> {
         check_range(first, last)?;
+        let (low, high) = sde.time_range();
+        if let Some(t) = [first, last].into_iter().find(|t| !(low..=high).contains(t)) {
+            return Err(LossError::TimeOutsideRange { t, low, high });
+        }
         let lambda = |t: f64| match sde.level(t).lambda() {
             lambda if lambda.is_finite() => Ok(lambda),
             lambda => Err(LossError::InfiniteLambda { t, lambda }),
@@ -63,7 +67,14 @@ impl<P: Sde + std::fmt::Debug> TimeSampler for ImportanceTime<P> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tweedie_schedules::{DiscreteTable, NoiseSchedule, SubVpLinear, VeGeometric, VpLinear};
+    use tweedie_schedules::{
+        DiscreteTable, Edm, NoiseSchedule, SubVpLinear, VeGeometric, VpLinear,
+    };
+
+    /// From the data on.
+    fn vp() -> VpLinear {
+        VpLinear::new(0.1, 20.0).unwrap().with_time_range(0.0, 1.0).unwrap()
+    }
 
     fn check(sde: impl Sde + Clone + std::fmt::Debug, first: f64) {
         let sampler = ImportanceTime::new(sde.clone(), first, 1.0).unwrap();
@@ -86,14 +97,14 @@ mod tests {
 
     #[test]
     fn the_times_have_the_density_they_are_weighted_by() {
-        check(VpLinear::new(0.1, 20.0).unwrap(), 1e-5);
-        check(SubVpLinear::new(0.1, 20.0).unwrap(), 1e-5);
+        check(vp(), 1e-5);
+        check(SubVpLinear::new(0.1, 20.0).unwrap().with_time_range(1e-5, 1.0).unwrap(), 1e-5);
         check(VeGeometric::new(0.01, 50.0).unwrap(), 1e-5);
     }
 
     #[test]
     fn a_weighted_error_of_the_noise_counts_the_same_at_every_time() {
-        let sde = SubVpLinear::new(0.1, 20.0).unwrap();
+        let sde = SubVpLinear::new(0.1, 20.0).unwrap().with_time_range(1e-5, 1.0).unwrap();
         let sampler = ImportanceTime::new(sde, 1e-5, 1.0).unwrap();
         let uniform: Vec<_> = (0..50).map(|k| f64::from(k) / 50.0).collect();
         let count = |drawn: &DrawnTime| {
@@ -112,9 +123,19 @@ mod tests {
 
     #[test]
     fn a_range_that_reaches_the_data_is_refused() {
-        let error = ImportanceTime::new(VpLinear::new(0.1, 20.0).unwrap(), 0.0, 1.0).unwrap_err();
+        let error = ImportanceTime::new(vp(), 0.0, 1.0).unwrap_err();
         assert_eq!(error, LossError::InfiniteLambda { t: 0.0, lambda: f64::INFINITY });
         let table = DiscreteTable::linear(50, 1e-3, 0.2).unwrap().rescaled_to_zero_snr().unwrap();
         assert!(ImportanceTime::new(table, 0.02, 1.0).is_err());
+    }
+
+    #[test]
+    fn times_beyond_the_process_are_refused() {
+        let error = ImportanceTime::new(vp(), 1e-5, 1.5).unwrap_err();
+        assert_eq!(error, LossError::TimeOutsideRange { t: 1.5, low: 0.0, high: 1.0 });
+        let edm = Edm::new(0.002, 80.0).unwrap();
+        let error = ImportanceTime::new(edm, 0.001, 80.0).unwrap_err();
+        assert_eq!(error, LossError::TimeOutsideRange { t: 0.001, low: 0.002, high: 80.0 });
+        assert!(ImportanceTime::new(edm, 0.002, 80.0).is_ok());
     }
 }

@@ -64,14 +64,19 @@ impl LossSecondMoment {
     #[must_use]
     pub fn probabilities(&self) -> Vec<f64> {
         let count = self.times.len() as f64;
-        let square = |history: &Vec<f64>| history.iter().map(|loss| loss * loss).sum::<f64>();
-        // Nichol and Dhariwal 2021, eq. 18
-        let root = |history| (square(history) / self.length as f64).sqrt();
-        let roots: Vec<f64> = self.histories.iter().map(root).collect();
-        let total: f64 = roots.iter().sum();
-        if !self.is_warm() || total == 0.0 {
+        let largest =
+            self.histories.iter().flatten().fold(0.0_f64, |most, loss| most.max(loss.abs()));
+        if !self.is_warm() || largest == 0.0 {
             return vec![1.0 / count; self.times.len()];
         }
+        // in units of the largest, whose square may be too large a number
+        let square = |loss: &f64| (loss / largest).powi(2);
+        // Nichol and Dhariwal 2021, eq. 18
+        let root = |history: &Vec<f64>| {
+            (history.iter().map(square).sum::<f64>() / self.length as f64).sqrt()
+        };
+        let roots: Vec<f64> = self.histories.iter().map(root).collect();
+        let total: f64 = roots.iter().sum();
         let mixed = |root| (1.0 - self.uniform) * root / total + self.uniform / count;
         roots.into_iter().map(mixed).collect()
     }
@@ -105,15 +110,17 @@ impl TimeSampler for LossSecondMoment {
             let (got, batch) = (losses.len(), times.len());
             return Err(LossError::BatchMismatch { name: "losses", got, batch });
         }
-        for (t, loss) in times.iter().zip(losses) {
+        for loss in losses {
             // one NaN would stay in the law for as long as the history
-            let loss = LossError::check("loss", *loss, loss.is_finite(), "a finite value")?;
-            let index = self.index_of(*t)?;
+            LossError::check("loss", *loss, loss.is_finite(), "a finite value")?;
+        }
+        let indices = times.iter().map(|t| self.index_of(*t)).collect::<Result<Vec<_>, _>>()?;
+        for (index, loss) in indices.into_iter().zip(losses) {
             let history = &mut self.histories[index];
             if history.len() == self.length {
                 history.remove(0);
             }
-            history.push(loss);
+            history.push(*loss);
         }
         Ok(())
     }
@@ -176,6 +183,27 @@ mod tests {
         for (got, expected) in warm().probabilities().into_iter().zip(expected) {
             assert!((got - expected).abs() < 1e-14, "{got}, expected {expected}");
         }
+    }
+
+    #[test]
+    fn losses_of_any_size_have_their_law() {
+        for size in [1e-200, 1e200, 1e307] {
+            let mut sampler = sampler();
+            for (t, losses) in TIMES.iter().zip([[3.0, 4.0], [0.0, 1.0], [0.0, 0.0]]) {
+                sampler.observe(&[*t; 2], &losses.map(|loss| size * loss)).unwrap();
+            }
+            for (got, expected) in sampler.probabilities().into_iter().zip(warm().probabilities()) {
+                assert!((got - expected).abs() < 1e-14, "{size}: {got}, expected {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_that_is_refused_leaves_nothing_behind() {
+        let mut sampler = warm();
+        assert!(sampler.observe(&[0.1, 0.2], &[5.0, f64::INFINITY]).is_err());
+        assert!(sampler.observe(&[0.1, 0.25], &[5.0, 6.0]).is_err());
+        assert_eq!(sampler, warm());
     }
 
     #[test]

@@ -18,9 +18,9 @@ type Points = Vec<(f64, f64)>;
 
 /// The weight on the error of the noise over time, and the share of the draws before each time.
 pub(crate) fn likelihood_weighting() -> Result<Picture> {
-    let vp = VpLinear::new(0.1, 20.0)?;
-    let sub_vp = SubVpLinear::new(0.1, 20.0)?;
-    let ve = VeGeometric::new(0.01, 50.0)?;
+    let vp = VpLinear::new(0.1, 20.0)?.with_time_range(EARLIEST, 1.0)?;
+    let sub_vp = SubVpLinear::new(0.1, 20.0)?.with_time_range(EARLIEST, 1.0)?;
+    let ve = VeGeometric::new(0.01, 50.0)?.with_time_range(EARLIEST, 1.0)?;
     let curves = [
         ("VP", weight_and_draws(vp)?),
         ("sub-VP", weight_and_draws(sub_vp)?),

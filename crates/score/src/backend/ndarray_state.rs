@@ -28,12 +28,8 @@ macro_rules! state_of {
         }
 
         impl Batch for ArrayD<$real> {
-            fn batch_len(&self) -> usize {
-                self.shape().first().copied().unwrap_or(1)
-            }
-
-            fn item_len(&self) -> usize {
-                self.shape().iter().skip(1).product()
+            fn shape(&self) -> Vec<usize> {
+                self.shape().to_vec()
             }
 
             fn scale_each(&self, factors: &[f64]) -> Self {

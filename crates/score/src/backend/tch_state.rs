@@ -10,12 +10,8 @@ impl VectorSpace for Tensor {
 }
 
 impl Batch for Tensor {
-    fn batch_len(&self) -> usize {
-        self.size().first().map_or(1, |size| *size as usize)
-    }
-
-    fn item_len(&self) -> usize {
-        self.size().iter().skip(1).product::<i64>() as usize
+    fn shape(&self) -> Vec<usize> {
+        self.size().into_iter().map(|size| size as usize).collect()
     }
 
     fn scale_each(&self, factors: &[f64]) -> Self {

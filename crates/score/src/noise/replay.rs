@@ -1,6 +1,6 @@
 //! Recorded noise, played back in order.
 
-use super::{Draw, NoiseSource, index_below};
+use super::{Draw, NoiseSource};
 use crate::NoiseError;
 use std::collections::VecDeque;
 
@@ -61,10 +61,14 @@ impl<S: Draw> NoiseSource<S> for Replay {
         self.next(count)
     }
 
-    /// A recorded index is taken as it stands (a uniform number below 1 only ever gives index 0).
+    /// A recorded index is taken as it stands.
     fn indices(&mut self, count: usize, below: usize) -> Result<Vec<usize>, NoiseError> {
-        let draw = self.next(count)?;
-        Ok(draw.into_iter().map(|value| index_below(value / below as f64, below)).collect())
+        let index = self.recorded - self.draws.len();
+        let whole = |value: f64| {
+            let is_index = value >= 0.0 && value < below as f64 && value.fract() == 0.0;
+            is_index.then_some(value as usize).ok_or(NoiseError::NoIndex { index, value, below })
+        };
+        self.next(count)?.into_iter().map(whole).collect()
     }
 }
 
@@ -85,11 +89,29 @@ mod tests {
         assert_eq!(error, NoiseError::Exhausted { recorded: 2 });
     }
 
+    fn indices(recorded: Vec<f64>, below: usize) -> Result<Vec<usize>, NoiseError> {
+        let count = recorded.len();
+        NoiseSource::<ArrayD<f64>>::indices(&mut Replay::new([recorded]), count, below)
+    }
+
     #[test]
     fn recorded_indices_come_back_exactly() {
-        let recorded: Vec<f64> = (0..1000).map(f64::from).collect();
-        let mut replay = Replay::new([recorded]);
-        let indices = NoiseSource::<ArrayD<f64>>::indices(&mut replay, 1000, 1000).unwrap();
-        assert_eq!(indices, (0..1000).collect::<Vec<_>>());
+        for below in [1, 50, 100, 200, 232, 1000, 2000] {
+            let recorded = (0..below).map(|index| index as f64).collect();
+            assert_eq!(indices(recorded, below), Ok((0..below).collect()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_index_is_refused_by_its_value() {
+        for value in [50.0, 51.0, -1.0, 0.5, 49.9, f64::INFINITY] {
+            let error = indices(vec![3.0, value], 50).unwrap_err();
+            assert_eq!(error, NoiseError::NoIndex { index: 0, value, below: 50 });
+        }
+        assert!(indices(vec![f64::NAN], 50).is_err());
+        assert_eq!(
+            indices(vec![50.0], 50).unwrap_err().to_string(),
+            "draw 0 of the recording holds 50, expected a whole number from 0 and below 50"
+        );
     }
 }

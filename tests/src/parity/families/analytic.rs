@@ -105,7 +105,8 @@ fn cosine(count: usize, offset: f64, most: f64) -> Vec<f64> {
 pub(super) fn nodes(case: &Case) -> Result<Vec<TimePoint>> {
     let (table, betas) = (case.schedule.table()?, betas_of(case)?);
     let kind = case.options().str_or("steps_type", "linear")?;
-    let visited = indices(kind, case.steps()?, &betas, case.inputs.numbers("ms_eps_full"))?;
+    let steps = case.sampler.steps.unwrap_or(betas.len()); // the peer's default is all of them
+    let visited = indices(kind, steps, &betas, case.inputs.numbers("ms_eps_full"))?;
     visited.into_iter().map(|index| Ok(table.node(index)?)).collect()
 }
 

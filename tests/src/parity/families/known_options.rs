@@ -115,7 +115,8 @@ fn of_others(peer: &str, name: &str) -> Option<Known> {
         ("scipy" | "torchdiffeq", _) => plain(&["method rtol atol first_step max_step"]),
         ("baofff/Analytic-DPM", _) => plain(&[
             "steps_type eta clip_sigma_idx clip_pixel small_sigma clip_denoise",
-            "shift1", // the moments of a case are shifted
+            "shift1",            // the moments of a case are shifted
+            "rescale_timesteps", // other units of the time that the model is told
         ]),
         ("bojone/Keras-DDPM", _) => plain(&["stride eta"]),
         ("openai/guided-diffusion" | "openai/improved-diffusion", _) => plain(&[

@@ -1,6 +1,8 @@
 //! Likelihoods by the probability flow: `score_sde_pytorch` and k-diffusion.
 
-use anyhow::{Result, bail, ensure};
+mod expression;
+
+use anyhow::{Context, Result, bail, ensure};
 use ndarray::{Array1, ArrayD, ArrayViewD, Axis};
 use tweedie_likelihood::{
     DataScaling, Divergence, FlowLikelihood, FlowRun, ProbeKind, WithLogDensity,
@@ -93,18 +95,29 @@ fn probes(case: &Case) -> Replay {
     )
 }
 
-/// What undoes the scaling of 8-bit data to the model's: the peer's `7 - inverse_scaler(-1)` is the offset
-/// of data scaled to `[0, 1]` or to `[-1, 1]`.
+/// What undoes the scaling of 8-bit data to the model's. The peer adds `7 - inverse_scaler(-1)` bits, which is
+/// the offset of data scaled to `[0, 1]` or to `[-1, 1]`, and of no others.
 fn scaling(inverse: &str) -> Result<DataScaling> {
-    match inverse.replace(' ', "").as_str() {
-        "identity" | "x" => Ok(DataScaling::new(256, (0.0, 1.0))?),
-        "(x+1)/2" | "(x+1.)/2." | "(x+1.0)/2.0" | "centered" => Ok(DataScaling::BYTES),
-        other => bail!("no inverse scaler {other}"),
+    let expression = match inverse {
+        "identity" | "none" => "x",
+        "centered" => "(x + 1) / 2",
+        other => other,
+    };
+    let value = expression::at(expression, -1.0);
+    match value.with_context(|| format!("no inverse scaler {inverse}"))? {
+        -1.0 => Ok(DataScaling::new(256, (0.0, 1.0))?),
+        0.0 => Ok(DataScaling::BYTES),
+        value => bail!("{inverse} takes -1 to {value}, expected -1 or 0"),
     }
 }
 
 /// The peer as it is when nobody redirects its casts: the solver works in double precision, but what it
 /// shows the model, and the gradient and divergence that come back, pass through single precision.
+///
+/// The casts stand between the terms of the drift and within the sum of the divergence, where no wrapper of
+/// the model reaches, so slope and divergence are written out here. What such a case exercises of the
+/// library is the integration of a state with its log density, the flow's coefficients, the model's products and
+/// the prior; [`FlowLikelihood`] itself is held to the peer by the cases in double precision alone.
 fn flow_in_single(
     sde: &dyn Sde,
     method: RungeKutta,

@@ -14,14 +14,15 @@ use crate::parity::{Case, Produced};
 /// Runs a case.
 pub(super) fn run(case: &Case) -> Result<Produced> {
     let nodes = analytic::nodes(case)?;
-    let (noise, clips): (Box<dyn ReverseNoise>, bool) = match case.sampler.name.as_str() {
+    let name = case.sampler.name.as_str();
+    let (noise, clips): (Box<dyn ReverseNoise>, bool) = match name.trim_end_matches("_ddpm") {
         "nelbo_ms_eps" => (Box::new(analytic::analytic(case, &nodes, 1.0)?), true),
         "nelbo_naive" => {
             let small = case.options().bool_or("small_sigma", false)?;
             let variance = if small { Variance::FixedSmall } else { Variance::FixedLarge };
             (Box::new(variance), case.options().bool_or("clip_denoise", false)?)
         }
-        other => bail!("no bound {other}"),
+        _ => bail!("no bound {name}"),
     };
     let grid = TimeGrid::through(&nodes)?.ending_clean();
     let decoder = Decoder { variance: Some(decoder_variance(case)?), ..super::decoder() };

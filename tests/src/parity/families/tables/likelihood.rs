@@ -2,10 +2,14 @@
 
 use std::f64::consts::LN_2;
 
-use anyhow::{Context, Result};
-use ndarray::{Array1, ArrayD};
-use tweedie_losses::{Normal, NormalCdf, discretized_normal_log_likelihood, normal_kl, prior_kl};
+use anyhow::Result;
+use ndarray::Array1;
+use tweedie_losses::{
+    Normal, NormalCdf, discretized_normal_log_likelihood, normal_kl, prior_kl_each,
+};
+use tweedie_score::Batch;
 
+use super::super::visited;
 use crate::parity::{Case, Produced};
 
 /// Runs a case; which term it holds shows in its inputs.
@@ -35,11 +39,8 @@ fn normals(means: Vec<f64>, log_variances: Vec<f64>) -> Vec<Normal> {
 
 /// The term of the prior, in bits per dimension, of each item.
 fn prior(case: &Case) -> Result<Produced> {
-    let table = case.schedule.table()?;
-    let end = table.node(table.len() - 1)?.level;
-    let data = case.inputs.tensor("x_start")?;
-    let mean = |item: ndarray::ArrayViewD<'_, f64>| item.mapv(|x0| prior_kl(x0, end)).mean();
-    let nats: Option<Array1<f64>> = data.outer_iter().map(mean).collect();
-    let bits: ArrayD<f64> = nats.context("an item without values")?.into_dyn() / LN_2;
-    Ok(Produced::new().tensor("prior_bpd", bits))
+    let (data, end) = (case.inputs.tensor("x_start")?, visited::chain(case)?.start().level);
+    let bits_per_nat = 1.0 / (data.item_len() as f64 * LN_2);
+    let bits = prior_kl_each(&data, end, 1.0).into_iter().map(|nats| nats * bits_per_nat);
+    Ok(Produced::new().tensor("prior_bpd", bits.collect::<Array1<f64>>().into_dyn()))
 }
