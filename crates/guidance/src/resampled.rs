@@ -83,7 +83,7 @@ impl<S: VectorSpace, V: Solver<S>> Stepper<S> for Steps<'_, V> {
         noise: &mut dyn NoiseSource<S>,
     ) -> Result<S, SampleError> {
         let stretch = &self.stretches[index / self.walks];
-        if index % self.walks > 0 {
+        if !index.is_multiple_of(self.walks) {
             x = self.noised(x, index, noise)?;
         }
         let mut stepper = self.solver.plan(stretch)?;

@@ -226,7 +226,7 @@ fn matrix(rows: &[Vec<f64>]) -> Result<DMatrix<f64>, GuidanceError> {
 }
 
 fn check_factor(length: usize, factor: usize) -> Result<(), GuidanceError> {
-    if factor == 0 || length == 0 || length % factor != 0 {
+    if factor == 0 || length == 0 || !length.is_multiple_of(factor) {
         let (name, value) = ("downsampling factor", factor as f64);
         let allowed = "a divisor of height and width";
         return Err(GuidanceError::ParameterOutOfRange { name, value, allowed });
