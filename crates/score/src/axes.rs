@@ -7,9 +7,6 @@ use crate::Batch;
 
 /// A state with axes of its own: the batch first, then those of a sample.
 pub trait Axes: Batch {
-    /// Length of every axis, the batch's first.
-    fn shape(&self) -> Vec<usize>;
-
     /// `matrix` times the vectors along `axis`, whose length becomes the number of the matrix's rows.
     /// The matrix is row-major and has as many columns as the axis is long.
     ///

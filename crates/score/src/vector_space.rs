@@ -23,7 +23,7 @@ pub trait VectorSpace: Sized + 'static {
 
 /// A batch of samples stacked along the first axis.
 pub trait Batch: VectorSpace {
-    /// Lengths of the axes.
+    /// Length of every axis, the batch's first.
     fn shape(&self) -> Vec<usize>;
 
     /// Number of samples; none in a state without axes.

@@ -6,14 +6,10 @@ use ndarray::{ArrayD, Axis};
 macro_rules! axes_of {
     ($real:ty) => {
         impl Axes for ArrayD<$real> {
-            fn shape(&self) -> Vec<usize> {
-                ArrayD::shape(self).to_vec()
-            }
-
             fn along_axis(&self, axis: usize, matrix: &[f64]) -> Self {
-                let columns = ArrayD::shape(self)[axis];
+                let columns = self.shape()[axis];
                 assert!(columns > 0 && matrix.len() % columns == 0, "whole rows of {columns}");
-                let mut shape = ArrayD::shape(self).to_vec();
+                let mut shape = self.shape().to_vec();
                 shape[axis] = matrix.len() / columns;
                 let mut product = ArrayD::zeros(shape);
                 let lanes = product.lanes_mut(Axis(axis)).into_iter();
@@ -44,9 +40,9 @@ mod tests {
         let sums = x.along_axis(1, &[1.0, 1.0, 1.0, 0.0, 0.0, 2.0]);
         let expected = [6.0, 9.0, 8.0, 10.0, 24.0, 27.0, 20.0, 22.0];
         assert_eq!(sums.iter().copied().collect::<Vec<_>>(), expected);
-        assert_eq!(Axes::shape(&sums), [2, 2, 2]);
+        assert_eq!(sums.shape(), [2, 2, 2]);
         let means = x.along_axis(2, &[0.5, 0.5]);
-        assert_eq!(Axes::shape(&means), [2, 3, 1]);
+        assert_eq!(means.shape(), [2, 3, 1]);
         assert_eq!(means[[1, 2, 0]], 10.5);
     }
 }
