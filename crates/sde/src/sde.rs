@@ -161,13 +161,17 @@ mod tests {
     #[test]
     fn the_clock_of_a_table_can_be_read_both_ways() {
         let table = DiscreteTable::linear(50, 1e-3, 0.2).unwrap();
-        for share in [0.01, 0.02, 0.313, 0.7, 1.0] {
-            let clock = table.clock(share);
-            assert!((table.time_at_clock(clock) - share).abs() < 1e-12, "{share}");
-        }
-        for t in [0.013, 0.313, 0.715] {
-            let rate = slope(|t| table.clock(t), t);
-            assert!((table.clock_rate(t) - rate).abs() < 1e-7 * rate, "{t}");
+        let from_origin = table.clone().with_below_first(BelowFirst::Origin);
+        // only the second goes on falling below its first step, at t = 0.02
+        for (table, clean, within) in [(&table, 0.02, 0.033), (&from_origin, 0.01, 0.013)] {
+            for t in [clean, 0.02, 0.313, 0.7, 1.0] {
+                let clock = table.clock(t);
+                assert!((table.time_at_clock(clock) - t).abs() < 1e-12, "{t}");
+            }
+            for t in [within, 0.313, 0.715] {
+                let rate = slope(|t| table.clock(t), t);
+                assert!((table.clock_rate(t) - rate).abs() < 1e-7 * rate, "{t}");
+            }
         }
         let through: &dyn Sde = &&table;
         assert_eq!(through.clock(0.4), table.clock(0.4));
