@@ -54,5 +54,5 @@ pub use state::{CheckpointState, FORMAT_VERSION, FileRecord};
 pub use store::{CheckpointStore, Found, StoredCheckpoint};
 pub use stored_tensor::{StoredTensor, TensorDescription};
 pub use tensor_file::TensorFile;
-pub use tensor_writer::{OwnedTensor, write_safetensors};
+pub use tensor_writer::{OwnedTensor, sha256, write_safetensors};
 pub use torch_file::{TorchFile, Value};

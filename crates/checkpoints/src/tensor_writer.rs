@@ -190,6 +190,12 @@ impl<W: Write> Write for Hashing<W> {
     }
 }
 
+/// The sha256 of `bytes`, 64 lower-case hexadecimal digits.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// Lower-case hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;

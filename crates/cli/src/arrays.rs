@@ -45,11 +45,13 @@ impl Array {
     /// four axes, or a value is not finite.
     pub(crate) fn read(path: &Path, name: &str) -> Result<Self> {
         let array = match ArrayFormat::of(path) {
-            Some(ArrayFormat::Numpy) => read_numpy(path),
+            Some(ArrayFormat::Numpy) => {
+                read_numpy(path).with_context(|| path.display().to_string())
+            }
             Some(ArrayFormat::Safetensors) => read_safetensors(path, name),
-            None => bail!("expected a name that ends in .npy or .safetensors"),
+            None => bail!("{}: expected a name that ends in .npy or .safetensors", path.display()),
         };
-        let array = array.with_context(|| path.display().to_string())?;
+        let array = array?;
         array.check_finite().with_context(|| path.display().to_string())?;
         Ok(array)
     }
@@ -128,12 +130,18 @@ fn read_numpy(path: &Path) -> Result<Array> {
 
 fn read_safetensors(path: &Path, name: &str) -> Result<Array> {
     let file = TensorFile::open(path)?;
-    let shape = four_axes(&file.describe(name)?.shape)?;
+    let shape =
+        four_axes(&file.describe(name)?.shape).with_context(|| path.display().to_string())?;
     let classes = if file.contains(CLASSES) { Some(file.read_i64(CLASSES)?) } else { None };
     let known = |class: &i64| usize::try_from(*class).ok();
     let classes: Option<Vec<_>> = classes.map(|all| all.iter().map(known).collect());
     if let Some(classes) = classes.as_ref().filter(|classes| classes.len() != shape[0]) {
-        bail!("it holds {} classes for {} images, expected one each", classes.len(), shape[0]);
+        bail!(
+            "{} holds {} classes for {} images, expected one each",
+            path.display(),
+            classes.len(),
+            shape[0]
+        );
     }
     Ok(Array { shape, values: file.read_f32(name)?, classes })
 }
@@ -141,7 +149,7 @@ fn read_safetensors(path: &Path, name: &str) -> Result<Array> {
 fn four_axes(shape: &[usize]) -> Result<[usize; 4]> {
     match <[usize; 4]>::try_from(shape) {
         Ok(four) if !four.contains(&0) => Ok(four),
-        _ => bail!("its shape is {shape:?}, expected [n, channels, height, width]"),
+        _ => bail!("its shape is {shape:?}, expected [n, channels, height, width], none of them 0"),
     }
 }
 
@@ -185,5 +193,9 @@ mod tests {
         let other = folder.path().join("a.safetensors");
         array().write(&other, "images", ("", "")).unwrap();
         refused(&other, "holds no tensor `latents`");
+        let bytes = std::fs::read(&other).unwrap();
+        std::fs::write(&other, &bytes[..bytes.len() - 4]).unwrap();
+        let error = format!("{:#}", Array::read(&other, "images").unwrap_err());
+        assert_eq!(error.matches("a.safetensors").count(), 1, "{error}");
     }
 }

@@ -12,15 +12,21 @@ pub(crate) struct Drawing {
     /// Seed of the noise
     #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     pub(crate) seed: u64,
-    /// Images a network call: speed and memory only
+    /// Images a network call: speed and memory only, except for what finds its own steps, as the flow
+    /// does: the images of a call share them
     #[arg(long, value_name = "N", default_value_t = 64, allow_negative_numbers = true, value_parser = image_count)]
     pub(crate) batch_size: usize,
 }
 
 /// A number of images.
 pub(crate) fn image_count(text: &str) -> Result<usize, String> {
-    let count = text.parse().ok().filter(|count| (1..=MOST_IMAGES).contains(count));
-    count.ok_or_else(|| format!("expected a whole number from 1 to {MOST_IMAGES}"))
+    count_up_to(MOST_IMAGES, text)
+}
+
+/// A number of things, of which there may be `most`.
+pub(crate) fn count_up_to(most: usize, text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| (1..=most).contains(count));
+    count.ok_or_else(|| format!("expected a whole number from 1 to {most}"))
 }
 
 /// The places of `count` images in batches of `size`.

@@ -4,7 +4,7 @@ use crate::registry::positive;
 use crate::run::Run;
 use anyhow::{Result, bail};
 use clap::Args;
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 use tweedie_samplers::{ProbabilityFlow, RungeKutta};
 use tweedie_schedules::NoiseSchedule;
 use tweedie_score::Conditioned;
@@ -15,14 +15,14 @@ use tweedie_training::RunSchedule;
 #[command(next_help_heading = "Probability flow")]
 pub(crate) struct FlowArgs {
     /// Relative error allowed in a step [default: 1e-5]
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", allow_hyphen_values = true)]
     pub(crate) rtol: Option<f64>,
     /// Error allowed in a value of 0 [default: 1e-5]
-    #[arg(long, value_name = "A", allow_negative_numbers = true)]
+    #[arg(long, value_name = "A", allow_hyphen_values = true)]
     pub(crate) atol: Option<f64>,
     /// The time that images are taken to be at, in continuous time [default: the cleanest time
     /// trained; for the bound of VP and sub-VP 0.001]
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub(crate) eps: Option<f64>,
 }
 
@@ -102,32 +102,5 @@ impl Flow<'_> {
         let score = Conditioned { network: self.run.network(), conditions: classes.to_vec() };
         let run = self.flow.sample(&score, x.to_device(self.run.device()))?;
         Ok(run.state.to_device(Device::Cpu))
-    }
-}
-
-/// How far decoded images are from what was encoded.
-#[derive(Debug, Default)]
-pub(crate) struct RoundTrip {
-    largest: f64,
-    squares: f64,
-    values: usize,
-}
-
-impl RoundTrip {
-    /// Counts a batch and what came back of it.
-    pub(crate) fn add(&mut self, x: &Tensor, back: &Tensor) {
-        let error = (x - back).to_kind(Kind::Double);
-        self.largest = self.largest.max(error.abs().max().double_value(&[]));
-        self.squares += error.square().sum(Kind::Double).double_value(&[]);
-        self.values += error.numel();
-    }
-
-    /// The errors in words; none before there is any.
-    pub(crate) fn words(&self) -> Option<String> {
-        let rms = (self.squares / self.values as f64).sqrt();
-        (self.values > 0).then(|| {
-            let largest = self.largest;
-            format!("round trip: {largest:.2e} at most, {rms:.2e} root mean square")
-        })
     }
 }

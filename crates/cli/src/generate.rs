@@ -27,7 +27,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// When an option is out of range, or not meant for the method or the model.
     pub(crate) fn planned(self, run: &'a Run) -> Result<Generation<'a>> {
-        let plan = self.method.plan(run.schedule(), run.network().learns_variance())?;
+        let plan = self.method.plan(run.schedule(), run.learned_variance())?;
         if let Some(warning) = self.method.warning(run.schedule())? {
             eprintln!("warning: {warning}");
         }

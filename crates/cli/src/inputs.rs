@@ -5,11 +5,13 @@ use crate::output::IMAGES;
 use crate::run::Run;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::Path;
 use tch::Tensor;
-use tweedie_datasets::{Dataset, OpenOptions, epoch_order, open, scale};
+use tweedie_checkpoints::sha256;
+use tweedie_datasets::{Dataset, OpenOptions, epoch_order, open, picture_byte, scale};
+use tweedie_likelihood::DataScaling;
 
 /// Which images.
 #[derive(Clone, Debug, Args)]
@@ -62,7 +64,7 @@ impl Inputs {
             other => {
                 let size = run.config().data.size;
                 let splits = open(other, &OpenOptions { size, ..OpenOptions::default() })?;
-                of_set(run, splits.train.joined(&splits.test)?)?
+                of_set(run, on_levels(splits.train.joined(&splits.test)?, run.levels())?)?
             }
         };
         let Images { values, shape, classes } = images;
@@ -121,16 +123,13 @@ impl Inputs {
         &self.numbers
     }
 
-    /// A number that images with other values or classes would hardly have.
+    /// The sha256 of the values, and of the classes that the network is told.
     pub(crate) fn checksum(&self) -> String {
-        let mut hasher = DefaultHasher::new();
-        self.classes(0..self.len()).hash(&mut hasher);
-        for value in
-            Vec::<f32>::try_from(self.scaled(0..self.len()).flatten(0, -1)).unwrap_or_default()
-        {
-            value.to_bits().hash(&mut hasher);
-        }
-        format!("{:016x}", hasher.finish())
+        let classes = self.classes(0..self.len()).into_iter();
+        let classes =
+            classes.flat_map(|class| class.map_or(-1, |class| class as i64).to_le_bytes());
+        let values = self.numbers_of(0..self.len()).into_iter().flat_map(f32::to_le_bytes);
+        sha256(&classes.chain(values).collect::<Vec<_>>())
     }
 
     /// Values of one image, its padding included.
@@ -158,18 +157,26 @@ impl Inputs {
 
     /// Some images `[n, c, h, w]` on the CPU as the run's network was trained to see them: levels in the
     /// middle of their bins if it was trained on dequantized ones.
-    pub(crate) fn within_bins(&self, run: &Run, range: Range<usize>) -> Tensor {
+    ///
+    /// # Errors
+    /// When the data have a single level.
+    pub(crate) fn within_bins(&self, run: &Run, range: Range<usize>) -> Result<Tensor> {
         let scaled = self.scaled(range);
-        let levels = f64::from(self.levels());
         let is_filled = self.are_levels() && run.dequantized_levels().is_some();
-        if is_filled { scaled * ((levels - 1.0) / levels) } else { scaled }
+        let scaling = DataScaling::new(self.levels(), (-1.0, 1.0))?;
+        Ok(if is_filled { scaling.middles(&scaled) } else { scaled })
     }
 
     /// Some images `[n, c, h, w]` on the CPU: levels scaled so that the first is -1 and the last 1,
     /// numbers as they are.
     pub(crate) fn scaled(&self, range: Range<usize>) -> Tensor {
+        let [c, h, w] = self.shape.map(|side| side as i64);
+        Tensor::from_slice(&self.numbers_of(range.clone())).view([range.len() as i64, c, h, w])
+    }
+
+    fn numbers_of(&self, range: Range<usize>) -> Vec<f32> {
         let numbers = &self.numbers[range];
-        let values: Vec<f32> = match &self.values {
+        match &self.values {
             Values::Levels(set) => {
                 let levels = set.levels();
                 let images = numbers.iter().flat_map(|number| set.image(*number));
@@ -180,9 +187,7 @@ impl Inputs {
                 let image = |number: &usize| &all[number * item..(number + 1) * item];
                 numbers.iter().flat_map(image).copied().collect()
             }
-        };
-        let [c, h, w] = self.shape.map(|side| side as i64);
-        Tensor::from_slice(&values).view([numbers.len() as i64, c, h, w])
+        }
     }
 }
 
@@ -221,6 +226,31 @@ fn of_set(run: &Run, set: Dataset) -> Result<Images> {
     Ok(Images { values: Values::Levels(set), shape, classes })
 }
 
+/// A data set on the levels of a run: a picture of these, in which they are spread over 0 to 255, is
+/// taken back to them. What has values in between stays as it is, which is said.
+fn on_levels(set: Dataset, levels: u32) -> Result<Dataset> {
+    if set.levels() == levels {
+        return Ok(set);
+    }
+    let of_byte: BTreeMap<u8, u8> =
+        (0..=255).take(levels as usize).map(|level| (picture_byte(level, levels), level)).collect();
+    let level = |byte: &u8| of_byte.get(byte).copied().filter(|_| set.levels() == 256);
+    let Some(images) = set.images().iter().map(level).collect() else {
+        eprintln!(
+            "warning: {} has values of {} levels, this model was trained on {levels}: bits/dim are \
+             those of {1} levels, and mean nothing beside those of {levels}",
+            set.name(),
+            set.levels()
+        );
+        return Ok(set);
+    };
+    let on_levels = Dataset::new(set.name(), images, set.shape(), levels)?;
+    Ok(match set.labels() {
+        Some(labels) => on_levels.with_labels(labels.to_vec(), set.class_names().to_vec())?,
+        None => on_levels,
+    })
+}
+
 /// The images of a file of numbers, of the network's own shape.
 fn of_file(run: &Run, path: &Path) -> Result<Images> {
     let Array { shape: [count, c, h, w], values, classes } = Array::read(path, IMAGES)?;
@@ -237,4 +267,22 @@ pub(crate) fn check_shape(name: &str, got: [usize; 3], expected: [usize; 3]) -> 
         "{name} holds images of shape {got:?}, this model takes {expected:?} (channels, height, width)"
     );
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_picture_of_the_levels_of_a_run_is_taken_back_to_them() {
+        let levels: Vec<u8> = (0..17).chain(0..3).collect();
+        let bytes: Vec<u8> = levels.iter().map(|level| picture_byte(*level, 17)).collect();
+        let picture = Dataset::new("a picture", bytes.clone(), [1, 4, 5], 256).unwrap();
+        let taken = on_levels(picture, 17).unwrap();
+        assert_eq!((taken.levels(), taken.images()), (17, &levels[..]));
+        let between = bytes.iter().map(|byte| byte.saturating_add(1)).collect();
+        let picture = Dataset::new("a picture", between, [1, 4, 5], 256).unwrap();
+        assert_eq!(on_levels(picture.clone(), 17).unwrap().levels(), 256);
+        assert_eq!(on_levels(picture, 256).unwrap().levels(), 256);
+    }
 }

@@ -10,7 +10,7 @@ mod spacing;
 mod span;
 
 pub(crate) use adaptive::positive;
-pub(crate) use method::Method;
+pub(crate) use method::{Method, NO_VARIANCE};
 pub(crate) use plan::Plan;
 pub(crate) use spacing::SpacingName;
 pub(crate) use span::span;

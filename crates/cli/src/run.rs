@@ -5,6 +5,7 @@ use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use std::path::Path;
 use tch::{Device, Tensor};
+use tweedie_score::Learned;
 use tweedie_training::{Choice, RunConfig, RunData, RunSchedule, TrainedModel};
 use tweedie_unet::{Precision, ScoreNetwork};
 
@@ -49,6 +50,7 @@ fn checkpoint(text: &str) -> Result<Choice, String> {
 /// A trained model and the device it runs on.
 pub(crate) struct Run {
     model: TrainedModel,
+    precision: PrecisionName,
 }
 
 impl Run {
@@ -67,7 +69,7 @@ impl Run {
             PrecisionName::Bf16 => Precision::Bf16,
         })?;
         eprintln!("run: {}, {:?} weights of step {}", path.display(), weights.weights, model.step);
-        Ok(Self { model })
+        Ok(Self { model, precision: weights.precision })
     }
 
     pub(crate) fn config(&self) -> &RunConfig {
@@ -82,6 +84,19 @@ impl Run {
     /// What tells its weights from all others.
     pub(crate) fn weights_identity(&self) -> &str {
         &self.model.weights_sha256
+    }
+
+    /// What the network computes in.
+    pub(crate) fn precision(&self) -> &'static str {
+        match self.precision {
+            PrecisionName::F32 => "f32",
+            PrecisionName::Bf16 => "bf16",
+        }
+    }
+
+    /// What the network says of the variance of a step, if it learned one.
+    pub(crate) fn learned_variance(&self) -> Option<Learned> {
+        self.config().learned_variance()
     }
 
     pub(crate) fn network(&self) -> ScoreNetwork<'_> {

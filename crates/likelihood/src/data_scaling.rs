@@ -82,6 +82,14 @@ impl DataScaling {
         let within = S::combine(&terms);
         Ok(within.combine_reusing(1.0, &[((levels - 1.0) / levels, x)]))
     }
+
+    /// Each level in the middle of its bin, the mean of [`DataScaling::dequantized`]: `x` is as there.
+    pub fn middles<S: Draw>(&self, x: &S) -> S {
+        let levels = f64::from(self.levels);
+        let ones = S::draw_like(x, &mut || 1.0);
+        let centre = (self.low + self.high) / 2.0;
+        S::combine(&[((levels - 1.0) / levels, x), (centre / levels, &ones)])
+    }
 }
 
 #[cfg(test)]
@@ -124,6 +132,18 @@ mod tests {
         let together = scaling.dequantized(&shown, &mut PerSample::new(3, 0, 2)).unwrap();
         let alone = scaling.dequantized(&alone, &mut PerSample::new(3, 1, 1)).unwrap();
         assert_eq!(together.index_axis(ndarray::Axis(0), 1), alone.index_axis(ndarray::Axis(0), 0));
+    }
+
+    #[test]
+    fn the_middle_of_a_bin_is_half_a_width_above_its_lower_end() {
+        for (low, high) in [(-1.0, 1.0), (0.0, 3.0)] {
+            let scaling = DataScaling::new(4, (low, high)).unwrap();
+            let levels: ArrayD<f64> = array![[0.0, 1.0, 2.0, 3.0]].into_dyn();
+            let width = high - low;
+            let middles = scaling.middles(&levels.mapv(|level| low + level * width / 3.0));
+            let expected = levels.mapv(|level| low + (level + 0.5) * width / 4.0);
+            assert!((middles - expected).iter().all(|error| error.abs() < 1e-15));
+        }
     }
 
     #[test]

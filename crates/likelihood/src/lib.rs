@@ -5,7 +5,8 @@
 //!
 //! [`DataScaling`] makes bits per dimension of log densities and dequantizes the data, [`FlowSummary`] takes
 //! the mean over many batches, and [`prior_share`] and [`lower_limit_share`] say what the two ends of the flow
-//! add. [`slerp`] leads from one latent to another.
+//! add. [`slerp`] leads from one latent to another, and
+//! [`RoundTripError`] is how far states end from themselves after the way there and back.
 //!
 //! ```
 //! use tweedie_closed_form::{ExactScore, Mixture};
@@ -38,6 +39,7 @@ mod error;
 mod flow;
 mod flow_summary;
 mod interpolation;
+mod round_trip;
 mod shares;
 mod with_log_density;
 
@@ -48,5 +50,6 @@ pub use error::LikelihoodError;
 pub use flow::{FlowLikelihood, FlowRun};
 pub use flow_summary::{FlowSummary, Shares};
 pub use interpolation::slerp;
+pub use round_trip::RoundTripError;
 pub use shares::{lower_limit_share, prior_share};
 pub use with_log_density::WithLogDensity;

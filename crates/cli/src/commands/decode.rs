@@ -33,7 +33,7 @@ pub(crate) struct Options {
     /// Images a row of the grid [default: as square as it goes]
     #[arg(long, value_name = "N", value_parser = image_count)]
     columns: Option<usize>,
-    /// Images a network call: speed and memory only
+    /// Images a network call: speed and memory, and the steps of the flow, which they share
     #[arg(long, value_name = "N", default_value_t = 64, allow_negative_numbers = true, value_parser = image_count)]
     batch_size: usize,
     #[command(flatten)]

@@ -2,7 +2,7 @@
 
 use crate::device::Computation;
 use crate::drawing::{Drawing, batches};
-use crate::flow::{FlowArgs, RoundTrip};
+use crate::flow::FlowArgs;
 use crate::inputs::{InputArgs, Inputs};
 use crate::latents::{self, Latents};
 use crate::run::{Run, Weights};
@@ -11,7 +11,8 @@ use anyhow::Result;
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tch::Tensor;
+use tch::{Kind, Tensor};
+use tweedie_likelihood::RoundTripError;
 
 /// Carry images along the probability flow to their latents
 ///
@@ -52,12 +53,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let flow = options.flow.flow(&run)?;
     let inputs = Inputs::open(&run, &options.inputs, options.drawing.seed)?;
     let bar = progress::images(inputs.len());
-    let (mut states, mut trip) = (Vec::new(), RoundTrip::default());
+    let (mut states, mut trip) = (Vec::new(), RoundTripError::default());
     for range in batches(inputs.len(), options.drawing.batch_size) {
-        let (x, classes) = (inputs.within_bins(&run, range.clone()), inputs.classes(range.clone()));
+        let (x, classes) =
+            (inputs.within_bins(&run, range.clone())?, inputs.classes(range.clone()));
         let latent = flow.encode(&x, &classes)?;
         if !options.no_round_trip {
-            trip.add(&x, &flow.decode(&latent, &classes)?);
+            let error = (&x - flow.decode(&latent, &classes)?).to_kind(Kind::Double);
+            trip.extend(Vec::<f64>::try_from(error.flatten(0, -1))?);
         }
         states.push(latent);
         bar.inc(range.len() as u64);
@@ -65,8 +68,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     bar.finish_and_clear();
     let classes = Some(inputs.classes(0..inputs.len()));
     Latents { states: Tensor::cat(&states, 0), classes }.write(&options.out)?;
-    if let Some(words) = trip.words() {
-        print::line(&words)?;
+    if !options.no_round_trip {
+        let (largest, rms) = (trip.largest(), trip.root_mean_square());
+        print::line(&format!("round trip: {largest:.2e} at most, {rms:.2e} root mean square"))?;
     }
     print::line(&format!("{} latents: {}", inputs.len(), options.out.display()))?;
     Ok(ExitCode::SUCCESS)

@@ -35,8 +35,9 @@ pub(crate) struct Options {
     /// Images along the way, both ends included
     #[arg(long, value_name = "N", default_value_t = 9, value_parser = image_count, allow_negative_numbers = true)]
     steps: usize,
-    /// The class to tell the network [default: that of both ends, if it is the same]
-    #[arg(long, value_name = "CLASS")]
+    /// The class to tell the network [default: that of both ends, if it is the same; none for images of
+    /// different classes; asked for with latents of different ones]
+    #[arg(long, value_name = "CLASS", conflicts_with = "unconditional")]
     class: Option<usize>,
     /// Where to write: .png (one row), .npy, .safetensors, or a folder (one PNG an image)
     #[arg(long, short, value_name = "PATH", default_value = "interpolation.png")]
@@ -91,9 +92,31 @@ fn class(run: &Run, [from, to]: [&End; 2], options: &Options) -> Result<Option<u
     if let Some(class) = options.class {
         return Ok(run.classes_in_turn(&[class], 1)?[0]);
     }
-    let same = from.class.filter(|_| from.class == to.class && !options.inputs.unconditional);
-    same.map_or(Ok(()), |class| run.check_class(class))?;
-    Ok(same)
+    if options.inputs.unconditional {
+        return Ok(None);
+    }
+    if from.class != to.class {
+        without_class([from, to])?;
+        return Ok(None);
+    }
+    from.class.map_or(Ok(()), |class| run.check_class(class))?;
+    Ok(from.class)
+}
+
+/// Ends of different classes are walked between without any. That suits images, which are encoded so;
+/// a latent would come back as another image than it was.
+fn without_class([from, to]: [&End; 2]) -> Result<()> {
+    let word =
+        |end: &End| end.class.map_or("no class".to_owned(), |class| format!("class {class}"));
+    let words = format!("{} and {}", word(from), word(to));
+    if from.is_latent || to.is_latent {
+        bail!(
+            "the ends were encoded with different classes, {words}: one network call can only be told \
+             one, --class or --unconditional says which"
+        );
+    }
+    eprintln!("the ends are of {words}: the way is drawn without a class (--class tells one)");
+    Ok(())
 }
 
 /// The images along the way.
@@ -128,7 +151,7 @@ impl End {
         if number >= inputs.len() {
             bail!("there is no such image, expected 0 to {}", inputs.len() - 1);
         }
-        let state = inputs.within_bins(run, number..number + 1);
+        let state = inputs.within_bins(run, number..number + 1)?;
         Ok(Self { state, is_latent: false, class: inputs.classes(number..number + 1)[0] })
     }
 

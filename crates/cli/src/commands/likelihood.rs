@@ -19,7 +19,7 @@ use anyhow::{Result, bail};
 use bound::{Bound, BoundArgs};
 use clap::{Args, ValueEnum};
 use flow::{Flow, LikelihoodFlowArgs};
-use measurement::{Measurement, Outcome, Subject, measure};
+use measurement::{Keeping, Measurement, Outcome, Subject, measure};
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -75,7 +75,7 @@ const EXAMPLES: &str = "\
 Examples:
   tweedie likelihood runs/digits-vp --method flow
   tweedie likelihood runs/digits-vp --method flow --limit 64 --probes 4 --repeats 3 --rtol 1e-4
-  tweedie likelihood runs/digits-iddpm --method bound --steps 20 --variance learned
+  tweedie likelihood runs/digits-iddpm --method bound --steps 20
   tweedie likelihood runs/digits --method bound --data train --limit 256 --json";
 
 impl Options {
@@ -117,13 +117,15 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         MethodName::Flow => options.flow.check()?,
         MethodName::Bound => options.bound.check()?,
     }
+    output::check_file(&out)?;
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
     let inputs = Inputs::open(&run, &options.inputs, options.drawing.seed)?;
     let subject = Subject { run: &run, inputs: &inputs, drawing: options.drawing };
     match options.method {
         MethodName::Flow => answer(options, subject, &Flow::new(subject, &options.flow)?, &out),
         MethodName::Bound => {
-            let bound = Bound::new(subject, &options.bound, options.flow.flow.eps, &out)?;
+            let keeping = Keeping { out: &out, fresh: options.fresh };
+            let bound = Bound::new(subject, &options.bound, options.flow.flow.eps, keeping)?;
             answer(options, subject, &bound, &out)
         }
     }
@@ -136,13 +138,15 @@ fn answer<M: Measurement>(
     method: &M,
     out: &Path,
 ) -> Result<ExitCode> {
-    output::check_file(out)?;
     let stop = Stop::on_signals()?;
     let question = question(options, subject, method);
     let mut ledger = Ledger::open(&out.with_extension("unfinished.json"), question, options.fresh)?;
     if let Outcome::Stopped { done, of } = measure(method, &mut ledger, &stop)? {
-        print::line(&format!("stopped after {done} of {of}; what is done is kept"))?;
-        print::line("go on with the same command")?;
+        let words = format!("stopped after {done} of {of} images; what is done is kept");
+        for line in [&words, "go on with the same command"] {
+            // standard output is for the one JSON object
+            if options.json { eprintln!("{line}") } else { print::line(line)? }
+        }
         return Ok(stop.exit_code());
     }
     let report = method.report(ledger.state())?;
@@ -176,6 +180,10 @@ fn question<M: Measurement>(
         ("checksum of the images", json!(inputs.checksum())),
         ("--unconditional", json!(options.inputs.unconditional)),
         ("--seed", json!(options.drawing.seed)),
+        ("--batch-size", json!(options.drawing.batch_size)),
+        ("--eps", json!(method.cleanest_time())),
+        ("--precision", json!(run.precision())),
+        ("device", json!(format!("{:?}", run.device()).to_lowercase())),
     ];
     common
         .into_iter()

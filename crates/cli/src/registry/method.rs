@@ -5,14 +5,14 @@ use super::plan::Plan;
 use super::sampler::{Sampler, Settings, SolverTypeName, VarianceName};
 use super::spacing::SpacingName;
 use super::span::span;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use tch::Tensor;
 use tweedie_samplers::{
     AnnealedLangevin, Combination, Langevin, LearnedAncestral, PredictorCorrector, Solver, trace,
 };
 use tweedie_schedules::{DiscreteTable, NoiseSchedule, Prediction, TimeGrid};
-use tweedie_score::{Clip, DynamicThreshold, MapData, ScoreFn};
+use tweedie_score::{Clip, DynamicThreshold, Learned, MapData, ScoreFn};
 use tweedie_training::RunSchedule;
 
 /// A move within a noise level, between the steps of the method.
@@ -35,7 +35,7 @@ pub(crate) struct Method {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     steps: Option<usize>,
     /// Share of the ancestral noise that is added: 0 is none, 1 all of it [default: 0; with noise: 1]
-    #[arg(long, value_name = "ETA", allow_negative_numbers = true)]
+    #[arg(long, value_name = "ETA", allow_hyphen_values = true)]
     eta: Option<f64>,
     /// Variance of ancestral sampling [default: fixed-small]
     #[arg(long, value_enum)]
@@ -50,19 +50,19 @@ pub(crate) struct Method {
     #[arg(long)]
     single_step: bool,
     /// Noise that EDM's sampler puts back over the run [default: 0]
-    #[arg(long, value_name = "AMOUNT", allow_negative_numbers = true)]
+    #[arg(long, value_name = "AMOUNT", allow_hyphen_values = true)]
     churn: Option<f64>,
     /// Relative error allowed in a step of a method that finds its steps
-    #[arg(long, value_name = "R", allow_negative_numbers = true)]
+    #[arg(long, value_name = "R", allow_hyphen_values = true)]
     rtol: Option<f64>,
     /// Error allowed there in a value of 0
-    #[arg(long, value_name = "A", allow_negative_numbers = true)]
+    #[arg(long, value_name = "A", allow_hyphen_values = true)]
     atol: Option<f64>,
     /// Corrector between the steps, one more evaluation a step and iteration [default: none]
     #[arg(long, value_enum)]
     corrector: Option<CorrectorName>,
     /// Signal-to-noise ratio of the corrector's moves [default: 0.16]
-    #[arg(long, value_name = "RATIO", allow_negative_numbers = true, requires = "corrector")]
+    #[arg(long, value_name = "RATIO", allow_hyphen_values = true, requires = "corrector")]
     snr: Option<f64>,
     /// Moves of the corrector a step [default: 1]
     #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "corrector", value_parser = moves)]
@@ -72,13 +72,13 @@ pub(crate) struct Method {
     spacing: Option<SpacingName>,
     /// The time from which the last step leads to the data, of models in continuous time
     /// [default: 0.001 for VP and sub-VP, the cleanest time trained for VE and EDM]
-    #[arg(long, value_name = "T", allow_negative_numbers = true)]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
     eps: Option<f64>,
     /// Do not hold the data estimate of each step within the range of the data
     #[arg(long, conflicts_with = "threshold")]
     no_clip: bool,
     /// Dynamic thresholding instead: hold each image within this quantile of its own values
-    #[arg(long, value_name = "QUANTILE", allow_negative_numbers = true, value_parser = quantile)]
+    #[arg(long, value_name = "QUANTILE", allow_hyphen_values = true, value_parser = quantile)]
     threshold: Option<f64>,
 }
 
@@ -87,6 +87,15 @@ const MOST_MOVES: usize = 1000;
 
 /// Where a coefficient is larger, the errors of a trained network show in the picture.
 const LARGEST_COEFFICIENT: f64 = 50.0;
+
+/// Why a learned variance cannot be used.
+pub(crate) const NO_VARIANCE: &str =
+    "--variance learned: this model was trained without a variance of its own";
+
+fn learned_ancestral(learned: Option<Learned>) -> Result<LearnedAncestral> {
+    let learned = learned.context(NO_VARIANCE)?;
+    Ok(LearnedAncestral { learned, ..LearnedAncestral::default() })
+}
 
 fn moves(text: &str) -> Result<usize, String> {
     let moves = text.parse().ok().filter(|moves| (1..=MOST_MOVES).contains(moves));
@@ -108,22 +117,19 @@ impl Method {
         self.sampler.unwrap_or_else(|| Sampler::suited_to(schedule))
     }
 
-    /// The method made ready for a model: `learned` says whether its network learned a variance.
+    /// The method made ready for a model: `learned` is what its network says of the variance, if it does.
     ///
     /// # Errors
     /// When an option is out of range, or not meant for the method or the model.
-    pub(crate) fn plan(&self, schedule: &RunSchedule, learned: bool) -> Result<Plan> {
+    pub(crate) fn plan(&self, schedule: &RunSchedule, learned: Option<Learned>) -> Result<Plan> {
         let sampler = self.sampler_for(schedule);
-        if self.variance == Some(VarianceName::Learned) && !learned {
-            bail!("--variance learned: this model was trained without a variance of its own");
-        }
         if sampler.is_adaptive() {
             self.refuse_list_of_times(sampler)?;
             let span = span(schedule, self.eps)?;
             let method = AdaptiveMethod::new(sampler, &self.settings(), &span)?;
             return Ok(Plan::Adaptive { method, start: span.point(span.time_range().1) });
         }
-        Ok(Plan::Steps { solver: self.solver(schedule)?, grid: self.grid(schedule)? })
+        Ok(Plan::Steps { solver: self.solver(schedule, learned)?, grid: self.grid(schedule)? })
     }
 
     /// Refuses what says where steps go, or what is done in each, to a method that finds its own.
@@ -141,12 +147,16 @@ impl Method {
     }
 
     /// The solver asked for.
-    fn solver(&self, schedule: &RunSchedule) -> Result<Box<dyn Solver<Tensor>>> {
+    fn solver(
+        &self,
+        schedule: &RunSchedule,
+        learned: Option<Learned>,
+    ) -> Result<Box<dyn Solver<Tensor>>> {
         let sampler = self.sampler_for(schedule);
         let predictor: Box<dyn Solver<Tensor>> = match (sampler, self.variance) {
             (Sampler::Ddpm, Some(VarianceName::Learned)) => {
                 sampler.check(&self.settings())?;
-                Box::new(LearnedAncestral::default())
+                Box::new(learned_ancestral(learned)?)
             }
             _ => sampler.solver(&self.settings(), schedule)?,
         };
@@ -330,7 +340,7 @@ mod tests {
             ("--sampler ode --steps 10", "--steps means nothing to --sampler ode"),
             ("--sampler dpm-solver-adaptive --corrector langevin", "--corrector means nothing"),
         ] {
-            let error = method(words).plan(&cosine(100), false).err().expect(words).to_string();
+            let error = method(words).plan(&cosine(100), None).err().expect(words).to_string();
             assert!(error.contains(taker), "{words}: {error}");
         }
     }
@@ -347,13 +357,17 @@ mod tests {
             "--sampler ddpm --variance learned",
             "--eps 0.1",
         ] {
-            assert!(method(words).plan(&cosine(100), false).is_err(), "{words}");
+            assert!(method(words).plan(&cosine(100), None).is_err(), "{words}");
         }
-        assert!(method("--sampler ddpm --variance learned").plan(&cosine(100), true).is_ok());
+        for learned in [Learned::Range, Learned::LogVariance, Learned::Variance] {
+            let words = method("--sampler ddpm --variance learned");
+            assert!(words.plan(&cosine(100), Some(learned)).is_ok());
+            assert_eq!(learned_ancestral(Some(learned)).unwrap().learned, learned);
+        }
         let [.., edm] = schedules();
         for (words, allowed) in [("--eps 0.001", false), ("--eps 0.01", true), ("--eps 80", false)]
         {
-            assert_eq!(method(words).plan(&edm, false).is_ok(), allowed, "{words}");
+            assert_eq!(method(words).plan(&edm, None).is_ok(), allowed, "{words}");
         }
     }
 
@@ -380,10 +394,10 @@ mod tests {
         for schedule in schedules() {
             for sampler in Sampler::value_variants() {
                 let words = format!("--sampler {}", sampler.name());
-                let plan = method(&words).plan(&schedule, false).expect(&words);
+                let plan = method(&words).plan(&schedule, None).expect(&words);
                 assert!(plan.evaluations().is_ok(), "{words}");
             }
-            assert!(method("").plan(&schedule, false).unwrap().evaluations().is_ok());
+            assert!(method("").plan(&schedule, None).unwrap().evaluations().is_ok());
         }
     }
 
@@ -394,7 +408,7 @@ mod tests {
             for spacing in SpacingName::value_variants() {
                 let words =
                     format!("--sampler {} --steps 9 --spacing {}", sampler.name(), spacing.name());
-                let plan = method(&words).plan(&cosine(100), false).expect(&words);
+                let plan = method(&words).plan(&cosine(100), None).expect(&words);
                 assert!(plan.evaluations().expect(&words) >= Some(9), "{words}");
             }
         }

@@ -74,6 +74,16 @@ fn the_way_between_two_images_begins_and_ends_at_them() {
     assert_eq!(way.len(), 5 * 64);
     let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| f64::from(a - b).abs() < NEAR);
     assert!(close(&way[..64], &ends[..64]) && close(&way[4 * 64..], &ends[64..]));
+    let of_classes = path("classes.safetensors");
+    program("encode", &["--limit", "4"], &of_classes).expect_success();
+    let classes = TensorFile::open(&of_classes).unwrap().read_i64("classes").unwrap();
+    let other = classes.iter().position(|class| *class != classes[0]).unwrap();
+    let [from, to] = [0, other].map(|number| format!("{}#{number}", of_classes.display()));
+    let words = ["--from", &from, "--to", &to];
+    let message = program("interpolate", &words, &path("mixed.npy")).expect_refusal();
+    assert!(message.contains("different classes") && message.contains("--class"), "{message}");
+    let words = [&words[..], &["--class", "1", "--steps", "2"]].concat();
+    program("interpolate", &words, &path("mixed.npy")).expect_success();
     let picture = path("way.png");
     program("interpolate", &["--from", "3", "--to", "12", "--steps", "4"], &picture)
         .expect_success();

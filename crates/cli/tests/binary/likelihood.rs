@@ -109,13 +109,47 @@ fn an_interrupted_measurement_goes_on_and_ends_with_the_same_figure() {
     assert!(!broken.exists(), "a report of a measurement that is not finished");
     let another_seed = [&more[..6], &["--seed", "4"]].concat();
     let another_variance = [&more[..], &["--variance", "fixed-large"]].concat();
-    for (other, says) in [(another_seed, "--seed 3"), (another_variance, "fixed-large")] {
+    let another_batch = [&more[..4], &["--batch-size", "20", "--seed", "3"]].concat();
+    let another_precision = [&more[..], &["--precision", "bf16"]].concat();
+    for (other, says) in [
+        (another_seed, "--seed 3"),
+        (another_variance, "fixed-large"),
+        (another_batch, "--batch-size 2"),
+        (another_precision, "--precision \"f32\""),
+    ] {
         let message = likelihood(run, &broken, &other).expect_refusal();
         assert!(message.contains(says) && message.contains("--fresh"), "{message}");
     }
+    let ledger = folder.path().join("broken.unfinished.json");
+    let kept = std::fs::read(&ledger).unwrap();
+    let mut too_many: Value = serde_json::from_slice(&kept).unwrap();
+    too_many["done"] = 21.into();
+    std::fs::write(&ledger, too_many.to_string()).unwrap();
+    let message = likelihood(run, &broken, &more).expect_refusal();
+    assert!(message.contains("keeps 21 finished parts, this measurement has 20"), "{message}");
+    std::fs::write(&ledger, kept).unwrap();
     likelihood(run, &broken, &more).expect_success();
     assert_eq!(report(&whole), report(&broken));
     assert!(!folder.path().join("broken.unfinished.json").exists());
+}
+
+#[test]
+fn kept_moments_are_those_of_the_same_condition_and_start_over_on_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report.json");
+    let more = ["--method", "bound", "--steps", "3", "--limit", "1", "--variance", "analytic"];
+    let notes = |other: &[&str]| {
+        let words = [&more[..], &["--moment-images", "2"], other].concat();
+        likelihood(&runs()[1], &out, &words).expect_warning()
+    };
+    let found = "moments of the noise prediction";
+    assert!(!notes(&[]).contains(found));
+    assert!(notes(&[]).contains(found));
+    for other in [&["--unconditional"][..], &["--fresh", "--unconditional"]] {
+        assert!(!notes(other).contains(found), "{other:?}");
+    }
+    let text = likelihood(&runs()[1], &out, &more[..6]).expect_success();
+    assert!(text.contains("(of one image)") && !text.contains("NaN"), "{text}");
 }
 
 #[test]
@@ -190,8 +224,11 @@ fn bad_options_are_refused_before_the_network_runs() {
         (flow, "--method flow --rtol -0.001", "--rtol is -0.001"),
         (flow, "--method flow --rtol nan", "--rtol is NaN"),
         (flow, "--method flow --atol 0", "--atol is 0"),
-        (flow, "--method flow --probes 0", "--probes is 0"),
-        (flow, "--method flow --repeats 0", "--repeats is 0"),
+        (flow, "--method flow --rtol -1e-3", "--rtol is -0.001"),
+        (flow, "--method flow --probes 0", "from 1 to 10000"),
+        (flow, "--method flow --probes 10001", "from 1 to 10000"),
+        (flow, "--method flow --repeats 0", "from 1 to 1000"),
+        (flow, "--method flow --repeats 18446744073709551615", "from 1 to 1000"),
         (flow, "--method flow --probe exact --probes 2", "--probes means nothing"),
         (flow, "--method flow --eps 1e-7", "expected 0.00001 to less than 1"),
         (flow, "--method flow --eps 1", "expected 0.00001 to less than 1"),

@@ -41,6 +41,12 @@ impl StepSummary {
         Self { from: from.t, to: to.t, lambda, bits, data_error, noise_error }
     }
 
+    /// Whether it is the same step, up to what writing it to a file may round.
+    fn is_of(&self, Interval { from, to }: Interval) -> bool {
+        let near = |a: f64, b: f64| (a - b).abs() <= 1e-12 * a.abs();
+        near(self.from, from.t) && near(self.to, to.t)
+    }
+
     fn add(&mut self, term: &StepTerm, bits: impl Fn(f64) -> f64) {
         self.bits.extend(term.nats.iter().map(|nats| bits(*nats)));
         self.data_error.extend(term.data_error.iter().copied());
@@ -52,13 +58,15 @@ impl BoundSummary {
     /// Takes the terms of a batch into account.
     ///
     /// # Panics
-    /// When they are of a chain of another number of steps than those before.
+    /// When they are of another chain than those before.
     pub fn add(&mut self, terms: &BoundTerms) {
         let bits = |nats: f64| terms.bits_per_dimension(nats);
         if self.steps.is_empty() {
             self.steps = terms.steps.iter().map(|step| StepSummary::new(step.interval)).collect();
         }
-        assert_eq!(self.steps.len(), terms.steps.len(), "steps of another chain");
+        let same = |(kept, term): (&StepSummary, &StepTerm)| kept.is_of(term.interval);
+        let all_same = self.steps.iter().zip(&terms.steps).all(same);
+        assert!(all_same && self.steps.len() == terms.steps.len(), "steps of another chain");
         let totals: Vec<f64> = terms.total().into_iter().map(bits).collect();
         self.total.extend(totals.iter().copied());
         self.samples.extend(totals);
@@ -113,6 +121,16 @@ mod tests {
     fn terms(nats: [f64; 2]) -> BoundTerms {
         let steps = vec![step(0.8, nats), step(0.4, [LN_2; 2])];
         BoundTerms { dimensions: 2, prior: vec![0.0; 2], steps }
+    }
+
+    #[test]
+    #[should_panic(expected = "steps of another chain")]
+    fn as_many_steps_at_other_times_are_another_chain() {
+        let mut summary = BoundSummary::default();
+        summary.add(&terms([0.0; 2]));
+        let mut other = terms([0.0; 2]);
+        other.steps[1] = step(0.5, [0.0; 2]);
+        summary.add(&other);
     }
 
     #[test]

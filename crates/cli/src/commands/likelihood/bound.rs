@@ -1,23 +1,22 @@
 //! The variational bound, from the command line.
 
 use super::bound_picture::picture;
-use super::json::{finite, mean, per_image};
-use super::measurement::{Measurement, Report, Subject};
+use super::json::{finite, mean, per_image, with_error};
+use super::measurement::{Keeping, Measurement, Report, Subject};
 use super::moments;
 use crate::counted::Counted;
 use crate::drawing::image_count;
 use crate::progress::Work;
-use crate::registry::{SpacingName, span};
+use crate::registry::{NO_VARIANCE, SpacingName, span};
 use crate::run::Run;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
-use std::path::Path;
 use tweedie_likelihood::{BoundSummary, StepSummary, VariationalBound};
 use tweedie_losses::{Bins, Decoder};
 use tweedie_samplers::{AnalyticDpm, RunningMean};
-use tweedie_schedules::{DiscreteTable, TimeGrid, Variance};
-use tweedie_score::{Clip, Conditioned, Learned, MapData, PerSample, ReverseNoise, ScoreFn};
+use tweedie_schedules::{DiscreteTable, NoiseSchedule, TimeGrid, Variance};
+use tweedie_score::{Clip, Conditioned, MapData, PerSample, ReverseNoise, ScoreFn};
 use tweedie_sde::Sde;
 use tweedie_training::RunSchedule;
 
@@ -28,7 +27,7 @@ pub(super) struct BoundArgs {
     /// Steps of the chain, one evaluation each [default: all of the model; 1000 in continuous time]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     steps: Option<usize>,
-    /// Where they are [default: linspace; time for models in continuous time, lambda for EDM]
+    /// Where they are [default: linspace for all steps of a model that has steps, else lambda]
     #[arg(long, value_enum)]
     spacing: Option<SpacingName>,
     /// Variance of the steps [default: learned where the model learned one, else fixed-small]
@@ -41,7 +40,7 @@ pub(super) struct BoundArgs {
     #[arg(long, conflicts_with = "no_clip")]
     clip: bool,
     /// Take them as they are: where a schedule begins with hardly any signal, as the cosine does, its
-    /// first step then costs hundreds of bits
+    /// first step then costs thousands of bits
     #[arg(long)]
     no_clip: bool,
 }
@@ -100,29 +99,35 @@ impl BoundArgs {
     }
 
     fn variance(&self, run: &Run) -> Result<BoundVariance> {
-        let learned = run.network().learns_variance();
+        let learned = run.learned_variance().is_some();
         match self.variance {
-            Some(BoundVariance::Learned) if !learned => {
-                bail!("--variance learned: this model was trained without a variance of its own")
-            }
+            Some(BoundVariance::Learned) if !learned => bail!(NO_VARIANCE),
             Some(variance) => Ok(variance),
             None if learned => Ok(BoundVariance::Learned),
             None => Ok(BoundVariance::FixedSmall),
         }
     }
 
+    fn steps(&self, schedule: &RunSchedule) -> usize {
+        self.steps.unwrap_or(schedule.table().map_or(1000, DiscreteTable::len))
+    }
+
+    /// Fewer steps than a table has stand best in lambda, as those of continuous time do; at all of them
+    /// is what was trained.
     fn spacing(&self, schedule: &RunSchedule) -> SpacingName {
-        self.spacing.unwrap_or(match schedule {
-            RunSchedule::Table(_) => SpacingName::Linspace,
-            RunSchedule::Edm(_) => SpacingName::Lambda,
-            _ => SpacingName::Time,
-        })
+        // without signal at its noisy end there is no finite lambda to divide
+        let pure_noise = schedule.level(schedule.time_range().1).alpha == 0.0;
+        let of_table = |table: &DiscreteTable| match self.steps(schedule) < table.len() {
+            true if !pure_noise => SpacingName::Lambda,
+            _ => SpacingName::Linspace,
+        };
+        let continuous = if pure_noise { SpacingName::Time } else { SpacingName::Lambda };
+        self.spacing.unwrap_or(schedule.table().map_or(continuous, of_table))
     }
 
     /// The chain's steps, over what was trained, or from `eps` on.
     fn grid(&self, schedule: &RunSchedule, eps: Option<f64>) -> Result<TimeGrid> {
-        let all = schedule.table().map_or(1000, DiscreteTable::len);
-        let steps = self.steps.unwrap_or(all);
+        let steps = self.steps(schedule);
         if steps == 1 {
             bail!(
                 "--steps is 1, expected at least 2: the last takes its variance from the one before"
@@ -138,30 +143,35 @@ pub(super) struct Bound<'a> {
     bound: VariationalBound,
     args: &'a BoundArgs,
     variance: BoundVariance,
+    cleanest_time: f64,
+    /// Forward passes that the moments of the analytic variance take.
+    moment_passes: Option<usize>,
 }
 
 impl<'a> Bound<'a> {
     /// # Errors
     /// When an option is out of range for the run, or the moments of the analytic variance cannot be
-    /// estimated; they are kept beside `out`.
+    /// estimated.
     pub(super) fn new(
         subject: Subject<'a>,
         args: &'a BoundArgs,
         eps: Option<f64>,
-        out: &Path,
+        keeping: Keeping<'_>,
     ) -> Result<Self> {
         let Subject { run, inputs, .. } = subject;
         let (variance, grid) = (args.variance(run)?, args.grid(run.schedule(), eps)?);
         if !inputs.are_levels() {
             bail!("--data: the bound is that of levels, expected a data set or a picture");
         }
+        let mut moment_passes = None;
         let noise: Box<dyn ReverseNoise> = match variance {
             BoundVariance::FixedSmall => Box::new(Variance::FixedSmall),
             BoundVariance::FixedLarge => Box::new(Variance::FixedLarge),
-            BoundVariance::Learned => Box::new(Learned::Range),
+            BoundVariance::Learned => Box::new(run.learned_variance().context(NO_VARIANCE)?),
             BoundVariance::Analytic => {
                 let count = args.moment_images.unwrap_or(MOMENT_IMAGES);
-                let moments = moments::at(subject, &grid, count, out)?;
+                let (moments, passes) = moments::at(subject, &grid, count, keeping)?;
+                moment_passes = Some(passes);
                 Box::new(AnalyticDpm::new(1.0, moments)?.with_data_range(-1.0, 1.0)?)
             }
         };
@@ -172,15 +182,20 @@ impl<'a> Bound<'a> {
         if run.dequantized_levels().is_some() {
             eprintln!(
                 "warning: this model was trained on levels filled with noise (data.dequantize = \
-                 true), of which it tells none apart from another: the bound's last term says so"
+                 true), of which it tells none apart from another: its last steps say so"
             );
         }
-        Ok(Self { subject, bound, args, variance })
+        let cleanest_time = grid.intervals().last().map_or(0.0, |step| step.from.t);
+        Ok(Self { subject, bound, args, variance, cleanest_time, moment_passes })
     }
 }
 
 impl Measurement for Bound<'_> {
     type State = BoundSummary;
+
+    fn cleanest_time(&self) -> f64 {
+        self.cleanest_time
+    }
 
     fn question(&self) -> Vec<(&'static str, Value)> {
         let schedule = self.subject.run.schedule();
@@ -253,12 +268,7 @@ impl Bound<'_> {
     fn lines(&self, state: &BoundSummary) -> Vec<String> {
         let (total, (decoder, before)) = (state.total(), split(state.steps()));
         vec![
-            format!(
-                "bits/dim at most {:.4} ± {:.4} (mean and standard error of {} images)",
-                total.mean(),
-                total.standard_error(),
-                total.count()
-            ),
+            format!("bits/dim at most {}", with_error(total)),
             format!(
                 "  prior L_T {:.2e}, {} steps {:.4}, decoder L_0 {:.4}",
                 state.prior().mean(),
@@ -288,6 +298,7 @@ impl Bound<'_> {
             ("decoder", mean(decoder)),
             ("evaluations_per_batch", json!(self.bound.len())),
             ("forward_passes", json!(calls)),
+            ("forward_passes_for_the_variance", json!(self.moment_passes)),
             ("terms", state.steps().iter().map(term).collect()),
             ("per_image", per_image(self.subject, state.samples())),
         ];
@@ -306,4 +317,43 @@ fn term(step: &StepSummary) -> Value {
         "data_error": step.data_error.mean(),
         "noise_error": step.noise_error.mean(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+    use tweedie_schedules::{Edm, SubVpLinear, VeGeometric, VpCosine, VpLinear};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BoundArgs,
+    }
+
+    fn args(words: &str) -> BoundArgs {
+        Line::parse_from(["x"].into_iter().chain(words.split_whitespace())).args
+    }
+
+    #[test]
+    fn steps_stand_in_lambda_unless_they_are_all_of_the_model() {
+        let table = DiscreteTable::linear(100, 1e-4, 0.02).unwrap();
+        let spacing = |words| args(words).spacing(&RunSchedule::Table(table.clone()));
+        assert_eq!(spacing(""), SpacingName::Linspace);
+        assert_eq!(spacing("--steps 100"), SpacingName::Linspace);
+        assert_eq!(spacing("--steps 20"), SpacingName::Lambda);
+        assert_eq!(spacing("--steps 20 --spacing time"), SpacingName::Time);
+        let pure_noise = RunSchedule::Table(table.rescaled_to_zero_snr().unwrap());
+        assert_eq!(args("--steps 20").spacing(&pure_noise), SpacingName::Linspace);
+        for schedule in [
+            RunSchedule::VpLinear(VpLinear::new(0.1, 20.0).unwrap()),
+            RunSchedule::VpCosine(VpCosine::default()),
+            RunSchedule::SubVp(SubVpLinear::new(0.1, 20.0).unwrap()),
+            RunSchedule::Ve(VeGeometric::new(0.01, 50.0).unwrap()),
+            RunSchedule::Edm(Edm::new(0.002, 80.0).unwrap()),
+        ] {
+            assert_eq!(args("").spacing(&schedule), SpacingName::Lambda, "{schedule:?}");
+            assert_eq!(args("--steps 20").grid(&schedule, None).unwrap().len(), 20);
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The likelihood of the probability flow, from the command line.
 
-use super::json::{finite, mean, per_image};
+use super::json::{finite, mean, per_image, with_error};
 use super::measurement::{Measurement, Report, Subject};
 use crate::counted::Counted;
+use crate::drawing::count_up_to;
 use crate::flow::FlowArgs;
 use crate::progress::Work;
 use anyhow::{Result, bail, ensure};
@@ -25,14 +26,22 @@ pub(super) struct LikelihoodFlowArgs {
     #[command(flatten)]
     pub(super) flow: FlowArgs,
     /// Probes of the divergence, one backward pass each in every evaluation [default: 1]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = probe_count)]
     probes: Option<usize>,
     /// What they are, or the exact trace: a backward pass for each pixel [default: rademacher]
     #[arg(long, value_enum)]
     probe: Option<ProbeName>,
     /// Draws of probes and of the noise within levels, for each image [default: 1]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = repeat_count)]
     repeats: Option<usize>,
+}
+
+fn probe_count(text: &str) -> Result<usize, String> {
+    count_up_to(10_000, text)
+}
+
+fn repeat_count(text: &str) -> Result<usize, String> {
+    count_up_to(1000, text)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,8 +70,6 @@ impl LikelihoodFlowArgs {
     /// Refuses values out of range, before anything is opened.
     pub(super) fn check(&self) -> Result<()> {
         self.flow.tolerances()?;
-        ensure!(self.probes != Some(0), "--probes is 0, expected at least 1");
-        ensure!(self.repeats != Some(0), "--repeats is 0, expected at least 1");
         if self.probe == Some(ProbeName::Exact) && self.probes.is_some() {
             bail!("--probes means nothing to --probe exact, which has none");
         }
@@ -139,6 +146,10 @@ impl<'a> Flow<'a> {
 impl Measurement for Flow<'_> {
     type State = FlowSummary;
 
+    fn cleanest_time(&self) -> f64 {
+        self.likelihood.lower_limit()
+    }
+
     fn question(&self) -> Vec<(&'static str, Value)> {
         let divergence = match self.divergence {
             Divergence::Probes { count, kind } => {
@@ -150,10 +161,8 @@ impl Measurement for Flow<'_> {
         vec![
             ("--rtol", json!(relative)),
             ("--atol", json!(absolute)),
-            ("--eps", json!(self.likelihood.lower_limit())),
             ("probes", json!(divergence)),
             ("--repeats", json!(self.repeats)),
-            ("--batch-size", json!(self.subject.drawing.batch_size)),
         ]
     }
 
@@ -198,12 +207,7 @@ impl Flow<'_> {
         let repeats = state.repeats();
         let each: Vec<_> = repeats.iter().map(|mean| format!("{mean:.4}")).collect();
         let (forward, backward) = state.passes();
-        let mut lines = vec![format!(
-            "bits/dim {:.4} ± {:.4} (mean and standard error of {} images)",
-            bits.mean(),
-            bits.standard_error(),
-            bits.count()
-        )];
+        let mut lines = vec![format!("bits/dim {}", with_error(bits))];
         if repeats.len() > 1 {
             lines.push(format!("  by repeat: {}", each.join(", ")));
         }

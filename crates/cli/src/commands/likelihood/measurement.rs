@@ -6,10 +6,11 @@ use crate::ledger::Ledger;
 use crate::progress::Work;
 use crate::run::Run;
 use crate::stop::Stop;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::ops::Range;
+use std::path::Path;
 use tweedie_plots::Picture;
 
 /// Whose likelihood, under which run.
@@ -33,12 +34,24 @@ impl Subject<'_> {
     }
 }
 
+/// Where a measurement keeps what it finds.
+#[derive(Clone, Copy)]
+pub(crate) struct Keeping<'a> {
+    /// Its report, beside which all else lies.
+    pub(crate) out: &'a Path,
+    /// Whether what is kept is found again.
+    pub(crate) fresh: bool,
+}
+
 /// What is measured, part by part.
 pub(crate) trait Measurement {
     /// What the finished parts come to.
     type State: Default + Serialize + DeserializeOwned;
 
-    /// The options that decide what is measured.
+    /// The time that images are taken to be at.
+    fn cleanest_time(&self) -> f64;
+
+    /// The method's own options that decide what is measured.
     fn question(&self) -> Vec<(&'static str, Value)>;
 
     /// Number of parts.
@@ -82,7 +95,7 @@ pub(crate) enum Outcome {
 /// Measures what the ledger does not hold yet, until all is done or it is asked to stop.
 ///
 /// # Errors
-/// When a part fails or cannot be kept.
+/// When a part fails or cannot be kept, or the ledger holds more parts than there are.
 pub(crate) fn measure<M: Measurement>(
     method: &M,
     ledger: &mut Ledger<M::State>,
@@ -90,6 +103,11 @@ pub(crate) fn measure<M: Measurement>(
 ) -> Result<Outcome> {
     let images = |parts: Range<usize>| parts.map(|index| method.images(index)).sum();
     let (parts, done) = (method.parts(), ledger.done());
+    ensure!(
+        done <= parts,
+        "{} keeps {done} finished parts, this measurement has {parts}; --fresh starts over",
+        ledger.path().display()
+    );
     let total: usize = images(0..parts);
     let mut work = Work::over_images(total, images(0..done));
     if done > 0 {
