@@ -126,7 +126,7 @@ impl Method {
         if sampler.is_adaptive() {
             self.refuse_list_of_times(sampler)?;
             let span = span(schedule, self.eps)?;
-            let method = AdaptiveMethod::new(sampler, &self.settings(), &span)?;
+            let method = Box::new(AdaptiveMethod::new(sampler, &self.settings(), &span)?);
             return Ok(Plan::Adaptive { method, start: span.point(span.time_range().1) });
         }
         Ok(Plan::Steps { solver: self.solver(schedule, learned)?, grid: self.grid(schedule)? })

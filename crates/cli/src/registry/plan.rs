@@ -19,7 +19,7 @@ pub(crate) enum Plan {
     /// As its tolerance allows.
     Adaptive {
         /// The method.
-        method: AdaptiveMethod,
+        method: Box<AdaptiveMethod>,
         /// Where it starts.
         start: TimePoint,
     },
