@@ -42,6 +42,8 @@ mod builder;
 mod config;
 mod embedding;
 mod error;
+#[allow(dead_code)] // for the networks that filter
+mod fir;
 mod input;
 mod input_scaling;
 mod layers;
