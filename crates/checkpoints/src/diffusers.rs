@@ -11,6 +11,13 @@ use crate::{CheckpointError, NoiseConfig, TensorFile, TorchFile};
 
 const CONFIG: &str = "config.json";
 
+/// Whether a folder holds a configuration and weights under the names that diffusers gives them.
+pub(crate) fn is_diffusers_folder(path: &Path) -> bool {
+    [path.to_path_buf(), path.join("unet")].iter().any(|folder| {
+        folder.join(CONFIG).is_file() && WEIGHTS.iter().any(|name| folder.join(name).is_file())
+    })
+}
+
 /// The names that weights may have, in the order in which they are looked for.
 const WEIGHTS: [&str; 4] = [
     "diffusion_pytorch_model.safetensors",
@@ -72,6 +79,12 @@ impl DiffusersFolder {
     pub fn config<T: DeserializeOwned>(&self) -> Result<T, CheckpointError> {
         serde_json::from_value(self.config.clone())
             .map_err(|source| CheckpointError::Json { path: self.config_path.clone(), source })
+    }
+
+    /// The folder as it was given: a model's, or a whole pipeline's.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.root
     }
 
     /// The weights.

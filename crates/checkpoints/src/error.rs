@@ -333,6 +333,78 @@ pub enum CheckpointError {
         /// The tensor.
         name: String,
     },
+    /// A path is no checkpoint of a program that is known.
+    #[error(
+        "{} is not recognised as a checkpoint: {found}; known are a folder of diffusers, a .pth of score_sde, a .pt of guided-diffusion or improved-diffusion, and weights with a config.json beside them",
+        path.display()
+    )]
+    NotRecognized {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is there.
+        found: String,
+    },
+    /// The weights are there, but nothing says how their network is built.
+    #[error(
+        "{} holds weights of {source_name} alone; how their network is built must be said by {}, config.json beside them, or a file that is named: {needs}",
+        path.display(), path.with_extension("json").display()
+    )]
+    NeedsConfig {
+        /// The weights.
+        path: PathBuf,
+        /// The program that they are of.
+        source_name: &'static str,
+        /// What the file must hold.
+        needs: String,
+    },
+    /// Nothing says which noise the network was trained with.
+    #[error("{} does not say which noise the network was trained with: it needs {needs}", path.display())]
+    NeedsNoise {
+        /// The file or folder that should say it.
+        path: PathBuf,
+        /// What it must hold.
+        needs: &'static str,
+    },
+    /// A configuration holds a key that is not known.
+    #[error("{}: `{key}` is not known, expected one of {known}", path.display())]
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: String,
+        /// Those that are known.
+        known: String,
+    },
+    /// A running average is of another network: it has not as many tensors as that is trained in.
+    #[error(
+        "{}: the running average holds {averages} tensors, the model has {parameters} trained parameters",
+        path.display()
+    )]
+    AverageCount {
+        /// The file.
+        path: PathBuf,
+        /// Trained parameters of the model.
+        parameters: usize,
+        /// Tensors of the average.
+        averages: usize,
+    },
+    /// A tensor of a running average does not fit the parameter whose place it has.
+    #[error(
+        "{}: tensor {index} of the running average has shape {average:?}, its parameter `{name}` has {parameter:?}",
+        path.display()
+    )]
+    AverageShape {
+        /// The file.
+        path: PathBuf,
+        /// The place in the average's list.
+        index: usize,
+        /// The parameter of that place.
+        name: String,
+        /// The parameter's shape.
+        parameter: Vec<usize>,
+        /// The average's shape.
+        average: Vec<usize>,
+    },
     /// The folder does not look like one that diffusers saved.
     #[error(
         "{} is not a diffusers model folder: expected config.json with diffusion_pytorch_model.safetensors (or .bin, or their .index.json) in it or in its subfolder unet",

@@ -5,6 +5,8 @@
 //!   allocated, and reads one tensor at a time; [`write_safetensors`] writes one deterministically.
 //! - [`TorchFile`] opens what `torch.save` wrote (`.pt`, `.pth`, `.bin`) without running anything in it,
 //!   as a tree of plain values with tensors that stay in the file until they are read.
+//! - [`PublishedCheckpoint`] opens what other programs left: a folder of diffusers, a `.pth` of
+//!   score_sde, a `.pt` of guided-diffusion, and says all that a network needs to be built and used.
 //! - [`CheckpointStore`] keeps the checkpoints of a run. A checkpoint is a folder
 //!   `step-0000500/` with weight files and a small `state.json` that lists them with their sizes and
 //!   sha256 sums. It is written under a temporary name, flushed to the disk and renamed, so that it
@@ -35,6 +37,7 @@ mod durable;
 mod error;
 mod noise_config;
 mod pickle;
+mod published;
 mod staged;
 mod state;
 mod store;
@@ -48,6 +51,10 @@ pub use durable::{remove_partials, write_atomically};
 pub use error::CheckpointError;
 pub use noise_config::{BetaShape, NoiseConfig, TrainedNoise, TrainedPrediction, TrainedVariance};
 pub use pickle::PickleError;
+pub use published::{
+    CheckpointSource, DataRange, NetworkConventions, NetworkFamily, PublishedCheckpoint,
+    PublishedOptions, TrainedTime, WeightChoice, WeightKind,
+};
 pub use safetensors::{Dtype, View};
 pub use staged::StagedCheckpoint;
 pub use state::{CheckpointState, FORMAT_VERSION, FileRecord};

@@ -10,7 +10,7 @@ use crate::CheckpointError;
 const FILE: &str = "scheduler_config.json";
 
 /// More steps than any chain was trained with; a table of them is made from this number.
-const MOST_STEPS: usize = 1_000_000;
+pub(crate) const MOST_STEPS: usize = 1_000_000;
 
 /// What a network of diffusers was trained on. Only what concerns the training is kept; the rest of
 /// the file is about one way of sampling.
@@ -60,6 +60,24 @@ pub enum TrainedNoise {
         /// Deviations in the series.
         steps: usize,
     },
+    /// The variance-preserving SDE of score_sde in continuous time.
+    VariancePreserving {
+        /// Beta at the beginning.
+        beta_min: f64,
+        /// Beta at the end.
+        beta_max: f64,
+        /// Steps of its sampler.
+        steps: usize,
+    },
+    /// The sub-variance-preserving SDE of score_sde.
+    SubVariancePreserving {
+        /// Beta at the beginning.
+        beta_min: f64,
+        /// Beta at the end.
+        beta_max: f64,
+        /// Steps of its sampler.
+        steps: usize,
+    },
 }
 
 /// How betas go from the first to the last.
@@ -77,7 +95,7 @@ pub enum BetaShape {
     Sigmoid,
 }
 
-/// What a network of diffusers predicts.
+/// What a network predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub enum TrainedPrediction {
     /// The noise.
@@ -89,6 +107,9 @@ pub enum TrainedPrediction {
     /// The velocity.
     #[serde(rename = "v_prediction")]
     Velocity,
+    /// The score, as networks for exploding noise do; no `prediction_type` of diffusers says it.
+    #[serde(skip)]
+    Score,
 }
 
 /// The variances of ancestral steps by their names in diffusers.
@@ -137,9 +158,13 @@ impl NoiseConfig {
         };
         let clip_by_default = CLIPPING.contains(&file.class_name.as_str());
         let clips = file.clip_sample.unwrap_or(clip_by_default);
+        let by_default = match noise {
+            TrainedNoise::Exploding { .. } => TrainedPrediction::Score,
+            _ => TrainedPrediction::Noise,
+        };
         Ok(Self {
             noise,
-            prediction: file.prediction_type.unwrap_or(TrainedPrediction::Noise),
+            prediction: file.prediction_type.unwrap_or(by_default),
             variance: file.variance_type,
             clip_sample: clips.then_some(file.clip_sample_range.unwrap_or(1.0)),
             class_name: file.class_name,

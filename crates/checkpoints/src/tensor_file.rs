@@ -15,7 +15,7 @@ const HEADER_LIMIT: u64 = 100_000_000;
 
 /// Tensors with names that lie in a file, read one at a time. The file is a safetensors file, or what
 /// holds a dict of tensors like one: a [`TorchFile`](crate::TorchFile), or several files of one model.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct TensorFile {
     path: PathBuf,
     tensors: BTreeMap<String, StoredTensor>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
 use super::TorchFile;
 use crate::pickle::{Node, NodeId};
@@ -32,6 +33,11 @@ impl<'a> Value<'a> {
 
     fn with(self, id: NodeId) -> Self {
         Self { file: self.file, id }
+    }
+
+    /// The file that it stands in.
+    pub(crate) fn path(self) -> &'a Path {
+        self.file.path()
     }
 
     /// The kind of value in words: "a dict", "a tensor".
@@ -150,7 +156,7 @@ impl<'a> Value<'a> {
     }
 
     /// What a message says about a value: the first keys of a dict, the kind of anything else.
-    fn summary(self) -> String {
+    pub(crate) fn summary(self) -> String {
         const SHOWN: usize = 12;
         let Some(entries) = self.entries() else { return self.kind().to_owned() };
         let mut keys: Vec<_> =

@@ -68,11 +68,72 @@ class Harmful:
         return os.system, ("exit 1",)
 
 
+class Frequencies(torch.nn.Module):
+    """A parameter that is not trained, as the Fourier embedding of score_sde."""
+
+    def __init__(self):
+        super().__init__()
+        self.W = torch.nn.Parameter(torch.tensor([16.0, -16.0]), requires_grad=False)
+
+
+class Mixing(torch.nn.Module):
+    """A parameter of the same name that is trained, in a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.W = torch.nn.Parameter(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
+        self.b = torch.nn.Parameter(torch.zeros(2))
+
+
+class Attention(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.GroupNorm_0 = torch.nn.GroupNorm(1, 2)
+        self.NIN_0 = Mixing()
+
+
+class ScoreNetwork(torch.nn.Module):
+    """The kinds of entries that the state of a network of score_sde has."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("sigmas", torch.tensor([50.0, 0.01], dtype=torch.float64))
+        layers = [Frequencies(), torch.nn.Linear(4, 2), torch.nn.Conv2d(3, 2, 1), Attention()]
+        self.all_modules = torch.nn.ModuleList(layers)
+
+
+def score_state(shadow_change=None):
+    """A training state of score_sde whose average is everywhere 1 more than the weights."""
+    torch.manual_seed(1)
+    model = torch.nn.DataParallel(ScoreNetwork())
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-4)
+    shadow = [p.detach() + 1 for p in model.parameters() if p.requires_grad]
+    if shadow_change:
+        shadow = shadow_change(shadow)
+    ema = {"decay": 0.9999, "num_updates": 5, "shadow_params": shadow}
+    return {"optimizer": optimizer.state_dict(), "model": model.state_dict(), "ema": ema, "step": 5}
+
+
+def adm_state():
+    """The entries of a network of guided-diffusion by which it is told from others."""
+    names = {
+        "time_embed.0.weight": (128, 32), "time_embed.0.bias": (128,), "label_emb.weight": (10, 128),
+        "input_blocks.0.0.weight": (32, 3, 1, 1), "input_blocks.1.0.emb_layers.1.weight": (64, 1),
+        "input_blocks.1.0.out_layers.3.weight": (32, 1, 1, 1), "middle_block.0.in_layers.0.weight": (32,),
+        "output_blocks.0.0.in_layers.0.weight": (64,), "out.2.weight": (6, 32, 1, 1), "out.2.bias": (6,),
+    }
+    return {name: torch.zeros(shape, dtype=torch.float16) for name, shape in names.items()}
+
+
 for protocol in (2, 3, 4, 5):
     save(f"zip-{protocol}.pt", every_kind(), pickle_protocol=protocol)
     save(f"legacy-{protocol}.pt", every_kind(), pickle_protocol=protocol, _use_new_zipfile_serialization=False)
 save("score_sde.pth", training_state())
 save("score_sde-legacy.pth", training_state(), _use_new_zipfile_serialization=False)
+save("network.pth", score_state())
+save("average-too-short.pth", score_state(lambda shadow: shadow[:-1]))
+save("average-of-another.pth", score_state(lambda shadow: [torch.zeros(3, 3), *shadow[1:]]))
+save("adm.pt", adm_state())
 save("harmful.pt", {"weight": torch.zeros(1), "other": Harmful()})
 save("harmful-legacy.pt", {"weight": torch.zeros(1), "other": Harmful()}, _use_new_zipfile_serialization=False)
 save("weights.bin", collections.OrderedDict({"conv_in.bias": torch.tensor([2.0])}))

@@ -1,0 +1,49 @@
+//! What a folder of diffusers says beyond its weights.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::{DataRange, NetworkConventions, TrainedTime};
+use crate::{CheckpointError, NoiseConfig, TrainedNoise};
+
+/// Refuses the configuration of another class than `UNet2DModel`.
+pub(super) fn check_class(path: &Path, config: &Map<String, Value>) -> Result<(), CheckpointError> {
+    match config.get("_class_name").and_then(Value::as_str) {
+        None | Some("UNet2DModel") => Ok(()),
+        Some(other) => Err(CheckpointError::Value {
+            path: path.to_path_buf(),
+            key: "_class_name",
+            value: other.to_owned(),
+            allowed: "UNet2DModel".to_owned(),
+        }),
+    }
+}
+
+/// Out of the `scheduler_config.json` of a folder.
+pub(super) fn conventions(
+    folder: &Path,
+    _config: &Map<String, Value>,
+) -> Result<NetworkConventions, CheckpointError> {
+    let parent = folder.parent().unwrap_or(folder);
+    let found = match NoiseConfig::find(folder)? {
+        // the subfolder `unet` of a pipeline, given by itself
+        None if folder.file_name().is_some_and(|name| name == "unet") => NoiseConfig::find(parent)?,
+        found => found,
+    };
+    let config = found.ok_or_else(|| CheckpointError::NeedsNoise {
+        path: folder.to_path_buf(),
+        needs: "a scheduler_config.json, in it or in its subfolder scheduler",
+    })?;
+    // networks for exploding noise take its deviation, and were trained on data from 0 to 1
+    let exploding = matches!(config.noise, TrainedNoise::Exploding { .. });
+    let steps = config.noise.steps();
+    Ok(NetworkConventions {
+        prediction: config.prediction,
+        variance: config.variance,
+        time: if exploding { TrainedTime::Sigma } else { TrainedTime::Index { steps, scale: 1.0 } },
+        data_range: if exploding { DataRange::Unit } else { DataRange::Symmetric },
+        clip_sample: config.clip_sample,
+        noise: config.noise,
+    })
+}
