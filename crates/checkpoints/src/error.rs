@@ -333,6 +333,20 @@ pub enum CheckpointError {
         /// The tensor.
         name: String,
     },
+    /// There is something where a folder is to be written.
+    #[error("{} exists already and is not empty", path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// diffusers has no scheduler for what a network was trained with.
+    #[error("{} cannot be written: diffusers has no scheduler for {what}", path.display())]
+    NotInDiffusers {
+        /// The folder that was to be written.
+        path: PathBuf,
+        /// The noise, in words.
+        what: String,
+    },
     /// A path is no checkpoint of a program that is known.
     #[error(
         "{} is not recognised as a checkpoint: {found}; known are a folder of diffusers, a .pth of score_sde, a .pt of guided-diffusion or improved-diffusion, and weights with a config.json beside them",

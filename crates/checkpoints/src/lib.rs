@@ -12,7 +12,8 @@
 //!   sha256 sums. It is written under a temporary name, flushed to the disk and renamed, so that it
 //!   exists whole or not at all, whenever the process dies.
 //! - [`DiffusersFolder`] finds the configuration, the weights (whole or in shards, safetensors or
-//!   `.bin`) and the noise schedule in a folder saved by diffusers.
+//!   `.bin`) and the noise schedule in a folder saved by diffusers; [`write_diffusers_folder`] writes
+//!   one that diffusers loads.
 //!
 //! ```
 //! use tweedie_checkpoints::{Dtype, OwnedTensor, TensorFile, write_safetensors};
@@ -33,6 +34,7 @@
 
 mod data_file;
 mod diffusers;
+mod diffusers_writer;
 mod durable;
 mod error;
 mod noise_config;
@@ -47,6 +49,7 @@ mod tensor_writer;
 mod torch_file;
 
 pub use diffusers::DiffusersFolder;
+pub use diffusers_writer::write_diffusers_folder;
 pub use durable::{remove_partials, write_atomically};
 pub use error::CheckpointError;
 pub use noise_config::{BetaShape, NoiseConfig, TrainedNoise, TrainedPrediction, TrainedVariance};

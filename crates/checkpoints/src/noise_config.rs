@@ -130,6 +130,60 @@ pub enum TrainedVariance {
     LearnedRange,
 }
 
+impl TrainedNoise {
+    /// The kind of noise in words.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Betas { .. } => "a chain of betas",
+            Self::Table { .. } => "a table of betas",
+            Self::Exploding { .. } => "exploding variance",
+            Self::VariancePreserving { .. } => "a variance-preserving SDE",
+            Self::SubVariancePreserving { .. } => "a sub-variance-preserving SDE",
+        }
+    }
+
+    /// Steps of the chain, levels of the series, or steps of the SDE's sampler.
+    #[must_use]
+    pub fn steps(&self) -> usize {
+        match self {
+            Self::Table { betas, .. } => betas.len(),
+            Self::Betas { steps, .. }
+            | Self::Exploding { steps, .. }
+            | Self::VariancePreserving { steps, .. }
+            | Self::SubVariancePreserving { steps, .. } => *steps,
+        }
+    }
+}
+
+impl BetaShape {
+    /// The name in diffusers, as `beta_schedule` says it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::ScaledLinear => "scaled_linear",
+            Self::SquaredCosine => "squaredcos_cap_v2",
+            Self::Sigmoid => "sigmoid",
+        }
+    }
+}
+
+impl TrainedVariance {
+    /// The name in diffusers, as `variance_type` says it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FixedSmall => "fixed_small",
+            Self::FixedSmallLog => "fixed_small_log",
+            Self::FixedLarge => "fixed_large",
+            Self::FixedLargeLog => "fixed_large_log",
+            Self::Learned => "learned",
+            Self::LearnedRange => "learned_range",
+        }
+    }
+}
+
 impl NoiseConfig {
     /// Reads the `scheduler_config.json` of a pipeline (in its subfolder `scheduler`) or of a folder;
     /// `None` where there is none.

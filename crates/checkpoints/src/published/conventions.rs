@@ -52,17 +52,3 @@ pub enum DataRange {
     /// From 0 to 1.
     Unit,
 }
-
-impl TrainedNoise {
-    /// Steps of the chain, or levels of the series.
-    #[must_use]
-    pub fn steps(&self) -> usize {
-        match self {
-            Self::Table { betas, .. } => betas.len(),
-            Self::Betas { steps, .. }
-            | Self::Exploding { steps, .. }
-            | Self::VariancePreserving { steps, .. }
-            | Self::SubVariancePreserving { steps, .. } => *steps,
-        }
-    }
-}

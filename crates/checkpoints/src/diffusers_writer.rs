@@ -1,0 +1,310 @@
+//! Writes a model folder that diffusers loads, whole or not at all.
+//!
+//! | file | for |
+//! |---|---|
+//! | `config.json`, `diffusion_pytorch_model.safetensors` | `UNet2DModel.from_pretrained` |
+//! | `scheduler_config.json` | `DDPMScheduler.from_pretrained`, or of another scheduler of the same noise |
+//! | `model_index.json` | `DiffusionPipeline.from_pretrained` |
+//!
+//! All of them lie in one folder, as in the folders that Google published for the DDPM paper: network,
+//! scheduler and pipeline then load from the same path.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use safetensors::View;
+use serde_json::{Map, Value, json};
+
+use crate::durable::{partial_name, sync_folder};
+use crate::{
+    CheckpointError, DataRange, NetworkConventions, TrainedNoise, TrainedPrediction, TrainedTime,
+    TrainedVariance, write_atomically, write_safetensors,
+};
+
+const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+
+/// Writes a network as a folder of diffusers.
+///
+/// `config` holds the keys of `UNet2DModel`'s `config.json`, and `tensors` its weights by the names that
+/// diffusers gives them. With `conventions` the folder is a pipeline: it says which noise the network was
+/// trained with.
+///
+/// # Errors
+/// When there is something at `path` already (an empty folder is taken), when diffusers has no scheduler
+/// for the noise, a tensor's bytes disagree with its shape, or a file cannot be written. Nothing is at
+/// `path` then that was not there before.
+pub fn write_diffusers_folder<S, V>(
+    path: &Path,
+    config: &Map<String, Value>,
+    conventions: Option<&NetworkConventions>,
+    tensors: impl IntoIterator<Item = (S, V)>,
+) -> Result<(), CheckpointError>
+where
+    S: Into<String>,
+    V: View,
+{
+    let scheduler = conventions.map(|c| Scheduler::of(path, c)).transpose()?;
+    let staged = StagedFolder::new(path)?;
+    let metadata = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
+    write_safetensors(&staged.partial.join(WEIGHTS), tensors, &metadata)
+        .map_err(|error| error.in_target(&staged.partial, path))?;
+    let mut config = config.clone();
+    config.insert("_class_name".to_owned(), Value::from("UNet2DModel"));
+    staged.write_json("config.json", &config.into())?;
+    if let Some(scheduler) = scheduler {
+        staged.write_json("model_index.json", &scheduler.index())?;
+        staged.write_json("scheduler_config.json", &scheduler.config.into())?;
+    }
+    staged.publish()
+}
+
+/// A folder under a temporary name, removed unless it is published.
+struct StagedFolder<'a> {
+    partial: PathBuf,
+    target: &'a Path,
+}
+
+impl<'a> StagedFolder<'a> {
+    fn new(target: &'a Path) -> Result<Self, CheckpointError> {
+        let taken = match fs::read_dir(target) {
+            Ok(mut entries) => entries.next().is_some(),
+            Err(_) => target.exists(),
+        };
+        if taken {
+            return Err(CheckpointError::Exists { path: target.to_path_buf() });
+        }
+        let partial = partial_name(target);
+        if partial.exists() {
+            fs::remove_dir_all(&partial).map_err(CheckpointError::io("remove", &partial))?;
+        }
+        fs::create_dir_all(&partial).map_err(CheckpointError::io("create", target))?;
+        Ok(Self { partial, target })
+    }
+
+    fn write_json(&self, name: &str, value: &Value) -> Result<(), CheckpointError> {
+        let path = self.target.join(name);
+        let text = serde_json::to_vec_pretty(value)
+            .map_err(|source| CheckpointError::Encode { path, source })?;
+        write_atomically(&self.partial.join(name), &text)
+            .map_err(|error| error.in_target(&self.partial, self.target))
+    }
+
+    fn publish(self) -> Result<(), CheckpointError> {
+        sync_folder(&self.partial)?;
+        if self.target.exists() {
+            fs::remove_dir(self.target).map_err(CheckpointError::io("replace", self.target))?;
+        }
+        fs::rename(&self.partial, self.target)
+            .map_err(CheckpointError::io("rename to", self.target))?;
+        let parent = self.target.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync_folder(parent.unwrap_or(Path::new(".")))
+    }
+}
+
+impl Drop for StagedFolder<'_> {
+    fn drop(&mut self) {
+        // after the rename there is nothing of this name
+        let _ = fs::remove_dir_all(&self.partial);
+    }
+}
+
+/// The scheduler of diffusers that has the noise of a network, and the pipeline that it belongs to.
+struct Scheduler {
+    class: &'static str,
+    pipeline: &'static str,
+    config: Map<String, Value>,
+}
+
+impl Scheduler {
+    fn of(path: &Path, conventions: &NetworkConventions) -> Result<Self, CheckpointError> {
+        let refuse = |what: &str| CheckpointError::NotInDiffusers {
+            path: path.to_path_buf(),
+            what: what.to_owned(),
+        };
+        match (&conventions.noise, conventions.prediction, conventions.time, conventions.data_range)
+        {
+            (
+                TrainedNoise::Betas { .. } | TrainedNoise::Table { .. },
+                prediction,
+                TrainedTime::Index { steps, scale: 1.0 },
+                DataRange::Symmetric,
+            ) if steps == conventions.noise.steps() => {
+                let prediction = prediction_name(prediction)
+                    .ok_or_else(|| refuse("a chain of betas whose network predicts the score"))?;
+                Ok(Self::of_chain(conventions, prediction))
+            }
+            (
+                TrainedNoise::Exploding { sigma_min, sigma_max, steps },
+                TrainedPrediction::Score,
+                TrainedTime::Sigma,
+                DataRange::Unit,
+            ) => Ok(Self::of_exploding(*sigma_min, *sigma_max, *steps)),
+            (noise, prediction, time, range) => Err(refuse(&format!(
+                "{} with {time:?}, a prediction of the {prediction:?} and data in the range {range:?}",
+                noise.kind()
+            ))),
+        }
+    }
+
+    fn of_chain(conventions: &NetworkConventions, prediction: &str) -> Self {
+        let mut config = object(json!({
+            "_class_name": "DDPMScheduler",
+            "prediction_type": prediction,
+            "clip_sample": conventions.clip_sample.is_some(),
+            "clip_sample_range": conventions.clip_sample.unwrap_or(1.0),
+            "variance_type": conventions.variance.map_or("fixed_small", TrainedVariance::name),
+            "timestep_spacing": "leading",
+        }));
+        config.extend(chain_values(&conventions.noise));
+        Self { class: "DDPMScheduler", pipeline: "DDPMPipeline", config }
+    }
+
+    fn of_exploding(sigma_min: f64, sigma_max: f64, steps: usize) -> Self {
+        let config = object(json!({
+            "_class_name": "ScoreSdeVeScheduler",
+            "num_train_timesteps": steps,
+            "sigma_min": sigma_min,
+            "sigma_max": sigma_max,
+        }));
+        Self { class: "ScoreSdeVeScheduler", pipeline: "ScoreSdeVePipeline", config }
+    }
+
+    fn index(&self) -> Value {
+        json!({
+            "_class_name": self.pipeline,
+            "scheduler": ["diffusers", self.class],
+            "unet": ["diffusers", "UNet2DModel"],
+        })
+    }
+}
+
+fn chain_values(noise: &TrainedNoise) -> Map<String, Value> {
+    object(match noise {
+        TrainedNoise::Betas { shape, start, end, steps, zero_terminal_snr } => json!({
+            "num_train_timesteps": steps,
+            "beta_start": start,
+            "beta_end": end,
+            "beta_schedule": shape.name(),
+            "trained_betas": null,
+            "rescale_betas_zero_snr": zero_terminal_snr,
+        }),
+        TrainedNoise::Table { betas, zero_terminal_snr } => json!({
+            "num_train_timesteps": betas.len(),
+            "trained_betas": betas,
+            "rescale_betas_zero_snr": zero_terminal_snr,
+        }),
+        _ => Value::Null,
+    })
+}
+
+fn prediction_name(prediction: TrainedPrediction) -> Option<&'static str> {
+    match prediction {
+        TrainedPrediction::Noise => Some("epsilon"),
+        TrainedPrediction::Data => Some("sample"),
+        TrainedPrediction::Velocity => Some("v_prediction"),
+        TrainedPrediction::Score => None,
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::chain;
+    use crate::{BetaShape, Dtype, NoiseConfig, OwnedTensor, PublishedCheckpoint};
+
+    fn conventions() -> NetworkConventions {
+        NetworkConventions {
+            noise: TrainedNoise::Betas {
+                shape: BetaShape::SquaredCosine,
+                start: 1e-4,
+                end: 0.02,
+                steps: 500,
+                zero_terminal_snr: false,
+            },
+            prediction: TrainedPrediction::Velocity,
+            variance: Some(TrainedVariance::LearnedRange),
+            time: TrainedTime::Index { steps: 500, scale: 1.0 },
+            data_range: DataRange::Symmetric,
+            clip_sample: Some(2.0),
+        }
+    }
+
+    fn write(path: &Path, conventions: &NetworkConventions) -> Result<(), CheckpointError> {
+        let config = object(json!({"in_channels": 3, "sample_size": 8}));
+        let tensors = ["conv_in.weight", "down_blocks.0.resnets.0.conv1.bias"]
+            .map(|name| (name, OwnedTensor::from_f32(&[1], &[0.5]).unwrap()));
+        write_diffusers_folder(path, &config, Some(conventions), tensors)
+    }
+
+    #[track_caller]
+    fn check_kept(conventions: &NetworkConventions) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        write(&path, conventions).unwrap();
+        let read = PublishedCheckpoint::open(&path).unwrap();
+        assert_eq!(read.conventions().unwrap(), *conventions);
+        assert_eq!(read.weights().read_f32("conv_in.weight").unwrap(), [0.5]);
+        assert_eq!(read.image_shape(), Some([3, 8, 8]));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "leftovers");
+    }
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        check_kept(&conventions());
+        let table = TrainedNoise::Table { betas: vec![0.1, 0.2, 0.3], zero_terminal_snr: true };
+        let time = TrainedTime::Index { steps: 3, scale: 1.0 };
+        check_kept(&NetworkConventions { noise: table, time, clip_sample: None, ..conventions() });
+        check_kept(&NetworkConventions {
+            noise: TrainedNoise::Exploding { sigma_min: 0.02, sigma_max: 90.0, steps: 700 },
+            prediction: TrainedPrediction::Score,
+            variance: None,
+            time: TrainedTime::Sigma,
+            data_range: DataRange::Unit,
+            clip_sample: None,
+        });
+    }
+
+    #[test]
+    fn noise_that_diffusers_lacks_is_refused_and_nothing_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let time = TrainedTime::Time { scale: 999.0 };
+        let noise = TrainedNoise::VariancePreserving { beta_min: 0.1, beta_max: 20.0, steps: 1000 };
+        let message =
+            chain(&write(&path, &NetworkConventions { noise, time, ..conventions() }).unwrap_err());
+        assert!(message.contains("a variance-preserving SDE with Time"), "{message}");
+        let score = NetworkConventions { prediction: TrainedPrediction::Score, ..conventions() };
+        assert!(chain(&write(&path, &score).unwrap_err()).contains("predicts the score"));
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_with_something_in_it_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        fs::create_dir(&path).unwrap();
+        write(&path, &conventions()).unwrap();
+        let message = write(&path, &conventions()).unwrap_err().to_string();
+        assert!(message.contains("exists already"), "{message}");
+        assert!(NoiseConfig::find(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_network_alone_has_no_scheduler() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let tensor = OwnedTensor::new(Dtype::BF16, &[1], vec![0, 0]).unwrap();
+        write_diffusers_folder(&path, &Map::new(), None, [("w", tensor)]).unwrap();
+        let mut names: Vec<_> =
+            fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["config.json", WEIGHTS]);
+    }
+}
