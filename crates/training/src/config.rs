@@ -161,7 +161,7 @@ impl RunConfig {
             return Err(ConfigError::UnevenAccumulation { batch_size, accumulation });
         }
         conditional::complete(&mut self)?;
-        self.noise_schedule()?;
+        conditional::check_levels(&self, &self.noise_schedule()?)?;
         Ok(self)
     }
 }
@@ -238,6 +238,18 @@ mod tests {
             (
                 &["training.time_sampling=loss_second_moment", "schedule.kind=ve"],
                 &["\"loss_second_moment\"", "steps"],
+            ),
+            (
+                &[
+                    "schedule.kind=edm",
+                    "training.time_sampling=log_normal",
+                    "training.log_normal_mean=9",
+                ],
+                &["training.log_normal_mean is 9", "[-6.215, 4.382]"],
+            ),
+            (
+                &["schedule.kind=sub_vp", "schedule.beta_max=1e6"],
+                &["schedule.beta_max is 1000000", "less"],
             ),
             (&["schedule.kind=ve", "schedule.sigma_min=60"], &["[schedule]", "sigma_max is 50"]),
         ] {
@@ -319,6 +331,8 @@ mod tests {
             ("training.learning_rate", "1e-300"),
             ("training.weight_decay", "1e300"),
             ("objective.huber_delta", "1e300"),
+            ("training.log_normal_mean", "900"),
+            ("training.log_normal_deviation", "900"),
         ] {
             check_refused("", &[&format!("{key}={value}")], &[key, "a number in ["]);
         }

@@ -30,7 +30,7 @@ impl RunData {
                 Self { train: Arc::new(splits.train), held_out }
             }
             SplitChoice::All => {
-                Self { train: Arc::new(together(&splits.train, &splits.test)?), held_out: None }
+                Self { train: Arc::new(splits.train.joined(&splits.test)?), held_out: None }
             }
         };
         if config.network.class_conditional && data.train.classes() == 0 {
@@ -45,20 +45,10 @@ impl RunData {
     /// Never for images that [`open`](Self::open) has read.
     pub fn all(&self) -> Result<Dataset, TrainError> {
         match &self.held_out {
-            Some(held_out) => together(&self.train, held_out),
+            Some(held_out) => Ok(self.train.joined(held_out)?),
             None => Ok(Dataset::clone(&self.train)),
         }
     }
-}
-
-/// Train and test images in one set.
-fn together(train: &Dataset, test: &Dataset) -> Result<Dataset, TrainError> {
-    let images = [train.images(), test.images()].concat();
-    let set = Dataset::new(train.name(), images, train.shape(), train.levels())?;
-    Ok(match (train.labels(), test.labels()) {
-        (Some(a), Some(b)) => set.with_labels([a, b].concat(), train.class_names().to_vec())?,
-        _ => set,
-    })
 }
 
 /// How batches are made of the images of a run.

@@ -105,6 +105,14 @@ pub enum ConfigError {
         /// What is wrong with them.
         source: ScheduleError,
     },
+    /// The schedule has no such steps for the pictures.
+    #[error("samples.steps is {steps}, expected steps that [schedule] allows")]
+    Picture {
+        /// Steps asked for.
+        steps: usize,
+        /// Why it has none.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The loss, or the law of its times, is not defined.
     #[error("[objective] and training.time_sampling define no loss")]
     Loss {

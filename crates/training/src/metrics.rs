@@ -49,26 +49,44 @@ impl MetricsFile {
                 write_atomically(path, &kept)?;
             }
         }
-        let file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(path)
-            .map_err(TrainError::io("open", path))?;
-        Ok(Self { file, path: path.to_path_buf() })
+        Ok(Self { file: for_appending(path)?, path: path.to_path_buf() })
     }
 
     /// Appends one line, in one write.
     pub(crate) fn append(&mut self, metrics: &Metrics) -> Result<(), TrainError> {
-        let encode = |source| TrainError::Encode { path: self.path.clone(), source };
-        let mut line = serde_json::to_vec(metrics).map_err(encode)?;
-        line.push(b'\n');
+        let line = encoded(metrics, &self.path)?;
         self.file.write_all(&line).map_err(TrainError::io("write", &self.path))
+    }
+
+    /// Completes the line of `step`, which is the last, with the loss on held-out images.
+    pub(crate) fn add_held_out(&mut self, step: u64, loss: f64) -> Result<(), TrainError> {
+        let text = std::fs::read(&self.path).map_err(TrainError::io("read", &self.path))?;
+        let before = lines_until(&text, step - 1);
+        let json = |source| TrainError::Json { path: self.path.clone(), source };
+        let mut line: Metrics = serde_json::from_slice(&text[before.len()..]).map_err(json)?;
+        line.held_out_loss = Some(loss);
+        write_atomically(&self.path, &[before, encoded(&line, &self.path)?].concat())?;
+        self.file = for_appending(&self.path)?;
+        Ok(())
     }
 
     /// Flushes to the disk, so that a checkpoint never outlives the lines before it.
     pub(crate) fn sync(&self) -> Result<(), TrainError> {
         self.file.sync_data().map_err(TrainError::io("flush", &self.path))
     }
+}
+
+/// A line for the file at `path`.
+fn encoded(metrics: &Metrics, path: &Path) -> Result<Vec<u8>, TrainError> {
+    let encode = |source| TrainError::Encode { path: path.to_path_buf(), source };
+    let mut line = serde_json::to_vec(metrics).map_err(encode)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+fn for_appending(path: &Path) -> Result<File, TrainError> {
+    let options = OpenOptions::new().create(true).append(true).open(path);
+    options.map_err(TrainError::io("open", path))
 }
 
 /// The whole lines of steps up to `step`.
@@ -131,6 +149,21 @@ mod tests {
         let read = read_metrics(&path).unwrap();
         assert_eq!(read.iter().map(|line| line.step).collect::<Vec<_>>(), [1, 2, 3, 4]);
         assert_eq!(read[3].loss, Some(2.0));
+    }
+
+    #[test]
+    fn a_line_can_be_completed_later_and_more_lines_follow() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        let mut file = MetricsFile::open(&path, 0).unwrap();
+        for step in 1..=3 {
+            file.append(&line(step, 0.1)).unwrap();
+        }
+        file.add_held_out(3, 0.7).unwrap();
+        file.append(&line(4, 0.1)).unwrap();
+        let read = read_metrics(&path).unwrap();
+        let complete = Metrics { held_out_loss: Some(0.7), ..line(3, 0.1) };
+        assert_eq!(read, [line(1, 0.1), line(2, 0.1), complete, line(4, 0.1)]);
     }
 
     #[test]

@@ -70,6 +70,15 @@ impl Records {
         events.scalars(step, &scalars)
     }
 
+    /// Writes down a measurement of a step that has been written down before.
+    pub(crate) fn held_out(&mut self, step: u64, loss: f64) -> Result<(), TrainError> {
+        self.metrics.add_held_out(step, loss)?;
+        match &mut self.events {
+            Some(events) => events.scalars(step, &[("held_out/loss", loss)]),
+            None => Ok(()),
+        }
+    }
+
     /// Writes down a picture.
     pub(crate) fn picture(&mut self, step: u64, picture: Picture) -> Result<(), TrainError> {
         match &mut self.events {

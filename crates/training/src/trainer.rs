@@ -143,7 +143,8 @@ impl Trainer {
         self.setup.state.step
     }
 
-    /// Trains until all steps are done or `stop` is set, which is looked at between steps.
+    /// Trains until all steps are done or `stop` is set, which is looked at between steps, between batches
+    /// of held-out images and between the steps of a picture's samples.
     ///
     /// # Errors
     /// When a file cannot be written, libtorch fails, or too many steps in a row are not finite; the
@@ -157,6 +158,7 @@ impl Trainer {
         let mut clock = Clock::resume(self.setup.state.progress.training_seconds);
         let mut records = Records::open(&self.folder, &self.config, self.step())?;
         self.announce(observer);
+        self.catch_up(&mut records, &clock, (observer, stop))?;
         let train = Arc::clone(&self.setup.data.train);
         let batches = BatchStream::new(train, batch_options(&self.config), self.step())?;
         for batch in batches.take(total.saturating_sub(self.step()) as usize) {
@@ -169,10 +171,10 @@ impl Trainer {
             let Setup { plan, state, .. } = &mut self.setup;
             let outcome = plan.take(state, &batch, &self.config)?;
             state.step += 1;
-            self.after_step(&outcome, &mut records, &mut clock, observer)?;
+            self.after_step(&outcome, &mut records, &mut clock, (observer, stop))?;
         }
         self.save_if_new(&records, &clock, observer)?;
-        self.finish(&clock, &mut records, observer)
+        self.finish(&clock, &mut records, (observer, stop))
     }
 
     #[cfg(test)]

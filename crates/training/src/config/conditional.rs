@@ -8,7 +8,8 @@ use super::{
     DistanceKind, ObjectiveConfig, ObjectiveKind, PredictionKind, ProjectionKind, ReductionKind,
     ScheduleKind, TimeSampling, VarianceKind, WeightingKind,
 };
-use crate::{ConfigError, RunConfig};
+use crate::{ConfigError, RunConfig, RunSchedule};
+use tweedie_schedules::NoiseSchedule;
 
 /// Deviation of the data that EDM's scalings were published with.
 pub(super) const SIGMA_DATA: f64 = 0.5; // Karras et al. 2022, table 1
@@ -146,6 +147,26 @@ fn check_bound(config: &RunConfig) -> Result<(), ConfigError> {
         return unfit("data.dequantize", "true", allowed);
     }
     Ok(())
+}
+
+/// The levels of the schedule are those that training can tell apart, and times are drawn among them.
+pub(super) fn check_levels(config: &RunConfig, schedule: &RunSchedule) -> Result<(), ConfigError> {
+    let (clean, noisy) = schedule.time_range();
+    let [clean, noisy] = [clean, noisy].map(|t| schedule.level(t));
+    if let Some(beta_max) = config.schedule.beta_max
+        && noisy.alpha < f64::MIN_POSITIVE
+    {
+        let allowed =
+            "less: alpha at time 1, exp(-(beta_min + beta_max) / 4), is no number above 0";
+        return unfit("schedule.beta_max", &beta_max.to_string(), allowed);
+    }
+    let Some(mean) = config.training.log_normal_mean else { return Ok(()) };
+    let (low, high) = (-clean.lambda(), -noisy.lambda());
+    if (low..=high).contains(&mean) {
+        return Ok(());
+    }
+    let allowed = format!("a value in [{low:.3}, {high:.3}], between the ends of [schedule]");
+    unfit("training.log_normal_mean", &mean.to_string(), &allowed)
 }
 
 impl RunConfig {

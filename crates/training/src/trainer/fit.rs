@@ -27,6 +27,7 @@ pub(super) fn check(
     if let Some(table) = schedule.table() {
         check_steps(config.samples.steps, table.len())?;
     }
+    picture::plan(schedule, &config.samples)?;
     check_picture(&config.samples, images)
 }
 
@@ -116,6 +117,10 @@ mod tests {
         check_refused(&["samples.steps=1001"], digit, &says);
         let says = ["samples.steps is 50", "at most 49"];
         check_refused(&["schedule.steps=49"], digit, &says);
+        let close =
+            ["schedule.kind=edm", "schedule.sigma_min=1.0", "schedule.sigma_max=1.0000000001"];
+        let many = [&close[..], &["samples.steps=1000000"]].concat();
+        check_refused(&many, digit, &["samples.steps is 1000000", "[schedule]"]);
         let says = ["samples.columns is 128", "at most 127", "512x512", "65535 pixels"];
         check_refused(&["samples.columns=128"], photo, &says);
     }

@@ -1,6 +1,7 @@
 //! What happens between steps: reports, measurements, pictures, checkpoints.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tweedie_datasets::BatchMaker;
 
@@ -32,30 +33,64 @@ impl Trainer {
         });
     }
 
-    /// Everything that may be due after a step.
+    /// Everything that may be due after a step. What `stop` cuts short is left for
+    /// [`catch_up`](Self::catch_up).
     pub(super) fn after_step(
         &mut self,
         outcome: &StepOutcome,
         records: &mut Records,
         clock: &mut Clock,
-        observer: &mut dyn Observer,
+        (observer, stop): (&mut dyn Observer, &AtomicBool),
     ) -> Result<(), TrainError> {
         let step = self.step();
         self.count(outcome, clock, observer);
-        let held_out = self.measure_if_due(records, observer)?;
-        let last = self.is_last();
-        let logged = is_due(step, self.config.logging.every) || last || held_out.is_some();
+        let held_out = self.measure_if_due(records, observer, stop)?;
+        let measured = held_out.is_some() || self.is_measurement_due();
+        let logged = is_due(step, self.config.logging.every) || self.is_last() || measured;
         if logged || !outcome.updated {
             records.step(step, outcome, &self.setup.state.progress, held_out)?;
         }
         self.check_streak()?;
         if is_due(step, self.config.samples.every) {
-            self.draw(records, observer)?;
+            self.draw(records, observer, stop)?;
         }
         if is_due(step, self.config.checkpoints.every) {
             self.save(records, clock, observer)?;
         }
         Ok(())
+    }
+
+    /// What was due after the last step done, and a stop cut short: a resumed run leaves the same records
+    /// as one that was never interrupted.
+    pub(super) fn catch_up(
+        &mut self,
+        records: &mut Records,
+        clock: &Clock,
+        (observer, stop): (&mut dyn Observer, &AtomicBool),
+    ) -> Result<(), TrainError> {
+        let step = self.step();
+        if step == 0 {
+            return Ok(());
+        }
+        if let Some(loss) = self.measure_if_due(records, observer, stop)? {
+            records.held_out(step, loss)?;
+            self.save(records, clock, observer)?; // now with its score
+        }
+        if is_due(step, self.config.samples.every) && !self.folder.samples(step).exists() {
+            self.draw(records, observer, stop)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the weights of this step are to be measured on held-out images, and have not been: every so
+    /// often, and where a checkpoint is to be scored by it.
+    pub(super) fn is_measurement_due(&self) -> bool {
+        let step = self.step();
+        let scored = self.config.checkpoints.best_by == BestBy::HeldOutLoss
+            && (is_due(step, self.config.checkpoints.every) || self.is_last());
+        let due = scored || is_due(step, self.config.logging.held_out_every);
+        let measured = self.setup.state.progress.held_out_step == Some(step);
+        due && !measured && self.setup.data.held_out.is_some()
     }
 
     /// Takes the step into the running figures and reports it.
@@ -94,30 +129,31 @@ impl Trainer {
     }
 
     /// The loss of the averaged weights on held-out images, always the same ones with the same
-    /// noise, where it is due: every so often, and where a checkpoint is to be scored by it.
+    /// noise, where it is due; none where `stop` is set, which is looked at between batches.
     fn measure_if_due(
         &mut self,
         records: &mut Records,
         observer: &mut dyn Observer,
+        stop: &AtomicBool,
     ) -> Result<Option<f64>, TrainError> {
-        let Some(images) = &self.setup.data.held_out else { return Ok(None) };
-        let step = self.step();
-        let scored = self.config.checkpoints.best_by == BestBy::HeldOutLoss
-            && (is_due(step, self.config.checkpoints.every) || self.is_last());
-        let due = is_due(step, self.config.logging.held_out_every);
-        if !scored && !due {
+        let due = self.is_measurement_due();
+        let Some(images) = self.setup.data.held_out.as_ref().filter(|_| due) else {
             return Ok(None);
-        }
+        };
+        let step = self.step();
         let count = images.len().min(self.config.logging.held_out_images);
         let batches = count.div_ceil(self.config.training.batch_size);
         let options = held_out_options(&self.config, count.div_ceil(batches));
         let mut maker = BatchMaker::new(Arc::clone(images), options)?;
         let mut losses = Vec::with_capacity(count);
         for index in 0..batches as u64 {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
             losses.extend(self.setup.plan.measure(&self.setup.state.ema, &maker.make(index))?);
         }
         let loss = losses_by_level::mean(&losses);
-        if due || self.is_last() {
+        if is_due(step, self.config.logging.held_out_every) || self.is_last() {
             records.losses_by_level(&self.folder, &LossesByLevel::new(step, losses))?;
         }
         let progress = &mut self.setup.state.progress;
@@ -127,8 +163,13 @@ impl Trainer {
         Ok(Some(loss))
     }
 
-    /// Draws a picture of samples.
-    fn draw(&self, records: &mut Records, observer: &mut dyn Observer) -> Result<(), TrainError> {
+    /// Draws a picture of samples, unless `stop` is set.
+    fn draw(
+        &self,
+        records: &mut Records,
+        observer: &mut dyn Observer,
+        stop: &AtomicBool,
+    ) -> Result<(), TrainError> {
         let step = self.step();
         let path = self.folder.samples(step);
         let Setup { schedule, plan, state, .. } = &self.setup;
@@ -137,8 +178,9 @@ impl Trainer {
             schedule,
             form: &state.progress.images,
             config: &self.config.samples,
+            dequantized: self.config.data.dequantize,
         };
-        let picture = drawing.draw(&path)?;
+        let Some(picture) = drawing.draw(&path, stop)? else { return Ok(()) };
         records.picture(step, picture)?;
         observer.observe(&Event::Drawn { step, path: &path });
         Ok(())
@@ -195,17 +237,20 @@ impl Trainer {
         }
     }
 
-    /// The last picture and the summary.
+    /// The last picture and the summary, or what a stop leaves.
     pub(super) fn finish(
         &mut self,
         clock: &Clock,
         records: &mut Records,
-        observer: &mut dyn Observer,
+        (observer, stop): (&mut dyn Observer, &AtomicBool),
     ) -> Result<Outcome, TrainError> {
         let (step, training_seconds) = (self.step(), clock.seconds());
-        let every = self.config.samples.every;
-        if every > 0 && !self.folder.samples(step).exists() {
-            self.draw(records, observer)?;
+        let undrawn = || self.config.samples.every > 0 && !self.folder.samples(step).exists();
+        if undrawn() {
+            self.draw(records, observer, stop)?;
+        }
+        if undrawn() || self.is_measurement_due() {
+            return Ok(Outcome::Stopped { step, total: self.config.training.steps });
         }
         let progress = &self.setup.state.progress;
         let summary = Summary {

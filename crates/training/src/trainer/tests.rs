@@ -131,11 +131,17 @@ fn a_picture_shows_images_without_their_padding_and_in_more_than_one_part() {
         schedule,
         form: &state.progress.images,
         config: &trainer.config.samples,
+        dequantized: false,
     };
-    let picture = drawing.draw(&path).unwrap();
+    let picture = drawing.draw(&path, &AtomicBool::new(false)).unwrap().unwrap();
     // Digits of 8x8 pixels enlarged 8 times, 2 pixels between.
     assert_eq!(picture.size, [10 * 66 + 2, 7 * 66 + 2]);
     assert_eq!(std::fs::read(&path).unwrap(), picture.png);
+    // The least of 17 levels is -1 bare, and filled with noise all that lies in [-1, -15/17).
+    let values = [-1.0, -0.9, 0.9, 1.0];
+    assert_eq!(drawing.pixels(&values), [0, 13, 242, 255]);
+    let dequantized = crate::picture::Drawing { dequantized: true, ..drawing };
+    assert_eq!(dequantized.pixels(&values), [0, 0, 255, 255]);
 }
 
 #[test]
@@ -346,6 +352,65 @@ fn accumulation_changes_neither_images_nor_noise() {
     let close = |a: Option<f64>, b: Option<f64>| (a.unwrap() / b.unwrap() - 1.0).abs() < 1e-5;
     assert!(close(whole.loss, parts.loss), "{whole:?} {parts:?}");
     assert!(close(whole.gradient_norm, parts.gradient_norm), "{whole:?} {parts:?}");
+}
+
+/// Stops a run once it says that `at` is done, and goes on with it.
+fn stopped_and_resumed(
+    overrides: &[&str],
+    at: fn(&Event<'_>) -> bool,
+) -> (tempfile::TempDir, Trainer) {
+    let (folder, mut stopped) = trainer(overrides);
+    let stop = AtomicBool::new(false);
+    let mut observer = |event: &Event<'_>| {
+        if at(event) {
+            stop.store(true, Ordering::Relaxed);
+        }
+    };
+    let outcome = stopped.run(&mut observer, &stop).unwrap();
+    assert!(matches!(outcome, Outcome::Stopped { .. }), "{outcome:?}");
+    drop(stopped);
+    let mut resumed = Trainer::resume(&folder.path().join("run")).unwrap();
+    run(&mut resumed).unwrap();
+    (folder, resumed)
+}
+
+/// Losses on held-out images, scores of the checkpoints that stand at every third step, pictures.
+fn measured(trainer: &Trainer) -> (Vec<(u64, f64)>, Vec<(u64, Option<f64>)>, Vec<bool>) {
+    let lines = read_metrics(&trainer.folder().metrics()).unwrap();
+    let losses = lines.iter().filter_map(|line| Some((line.step, line.held_out_loss?))).collect();
+    let steps = trainer.store.list().unwrap().into_iter().map(|(step, _)| step);
+    let score = |step| (step, trainer.store.open(step).unwrap().state().score);
+    let scores = steps.filter(|step| step % 3 == 0).map(score).collect();
+    (losses, scores, (1..=12).map(|step| trainer.folder().samples(step).exists()).collect())
+}
+
+#[test]
+fn measurements_and_pictures_that_a_stop_cuts_short_are_made_up_for() {
+    let _alone = alone();
+    let changes = [
+        "logging.every=5",
+        "logging.held_out_every=4",
+        "checkpoints.best_by=held_out_loss",
+        "checkpoints.keep_last=9",
+        "samples.every=6",
+        "samples.rows=2",
+        "samples.columns=2",
+        "samples.steps=3",
+    ];
+    let (_whole_folder, mut whole) = trainer(&changes);
+    run(&mut whole).unwrap();
+    // the step is reported before what is due after it: a measurement, a picture, the last of both
+    let steps: [fn(&Event<'_>) -> bool; 4] = [
+        |event| matches!(event, Event::Step { step: 4, .. }),
+        |event| matches!(event, Event::Step { step: 6, .. }),
+        |event| matches!(event, Event::HeldOut { step: 6, .. }),
+        |event| matches!(event, Event::Step { step: 12, .. }),
+    ];
+    for at in steps {
+        let (_folder, resumed) = stopped_and_resumed(&changes, at);
+        assert_eq!(measured(&resumed), measured(&whole));
+        assert_eq!(sums(&resumed), sums(&whole));
+    }
 }
 
 #[test]
