@@ -42,16 +42,6 @@ impl<F: ScoreFn<Tensor>, N: Fn(u64)> ScoreFn<Tensor> for Counted<F, N> {
 }
 
 impl<F: DifferentiableScoreFn<Tensor>, N: Fn(u64)> DifferentiableScoreFn<Tensor> for Counted<F, N> {
-    fn predict_vjp(
-        &self,
-        x: &Tensor,
-        at: TimePoint,
-        cotangent: &Tensor,
-    ) -> Result<(Tensor, Tensor), ScoreError> {
-        self.count(1);
-        self.inner.predict_vjp(x, at, cotangent)
-    }
-
     fn predict_vjps(
         &self,
         x: &Tensor,

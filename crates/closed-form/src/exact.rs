@@ -138,24 +138,27 @@ impl ScoreFn<ArrayD<f64>> for ExactScore {
 }
 
 impl DifferentiableScoreFn<ArrayD<f64>> for ExactScore {
-    fn predict_vjp(
+    fn predict_vjps(
         &self,
         x: &ArrayD<f64>,
         at: TimePoint,
-        cotangent: &ArrayD<f64>,
-    ) -> Result<(ArrayD<f64>, ArrayD<f64>), ScoreError> {
-        assert_eq!(x.shape(), cotangent.shape(), "a state and a cotangent of different shapes");
+        cotangents: &[ArrayD<f64>],
+    ) -> Result<(ArrayD<f64>, Vec<ArrayD<f64>>), ScoreError> {
         let output = self.predict(x, Times::Shared(at))?;
         let (answer, dimension) = (self.answer(at.level), self.data.dimension());
         let points: Vec<f64> = x.iter().copied().collect();
-        let mut product: Vec<f64> = cotangent.iter().copied().collect();
         let mut shares = Vec::new();
-        let pairs = points.chunks_exact(dimension).zip(product.chunks_exact_mut(dimension));
-        for (point, cotangent) in pairs {
-            answer.pull_back(point, cotangent, &mut shares);
-        }
-        let product = ArrayD::from_shape_vec(x.raw_dim(), product).expect("as many values");
-        Ok((output, product))
+        let product = |cotangent: &ArrayD<f64>| {
+            assert_eq!(x.shape(), cotangent.shape(), "a state and a cotangent of different shapes");
+            let mut product: Vec<f64> = cotangent.iter().copied().collect();
+            let pairs = points.chunks_exact(dimension).zip(product.chunks_exact_mut(dimension));
+            for (point, cotangent) in pairs {
+                answer.pull_back(point, cotangent, &mut shares);
+            }
+            ArrayD::from_shape_vec(x.raw_dim(), product).expect("as many values")
+        };
+        let products = cotangents.iter().map(product).collect();
+        Ok((output, products))
     }
 }
 

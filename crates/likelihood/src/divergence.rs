@@ -86,23 +86,18 @@ pub(crate) struct Directions<S> {
 impl<S: Batch> Directions<S> {
     fn new(vectors: Vec<S>, weight: f64) -> Self {
         let mut directions = Self { vectors, weight, identity: Vec::new() };
-        directions.identity = directions.sum(directions.vectors.iter());
+        directions.identity = directions.sum(&directions.vectors);
         directions
     }
 
     /// The trace of `a + b J` for each sample, from the products `J^T v` in order.
     pub(crate) fn trace(&self, a: f64, b: f64, products: &[S]) -> Vec<f64> {
-        let jacobian = self.sum(products.iter());
+        let jacobian = self.sum(products);
         self.identity.iter().zip(jacobian).map(|(one, jacobian)| a * one + b * jacobian).collect()
     }
 
-    fn sum<'a>(&self, products: impl Iterator<Item = &'a S>) -> Vec<f64> {
-        let mut total = vec![0.0; self.vectors.first().map_or(0, Batch::batch_len)];
-        for (vector, product) in self.vectors.iter().zip(products) {
-            for (total, value) in total.iter_mut().zip(vector.dot_each(product)) {
-                *total += self.weight * value;
-            }
-        }
-        total
+    fn sum(&self, products: &[S]) -> Vec<f64> {
+        let pairs: Vec<_> = self.vectors.iter().zip(products).collect();
+        S::dot_sum_each(&pairs).into_iter().map(|sum| self.weight * sum).collect()
     }
 }

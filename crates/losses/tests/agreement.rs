@@ -45,14 +45,16 @@ impl ScoreFn<ArrayD<f64>> for Affine {
 }
 
 impl DifferentiableScoreFn<ArrayD<f64>> for Affine {
-    fn predict_vjp(
+    fn predict_vjps(
         &self,
         x: &ArrayD<f64>,
         at: TimePoint,
-        cotangent: &ArrayD<f64>,
-    ) -> Result<(ArrayD<f64>, ArrayD<f64>), ScoreError> {
-        let v = cotangent.view().into_dimensionality::<Ix2>().unwrap();
-        Ok((self.predict(x, Times::Shared(at))?, v.dot(&self.matrix).into_dyn()))
+        cotangents: &[ArrayD<f64>],
+    ) -> Result<(ArrayD<f64>, Vec<ArrayD<f64>>), ScoreError> {
+        let product = |v: &ArrayD<f64>| {
+            v.view().into_dimensionality::<Ix2>().unwrap().dot(&self.matrix).into_dyn()
+        };
+        Ok((self.predict(x, Times::Shared(at))?, cotangents.iter().map(product).collect()))
     }
 }
 

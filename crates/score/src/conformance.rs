@@ -57,10 +57,17 @@ fn check_combine<S: Batch>(x: &S, y: &S, tolerance: f64) {
     let own = S::combine(&[(1.0, x)]);
     assert_same(&own.combine_reusing(2.0, &[(-3.0, y), (0.5, x)]), &sum, 0.0);
     let by_dot = sum.dot_each(x);
-    for ((got, xx), xy) in by_dot.iter().zip(x.dot_each(x)).zip(x.dot_each(y)) {
-        let expected = 2.5 * xx - 3.0 * xy;
-        assert!((got - expected).abs() <= tolerance * (1.0 + expected.abs()), "linear");
+    let by_pairs = S::dot_sum_each(&[(&sum, x), (x, y), (y, y)]);
+    let (of_x, of_y) = (x.dot_each(x), y.dot_each(y));
+    for (sample, xy) in x.dot_each(y).into_iter().enumerate() {
+        let expected = 2.5 * of_x[sample] - 3.0 * xy;
+        let all = expected + xy + of_y[sample];
+        let close =
+            |got: f64, expected: f64| (got - expected).abs() <= tolerance * (1.0 + expected.abs());
+        assert!(close(by_dot[sample], expected), "linear");
+        assert!(close(by_pairs[sample], all), "sum of dots");
     }
+    assert_eq!(S::dot_sum_each(&[]), [0.0; 0]);
 }
 
 fn check_samples<S: Batch>(x: &S, y: &S, tolerance: f64) {

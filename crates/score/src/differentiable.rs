@@ -1,6 +1,6 @@
 //! Networks whose derivative in the state can be asked for.
 
-use crate::{ConditionalScoreFn, Conditioned, ScoreError, ScoreFn, Times, VectorSpace};
+use crate::{ConditionalScoreFn, Conditioned, ScoreError, ScoreFn, VectorSpace};
 use std::slice::from_ref;
 use tweedie_schedules::TimePoint;
 
@@ -11,15 +11,8 @@ use tweedie_schedules::TimePoint;
 /// A sample's prediction is taken to depend on that sample alone, so that the product with the batch's
 /// Jacobian is each sample's own.
 pub trait DifferentiableScoreFn<S: VectorSpace>: ScoreFn<S> {
-    /// The prediction `output(x)` and `J^T cotangent` with `J = d output / d x`, from one forward and
-    /// one backward pass.
-    ///
-    /// # Errors
-    /// Whatever the network fails with.
-    fn predict_vjp(&self, x: &S, at: TimePoint, cotangent: &S) -> Result<(S, S), ScoreError>;
-
-    /// The prediction and `J^T cotangent` for each of several: networks override it to make one forward
-    /// pass serve all.
+    /// The prediction `output(x)`, and `J^T cotangent` with `J = d output / d x` for each cotangent: from one
+    /// forward pass, and one backward pass a cotangent.
     ///
     /// # Errors
     /// Whatever the network fails with.
@@ -28,24 +21,19 @@ pub trait DifferentiableScoreFn<S: VectorSpace>: ScoreFn<S> {
         x: &S,
         at: TimePoint,
         cotangents: &[S],
-    ) -> Result<(S, Vec<S>), ScoreError> {
-        let Some((first, rest)) = cotangents.split_first() else {
-            return Ok((self.predict(x, Times::Shared(at))?, Vec::new()));
-        };
-        let (output, product) = self.predict_vjp(x, at, first)?;
-        let mut products = vec![product];
-        for cotangent in rest {
-            products.push(self.predict_vjp(x, at, cotangent)?.1);
-        }
-        Ok((output, products))
+    ) -> Result<(S, Vec<S>), ScoreError>;
+
+    /// The same for one cotangent.
+    ///
+    /// # Errors
+    /// As [`predict_vjps`](Self::predict_vjps).
+    fn predict_vjp(&self, x: &S, at: TimePoint, cotangent: &S) -> Result<(S, S), ScoreError> {
+        let (output, mut products) = self.predict_vjps(x, at, from_ref(cotangent))?;
+        Ok((output, products.swap_remove(0)))
     }
 }
 
 impl<S: VectorSpace, F: DifferentiableScoreFn<S> + ?Sized> DifferentiableScoreFn<S> for &F {
-    fn predict_vjp(&self, x: &S, at: TimePoint, cotangent: &S) -> Result<(S, S), ScoreError> {
-        (**self).predict_vjp(x, at, cotangent)
-    }
-
     fn predict_vjps(
         &self,
         x: &S,
@@ -89,11 +77,6 @@ impl<S: VectorSpace, N: DifferentiableConditionalScoreFn<S> + ?Sized>
 impl<S: VectorSpace, N: DifferentiableConditionalScoreFn<S>> DifferentiableScoreFn<S>
     for Conditioned<N>
 {
-    fn predict_vjp(&self, x: &S, at: TimePoint, cotangent: &S) -> Result<(S, S), ScoreError> {
-        let (output, mut products) = self.predict_vjps(x, at, from_ref(cotangent))?;
-        Ok((output, products.swap_remove(0)))
-    }
-
     fn predict_vjps(
         &self,
         x: &S,
@@ -107,6 +90,7 @@ impl<S: VectorSpace, N: DifferentiableConditionalScoreFn<S>> DifferentiableScore
 #[cfg(all(test, feature = "ndarray"))]
 mod tests {
     use super::*;
+    use crate::Times;
     use ndarray::{ArrayD, arr2};
     use tweedie_schedules::{NoiseLevel, Prediction};
 
@@ -134,13 +118,14 @@ mod tests {
     }
 
     impl DifferentiableScoreFn<State> for Square {
-        fn predict_vjp(
+        fn predict_vjps(
             &self,
             x: &State,
             at: TimePoint,
-            cotangent: &State,
-        ) -> Result<(State, State), ScoreError> {
-            Ok((self.predict(x, Times::Shared(at))?, x * cotangent))
+            cotangents: &[State],
+        ) -> Result<(State, Vec<State>), ScoreError> {
+            let products = cotangents.iter().map(|cotangent| x * cotangent).collect();
+            Ok((self.predict(x, Times::Shared(at))?, products))
         }
     }
 
@@ -176,13 +161,15 @@ mod tests {
     const AT: TimePoint = TimePoint { t: 0.5, level: NoiseLevel { alpha: 0.8, sigma: 0.6 } };
 
     #[test]
-    fn several_products_are_those_of_single_calls_and_none_is_a_plain_prediction() {
+    fn a_single_product_is_one_of_several() {
         let x = arr2(&[[1.0, -2.0], [0.5, 3.0]]).into_dyn();
         let cotangents = [arr2(&[[1.0, 1.0], [1.0, 1.0]]), arr2(&[[2.0, 0.0], [0.0, -1.0]])];
         let cotangents = cotangents.map(|cotangent| cotangent.into_dyn());
         let (output, products) = Square.predict_vjps(&x, AT, &cotangents).unwrap();
-        assert_eq!(products, [x.clone(), &x * &cotangents[1]]);
-        assert_eq!(Square.predict_vjps(&x, AT, &[]).unwrap(), (output, Vec::new()));
+        for (cotangent, product) in cotangents.iter().zip(products) {
+            let alone = Square.predict_vjp(&x, AT, cotangent).unwrap();
+            assert_eq!(alone, (output.clone(), product));
+        }
     }
 
     #[test]

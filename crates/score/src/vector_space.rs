@@ -48,6 +48,18 @@ pub trait Batch: VectorSpace {
     /// When the shapes differ.
     fn dot_each(&self, other: &Self) -> Vec<f64>;
 
+    /// Inner product of each sample with its counterpart, added up over several pairs of batches. Backends
+    /// override it to fetch one number a sample from their device, not one for each pair. Without pairs
+    /// there are no samples either.
+    ///
+    /// # Panics
+    /// When the shapes differ.
+    fn dot_sum_each(pairs: &[(&Self, &Self)]) -> Vec<f64> {
+        let add =
+            |sum: Vec<f64>, dots: Vec<f64>| sum.iter().zip(dots).map(|(a, b)| a + b).collect();
+        pairs.iter().map(|(a, b)| a.dot_each(b)).reduce(add).unwrap_or_default()
+    }
+
     /// Euclidean norm of each sample.
     fn norm_each(&self) -> Vec<f64> {
         self.dot_each(self).into_iter().map(f64::sqrt).collect()

@@ -134,15 +134,15 @@ impl ScoreFn<ArrayD<f64>> for Exact<'_> {
 }
 
 impl DifferentiableScoreFn<ArrayD<f64>> for Exact<'_> {
-    fn predict_vjp(
+    fn predict_vjps(
         &self,
         x: &ArrayD<f64>,
         at: TimePoint,
-        cotangent: &ArrayD<f64>,
-    ) -> Result<(ArrayD<f64>, ArrayD<f64>), ScoreError> {
+        cotangents: &[ArrayD<f64>],
+    ) -> Result<(ArrayD<f64>, Vec<ArrayD<f64>>), ScoreError> {
         let output = self.predict(x, Times::Shared(at))?;
         let exact = ExactScore::new(self.mixture.closed_form()?, self.prediction);
-        Ok((output, exact.predict_vjp(x, at, cotangent)?.1))
+        Ok((output, exact.predict_vjps(x, at, cotangents)?.1))
     }
 }
 

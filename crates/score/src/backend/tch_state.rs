@@ -19,12 +19,12 @@ impl Batch for Tensor {
     }
 
     fn dot_each(&self, other: &Self) -> Vec<f64> {
-        assert_eq!(self.size(), other.size(), "states of different shapes");
-        let batch = self.size()[0];
-        let product =
-            (self.to_kind(Kind::Double) * other.to_kind(Kind::Double)).reshape([batch, -1]);
-        let sums = product.sum_dim_intlist([-1].as_slice(), false, Kind::Double);
-        Vec::try_from(sums).expect("one number a sample")
+        Vec::try_from(dots(self, other)).expect("one number a sample")
+    }
+
+    fn dot_sum_each(pairs: &[(&Self, &Self)]) -> Vec<f64> {
+        let sum = pairs.iter().map(|(a, b)| dots(a, b)).reduce(|sum, dots| sum + dots);
+        sum.map_or_else(Vec::new, |sum| Vec::try_from(sum).expect("one number a sample"))
     }
 
     fn concat(parts: &[&Self]) -> Self {
@@ -72,6 +72,13 @@ impl Threshold for Tensor {
         let limits = one_each(self, limits);
         self.minimum(&limits).maximum(&-&limits)
     }
+}
+
+/// Inner product of each sample with its counterpart, `[batch]`, still on the device.
+fn dots(a: &Tensor, b: &Tensor) -> Tensor {
+    assert_eq!(a.size(), b.size(), "states of different shapes");
+    let product = (a.to_kind(Kind::Double) * b.to_kind(Kind::Double)).reshape([a.size()[0], -1]);
+    product.sum_dim_intlist([-1].as_slice(), false, Kind::Double)
 }
 
 /// One number a sample, in a shape that spreads over the sample's values.

@@ -37,16 +37,6 @@ impl DifferentiableConditionalScoreFn<Tensor> for ScoreNetwork<'_> {
 }
 
 impl DifferentiableScoreFn<Tensor> for ScoreNetwork<'_> {
-    fn predict_vjp(
-        &self,
-        x: &Tensor,
-        at: TimePoint,
-        cotangent: &Tensor,
-    ) -> Result<(Tensor, Tensor), ScoreError> {
-        let (output, mut products) = self.predict_vjps(x, at, from_ref(cotangent))?;
-        Ok((output, products.swap_remove(0)))
-    }
-
     /// Of the unconditional prediction: class-conditional networks are given the null class.
     fn predict_vjps(
         &self,
