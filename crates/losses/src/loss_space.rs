@@ -102,7 +102,7 @@ impl LossSpace for tch::Tensor {
 
 /// The type in which sums are formed: never a half one.
 #[cfg(feature = "tch")]
-fn sum_kind(state: &tch::Tensor) -> tch::Kind {
+pub(crate) fn sum_kind(state: &tch::Tensor) -> tch::Kind {
     if state.kind() == tch::Kind::Double { tch::Kind::Double } else { tch::Kind::Float }
 }
 

@@ -17,11 +17,14 @@ use ndarray::ArrayD;
 use normal::NormalData;
 use tch::{Kind, Tensor};
 use tweedie_losses::{
-    Counting, Denoising, Distance, MatchingForm, Reduction, ScoreMatching, Slices, Weighting,
-    jacobian_products,
+    BoundChain, BoundLoss, Counting, Decoder, Denoising, Distance, MatchingForm, NoisedBatch,
+    Reduction, ScoreMatching, Slices, Weighting, jacobian_products,
 };
-use tweedie_schedules::{NoiseLevel, NoiseSchedule, Prediction, SubVpLinear, TimePoint, VpLinear};
-use tweedie_score::Seeded;
+use tweedie_schedules::{
+    DiscreteTable, NoiseLevel, NoiseSchedule, Prediction, SubVpLinear, TimePoint, Variance,
+    VpLinear,
+};
+use tweedie_score::{Learned, Seeded};
 
 const DATA: NormalData = NormalData { mean: 0.3, deviation: 0.5 };
 
@@ -117,6 +120,54 @@ fn the_gradient_of_implicit_and_sliced_score_matching_vanishes_at_the_score() {
             assert!(gradient < 1e-11 * loss, "{form:?}: {gradient} of {loss}");
             let (_, gradient) = matching(objective, at, 0.5);
             assert!(gradient > 0.1, "{form:?}: {gradient}");
+        }
+    }
+}
+
+/// Expected hybrid loss in a step of a chain, largest derivative by the two numbers of a linear prediction, in
+/// units of the target's deviation, and that by the share of the learned variance; both err by `size`.
+fn hybrid(step: usize, prediction: Prediction, size: f64) -> [f64; 3] {
+    let table = DiscreteTable::cosine(50).unwrap();
+    let chain = BoundChain::of_table(&table, &Learned::Range, Decoder::default()).unwrap();
+    let interval = chain.steps()[step].interval();
+    let level = interval.from.level;
+    let (cases, best) = (DATA.cases(level), DATA.best(prediction, level));
+    let [small, large] =
+        [Variance::FixedSmall, Variance::FixedLarge].map(|kind| kind.log_of(interval));
+    // the best variance is that of the posterior and of the error of its mean together
+    let of_data = DATA.best(Prediction::Data, level).deviation;
+    let of_mean = (chain.steps()[step].of_data() * of_data).powi(2);
+    let share = 2.0 * (of_mean / small.exp()).ln_1p() / (large - small) - 1.0;
+
+    let numbers = [best.offset, best.slope].map(|number| number + size * best.deviation);
+    let network = Tensor::from_slice(&numbers).set_requires_grad(true);
+    let values = Tensor::from_slice(&[share + size]).set_requires_grad(true);
+    let output = network.get(0) + network.get(1) * Tensor::from_slice(&cases.state).unsqueeze(1);
+    let (x0, eps) = (tensor(&cases.x0), tensor(&cases.eps));
+    let steps = vec![step; cases.state.len()];
+    let batch = NoisedBatch { x0: &x0, eps: &eps, steps: &steps };
+    let plan = Denoising::new(prediction, Weighting::Own);
+    let plan = plan.plan(&vec![interval.from; steps.len()], &table).unwrap();
+    let spread = values.expand_as(&output);
+    let of_bound =
+        BoundLoss::hybrid(chain, prediction).losses(&batch, &output, Some(&spread)).unwrap();
+    let losses = plan.losses(&output, &x0, &eps) + of_bound;
+    let loss = (losses * Tensor::from_slice(&cases.weights)).sum(Kind::Double);
+    loss.backward();
+    let largest = |tensor: &Tensor| tensor.grad().abs().max().double_value(&[]);
+    [loss.double_value(&[]), best.deviation * largest(&network), largest(&values)]
+}
+
+#[test]
+fn the_gradient_of_the_hybrid_loss_vanishes_at_the_conditional_mean_and_the_best_variance() {
+    for prediction in [Prediction::Noise, Prediction::Data, Prediction::Velocity] {
+        for step in [1, 25, 48] {
+            let [loss, of_prediction, of_variance] = hybrid(step, prediction, 0.0);
+            let gradient = of_prediction.max(of_variance);
+            assert!(gradient < 1e-11 * loss, "{prediction:?} {step}: {gradient} of {loss}");
+            let [loss, of_prediction, of_variance] = hybrid(step, prediction, 0.5);
+            let moved = of_prediction > 0.1 * loss && of_variance > 1e-4 * loss;
+            assert!(moved, "{prediction:?} {step}: {of_prediction}, {of_variance} of {loss}");
         }
     }
 }

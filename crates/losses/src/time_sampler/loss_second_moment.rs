@@ -24,10 +24,13 @@ impl LossSecondMoment {
     /// share `uniform` of its steps uniformly. Published: 10 and 0.001.
     ///
     /// # Errors
-    /// When there is no time, they do not rise, `length` is 0, or `uniform` is not in `[0, 1]`.
+    /// When there is no time, one is not finite, they do not rise, `length` is 0, or `uniform` is not in `[0, 1]`.
     pub fn new(times: Vec<f64>, length: usize, uniform: f64) -> Result<Self, LossError> {
         if times.is_empty() {
             return Err(LossError::NoTimes);
+        }
+        for t in &times {
+            LossError::check("time", *t, t.is_finite(), "a finite value")?;
         }
         let rises = |pair: &[f64]| pair[0] < pair[1];
         if let Some(pair) = times.windows(2).find(|pair| !rises(pair)) {
@@ -246,6 +249,7 @@ mod tests {
         assert!(sampler().observe(&[0.1], &[]).is_err());
         assert!(LossSecondMoment::new(vec![0.2, 0.1], 2, 0.1).is_err());
         assert!(LossSecondMoment::new(vec![0.2], 0, 0.1).is_err());
+        assert!(LossSecondMoment::new(vec![f64::NAN], 1, 0.1).is_err());
         assert!(LossSecondMoment::new(vec![0.2], 1, 1.1).is_err());
     }
 }

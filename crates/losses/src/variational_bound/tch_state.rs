@@ -1,7 +1,8 @@
 //! The bound's operations on tensors, differentiable.
 
 use super::{Bins, BoundState, NormalCdf};
-use tch::{Kind, Scalar, Tensor};
+use crate::loss_space::sum_kind;
+use tch::{Scalar, Tensor};
 use tweedie_score::Batch;
 
 impl BoundState for Tensor {
@@ -34,7 +35,7 @@ impl BoundState for Tensor {
     }
 
     fn mean_each_times(&self, factor: f64) -> Tensor {
-        let kind = if self.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+        let kind = sum_kind(self);
         let rows = self.to_kind(kind).reshape([self.batch_len() as i64, -1]);
         rows.mean_dim([1].as_slice(), false, kind) * factor
     }
@@ -78,7 +79,7 @@ fn between(cdf: NormalCdf, lower: &Tensor, upper: &Tensor) -> Tensor {
 mod tests {
     use super::*;
     use ndarray::{ArrayD, IxDyn};
-    use tch::Device;
+    use tch::{Device, Kind};
 
     fn both(values: &[f64]) -> (Tensor, ArrayD<f64>) {
         let array = ArrayD::from_shape_vec(IxDyn(&[2, values.len() / 2]), values.to_vec()).unwrap();
