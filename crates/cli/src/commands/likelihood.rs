@@ -138,7 +138,7 @@ fn answer<M: Measurement>(
     method: &M,
     out: &Path,
 ) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let stop = Stop::on_signals("after this batch")?;
     let question = question(options, subject, method);
     let mut ledger = Ledger::open(&out.with_extension("unfinished.json"), question, options.fresh)?;
     if let Outcome::Stopped { done, of } = measure(method, &mut ledger, &stop)? {

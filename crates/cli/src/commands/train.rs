@@ -35,7 +35,7 @@ Examples:
   tweedie train --resume runs/digits";
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let stop = Stop::on_signals()?;
+    let stop = Stop::on_signals("after this step")?;
     let (folder, mut trainer) = open(options)?;
     let outcome = trainer.run(&mut TrainingProgress::new(), stop.flag())?;
     if let Outcome::Stopped { step, total } = outcome {

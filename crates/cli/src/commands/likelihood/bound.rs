@@ -267,7 +267,7 @@ pub(super) fn split(steps: &[StepSummary]) -> (RunningMean, &[StepSummary]) {
 impl Bound<'_> {
     fn lines(&self, state: &BoundSummary) -> Vec<String> {
         let (total, (decoder, before)) = (state.total(), split(state.steps()));
-        vec![
+        let mut lines = vec![
             format!("bits/dim at most {}", with_error(total)),
             format!(
                 "  prior L_T {:.2e}, {} steps {:.4}, decoder L_0 {:.4}",
@@ -282,7 +282,11 @@ impl Bound<'_> {
                 if self.args.clips() { "estimates held in range" } else { "no clipping" },
                 self.bound.len()
             ),
-        ]
+        ];
+        lines.extend(self.moment_passes.map(|passes| {
+            format!("  {passes} forward passes before them for the moments of the variance")
+        }));
+        lines
     }
 
     fn json(&self, state: &BoundSummary) -> Map<String, Value> {
