@@ -48,9 +48,9 @@ fn measure(folder: &str, batch: &str, tolerance: &str) -> Result<serde_json::Val
     let unet = UNet::from_diffusers(&DiffusersFolder::open(folder.as_ref())?)?;
     let config = unet.config();
     let batch: i64 = batch.parse()?;
-    let side = config.sample_size.as_ref().and_then(serde_json::Value::as_i64);
+    let side = config.image_size().map(|[height, _]| height);
     let side = side.ok_or("the network does not say the size of its images")?;
-    let shape = [batch, config.in_channels, side, side];
+    let shape = [batch, config.in_channels(), side, side];
     let network = ScoreNetwork {
         unet: &unet,
         prediction: Prediction::Noise,

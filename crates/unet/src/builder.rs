@@ -12,7 +12,6 @@ use tch::{Kind, Tensor};
 
 use crate::UNetError;
 use crate::error::WeightMismatch;
-use crate::legacy::present_name;
 use crate::parameters::Parameters;
 
 /// How a parameter starts.
@@ -20,22 +19,32 @@ use crate::parameters::Parameters;
 pub(crate) enum Initial {
     /// Uniform in [-bound, bound].
     Uniform(f64),
-    /// Standard normal.
-    Normal,
+    /// Normal with this deviation.
+    Normal(f64),
     Zeros,
     Ones,
 }
 
 enum Source {
     Seed(Box<ChaCha8Rng>),
-    Weights { given: BTreeMap<String, Tensor>, mismatch: WeightMismatch },
-    Count(u64),
+    Weights {
+        given: BTreeMap<String, Tensor>,
+        mismatch: WeightMismatch,
+    },
+    /// Nothing is allocated: every parameter is one zero, repeated without memory.
+    Shapes,
 }
 
 /// What the walk gathers.
 pub(crate) struct Gathering {
     source: Source,
     parameters: Parameters,
+    /// What is kept and saved with the parameters, but never trained.
+    constants: Parameters,
+    /// The number of values in the parameters so far.
+    count: u64,
+    /// What kind of number parameters become; constants keep theirs.
+    kind: Kind,
     error: Option<UNetError>,
 }
 
@@ -45,27 +54,32 @@ impl Gathering {
         Self::new(Source::Seed(Box::new(ChaCha8Rng::seed_from_u64(seed))))
     }
 
-    /// Values by name; older names are understood.
-    pub(crate) fn from_weights(given: impl IntoIterator<Item = (String, Tensor)>) -> Self {
-        let given = given.into_iter().map(|(name, tensor)| (present_name(&name), tensor)).collect();
-        Self::new(Source::Weights { given, mismatch: WeightMismatch::default() })
+    /// Values by name, the parameters as numbers of the given kind.
+    pub(crate) fn from_weights(
+        given: impl IntoIterator<Item = (String, Tensor)>,
+        kind: Kind,
+    ) -> Self {
+        let given = given.into_iter().collect();
+        let source = Source::Weights { given, mismatch: WeightMismatch::default() };
+        Self { kind, ..Self::new(source) }
     }
 
-    /// No values, only their number.
-    pub(crate) fn counting() -> Self {
-        Self::new(Source::Count(0))
+    /// No values, only their shapes and number.
+    pub(crate) fn shapes() -> Self {
+        Self::new(Source::Shapes)
     }
 
     fn new(source: Source) -> Self {
-        Self { source, parameters: Parameters::default(), error: None }
+        let (parameters, constants) = (Parameters::default(), Parameters::default());
+        Self { source, parameters, constants, count: 0, kind: Kind::Float, error: None }
     }
 
     pub(crate) fn root(&mut self) -> Builder<'_> {
         Builder { gathering: self, prefix: String::new() }
     }
 
-    /// The parameters, or what was wrong with the configuration or the weights.
-    pub(crate) fn finish(self) -> Result<Parameters, UNetError> {
+    /// The parameters and the constants, or what was wrong with the configuration or the weights.
+    pub(crate) fn finish(self) -> Result<(Parameters, Parameters), UNetError> {
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -75,25 +89,20 @@ impl Gathering {
                 return Err(UNetError::Weights(mismatch));
             }
         }
-        Ok(self.parameters)
+        Ok((self.parameters, self.constants))
     }
 
-    /// How many values a counting walk was asked for, or what was wrong with the configuration.
+    /// How many values the walk asked for, or what was wrong with the configuration.
     pub(crate) fn count(self) -> Result<u64, UNetError> {
-        match (self.error, self.source) {
-            (Some(error), _) => Err(error),
-            (None, Source::Count(count)) => Ok(count),
-            (None, _) => Ok(self.parameters.element_count() as u64),
-        }
+        self.error.map_or(Ok(self.count), Err)
     }
 
     fn value(&mut self, name: &str, shape: &[i64], initial: Initial) -> Tensor {
         match &mut self.source {
             Source::Seed(rng) => draw(rng, shape, initial),
-            Source::Count(count) => {
-                let values = shape.iter().fold(1u64, |n, side| n.saturating_mul(*side as u64));
-                *count = count.saturating_add(values);
-                Tensor::from(0.0)
+            Source::Shapes => {
+                let zero = Tensor::from(0.0f32);
+                zero.f_expand(shape, false).unwrap_or(zero)
             }
             Source::Weights { given, mismatch } => match given.remove(name) {
                 Some(tensor) if tensor.size() == shape => tensor,
@@ -116,10 +125,10 @@ fn draw(rng: &mut ChaCha8Rng, shape: &[i64], initial: Initial) -> Tensor {
         Initial::Uniform(bound) => {
             (0..count).map(|_| (bound * (2.0 * rng.random::<f64>() - 1.0)) as f32).collect()
         }
-        Initial::Normal => (0..count)
+        Initial::Normal(deviation) => (0..count)
             .map(|_| {
                 let value: f64 = StandardNormal.sample(rng);
-                value as f32
+                (value * deviation) as f32
             })
             .collect(),
         Initial::Zeros => vec![0.0; count],
@@ -141,12 +150,34 @@ impl Builder<'_> {
         Builder { gathering: self.gathering, prefix }
     }
 
+    /// The name of this module.
+    pub(crate) fn name(&self) -> String {
+        self.prefix.trim_end_matches('.').to_owned()
+    }
+
+    /// The number of values in all parameters so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.gathering.count
+    }
+
     /// The parameter `name` of this module.
     pub(crate) fn parameter(&mut self, name: &str, shape: &[i64], initial: Initial) -> Tensor {
         let name = format!("{}{name}", self.prefix);
+        let tensor = self.gathering.value(&name, shape, initial).to_kind(self.gathering.kind);
+        let shared = tensor.shallow_clone();
+        let values = shape.iter().fold(1u64, |n, side| n.saturating_mul(*side as u64));
+        self.gathering.count = self.gathering.count.saturating_add(values);
+        self.gathering.parameters.by_name.insert(name, tensor);
+        shared
+    }
+
+    /// As [`Builder::parameter`], of what is saved with the parameters but never trained; it keeps
+    /// its kind whatever the network computes in.
+    pub(crate) fn constant(&mut self, name: &str, shape: &[i64], initial: Initial) -> Tensor {
+        let name = format!("{}{name}", self.prefix);
         let tensor = self.gathering.value(&name, shape, initial);
         let shared = tensor.shallow_clone();
-        self.gathering.parameters.by_name.insert(name, tensor);
+        self.gathering.constants.by_name.insert(name, tensor);
         shared
     }
 

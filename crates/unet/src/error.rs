@@ -67,6 +67,16 @@ pub enum UNetError {
         /// The number of samples.
         batch: i64,
     },
+    /// A time is not an index that the network knows.
+    #[error("times range from {lowest} to {highest}, expected indices from 0 to {}", .count - 1)]
+    TimeRange {
+        /// The lowest time.
+        lowest: i64,
+        /// The highest time.
+        highest: i64,
+        /// How many times the network knows.
+        count: i64,
+    },
     /// The network has classes and got no labels, or the other way round.
     #[error("the network {}, but class labels were {}",
         if *.expected { "is class-conditional" } else { "has no classes" },

@@ -3,17 +3,17 @@
 use tch::{Kind, Tensor};
 
 use crate::UNetError;
-use crate::config::{ClassEmbedding, UNetConfig};
+use crate::architecture::{Family, Labels};
 
 /// The batch size, if x is [n, c, height, width] of a size that can be halved.
-pub(crate) fn check_images(x: &Tensor, config: &UNetConfig) -> Result<i64, UNetError> {
+pub(crate) fn check_images(x: &Tensor, family: &dyn Family) -> Result<i64, UNetError> {
     let got = x.size();
-    let channels = config.in_channels;
+    let channels = family.in_channels();
     let (batch, height, width) = match got[..] {
         [n, c, h, w] if n > 0 && c == channels => (n, h, w),
         _ => return Err(UNetError::InputShape { got, channels }),
     };
-    let divisor = config.size_divisor();
+    let divisor = family.size_divisor();
     if height < divisor || width < divisor || height % divisor != 0 || width % divisor != 0 {
         return Err(UNetError::InputSize { height, width, divisor });
     }
@@ -21,47 +21,54 @@ pub(crate) fn check_images(x: &Tensor, config: &UNetConfig) -> Result<i64, UNetE
 }
 
 /// Times as `[1]` where one stands for the whole batch, else `[n]`.
-pub(crate) fn check_times(times: &Tensor, batch: i64) -> Result<Tensor, UNetError> {
+pub(crate) fn check_times(
+    times: &Tensor,
+    family: &dyn Family,
+    batch: i64,
+) -> Result<Tensor, UNetError> {
     let got = times.size();
-    match got[..] {
-        [] | [1] => Ok(times.reshape([1])),
-        [n] if n == batch => Ok(times.shallow_clone()),
-        _ => Err(UNetError::Times { got, batch }),
+    let times = match got[..] {
+        [] | [1] => times.reshape([1]),
+        [n] if n == batch => times.shallow_clone(),
+        _ => return Err(UNetError::Times { got, batch }),
+    };
+    if let Some(count) = family.time_indices() {
+        let (lowest, highest) = range(&times.to_kind(Kind::Int64));
+        if lowest < 0 || highest >= count {
+            return Err(UNetError::TimeRange { lowest, highest, count });
+        }
     }
+    Ok(times)
 }
 
-/// Labels of the shape and range that the class embedding takes.
+/// Labels of the shape and range that the network takes.
 pub(crate) fn check_labels(
     labels: Option<&Tensor>,
-    config: &UNetConfig,
+    family: &dyn Family,
     batch: i64,
 ) -> Result<Option<Tensor>, UNetError> {
-    let expects = config.class_embed_type.is_some() || config.num_class_embeds.is_some();
+    let expected = family.labels();
     let Some(labels) = labels else {
-        return if expects { Err(UNetError::LabelsPresence { expected: true }) } else { Ok(None) };
+        let absent = expected == Labels::None;
+        return if absent { Ok(None) } else { Err(UNetError::LabelsPresence { expected: true }) };
     };
-    if !expects {
-        return Err(UNetError::LabelsPresence { expected: false });
-    }
-    let got = labels.size();
-    let expected = match config.class_embed_type {
-        Some(ClassEmbedding::Identity) => vec![batch, config.time_embedding_width()],
-        _ => vec![batch],
+    let (got, shape) = match expected {
+        Labels::None => return Err(UNetError::LabelsPresence { expected: false }),
+        Labels::Vectors(width) => (labels.size(), vec![batch, width]),
+        Labels::Classes(_) | Labels::Numbers => (labels.size(), vec![batch]),
     };
-    if got != expected {
-        return Err(UNetError::LabelsShape { got, expected });
+    if got != shape {
+        return Err(UNetError::LabelsShape { got, expected: shape });
     }
-    match (config.class_embed_type, config.num_class_embeds) {
-        (None, Some(classes)) => Ok(Some(check_range(labels, classes)?)),
-        _ => Ok(Some(labels.shallow_clone())),
-    }
-}
-
-fn check_range(labels: &Tensor, classes: i64) -> Result<Tensor, UNetError> {
+    let Labels::Classes(classes) = expected else { return Ok(Some(labels.shallow_clone())) };
     let labels = labels.to_kind(Kind::Int64);
-    let (lowest, highest) = (labels.min().int64_value(&[]), labels.max().int64_value(&[]));
+    let (lowest, highest) = range(&labels);
     if lowest < 0 || highest >= classes {
         return Err(UNetError::LabelRange { lowest, highest, classes });
     }
-    Ok(labels)
+    Ok(Some(labels))
+}
+
+fn range(integers: &Tensor) -> (i64, i64) {
+    (integers.min().int64_value(&[]), integers.max().int64_value(&[]))
 }

@@ -6,7 +6,9 @@
 use tch::{Kind, Tensor};
 use tweedie_torch_ext::{Activation, GroupNorm, group_norm};
 
+use crate::ActivationFunction;
 use crate::builder::{Builder, Initial};
+use crate::program::{Layer, Told};
 
 /// Whether a layer starts at zero, as the last layer of a residual branch does (Ho et al. 2020, in
 /// their code): every branch then starts as the identity.
@@ -35,6 +37,8 @@ pub(crate) struct Conv {
     bias: Tensor,   // [out]
     stride: i64,
     padding: i64,
+    /// Whether one row and one column are put below and right first.
+    pads_end: bool,
 }
 
 impl Conv {
@@ -46,12 +50,15 @@ impl Conv {
             bias: b.parameter("bias", &[to], initial),
             stride: 1,
             padding: kernel / 2,
+            pads_end: false,
         }
     }
 
-    /// A 3x3 convolution that halves the size, with `padding` on every side.
-    pub(crate) fn halving(b: Builder<'_>, channels: i64, padding: i64) -> Self {
-        Self { stride: 2, padding, ..Self::new(b, channels, channels, 3, Start::Random) }
+    /// A 3x3 convolution that halves the size; without padding on every side, one row and one column
+    /// are put below and right.
+    pub(crate) fn halving(b: Builder<'_>, channels: i64, pads: bool) -> Self {
+        let conv = Self::new(b, channels, channels, 3, Start::Random);
+        Self { stride: 2, padding: i64::from(pads), pads_end: !pads, ..conv }
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
@@ -62,32 +69,83 @@ impl Conv {
     }
 }
 
+impl Layer for Conv {
+    fn forward(&self, x: Tensor, _: Told<'_>) -> Tensor {
+        if !self.pads_end {
+            return Conv::forward(self, &x);
+        }
+        let padded = x.constant_pad_nd([0, 1, 0, 1]);
+        drop(x);
+        Conv::forward(self, &padded)
+    }
+}
+
+/// In which form a linear layer keeps its parameters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LinearForm {
+    /// `weight` [out, in] and `bias`.
+    Dense,
+    /// `weight` [out, in, 1] and `bias`: a convolution over a line of pixels.
+    Conv1d,
+    /// `W` [in, out] and `b`: the "network in network" of the score SDE code.
+    Nin,
+}
+
 #[derive(Debug)]
 pub(crate) struct Linear {
-    weight: Tensor, // [out, in]
+    weight: Tensor, // in its form
     bias: Tensor,   // [out]
+    form: LinearForm,
 }
 
 impl Linear {
-    pub(crate) fn new(mut b: Builder<'_>, from: i64, to: i64, start: Start) -> Self {
+    pub(crate) fn new(b: Builder<'_>, from: i64, to: i64, start: Start) -> Self {
+        Self::in_form(b, from, to, start, LinearForm::Dense)
+    }
+
+    pub(crate) fn in_form(
+        mut b: Builder<'_>,
+        from: i64,
+        to: i64,
+        start: Start,
+        form: LinearForm,
+    ) -> Self {
         let initial = start.initial(from);
-        Self {
-            weight: b.parameter("weight", &[to, from], initial),
-            bias: b.parameter("bias", &[to], initial),
+        let (weight, shape, bias): (_, &[i64], _) = match form {
+            LinearForm::Dense => ("weight", &[to, from], "bias"),
+            LinearForm::Conv1d => ("weight", &[to, from, 1], "bias"),
+            LinearForm::Nin => ("W", &[from, to], "b"),
+        };
+        let weight = b.parameter(weight, shape, initial);
+        Self { weight, bias: b.parameter(bias, &[to], initial), form }
+    }
+
+    /// The weight as [out, in].
+    fn matrix(&self, kind: Kind) -> Tensor {
+        let weight = cast(&self.weight, kind);
+        match self.form {
+            LinearForm::Dense => weight,
+            LinearForm::Conv1d => weight.squeeze_dim(-1),
+            LinearForm::Nin => weight.transpose(0, 1),
         }
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&cast(&self.weight, x.kind()), Some(&cast(&self.bias, x.kind())))
+        x.linear(&self.matrix(x.kind()), Some(&cast(&self.bias, x.kind())))
+    }
+
+    /// The layer on the channels of every pixel of x `[n, c, h, w]`.
+    pub(crate) fn on_pixels(&self, x: &Tensor) -> Tensor {
+        self.forward(&x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2])
     }
 
     /// Several layers on the same input as one product; the outputs stand side by side.
     pub(crate) fn side_by_side(layers: &[&Self], x: &Tensor) -> Tensor {
-        let joined = |part: fn(&Self) -> &Tensor| {
-            let parts: Vec<_> = layers.iter().map(|layer| cast(part(layer), x.kind())).collect();
-            Tensor::cat(&parts, 0)
+        let joined = |part: &dyn Fn(&Self) -> Tensor| {
+            Tensor::cat(&layers.iter().map(|layer| part(layer)).collect::<Vec<_>>(), 0)
         };
-        x.linear(&joined(|layer| &layer.weight), Some(&joined(|layer| &layer.bias)))
+        let weight = joined(&|layer| layer.matrix(x.kind()));
+        x.linear(&weight, Some(&joined(&|layer| cast(&layer.bias, x.kind()))))
     }
 }
 
@@ -128,5 +186,31 @@ impl Norm {
     pub(crate) fn forward(&self, x: &Tensor, shift: Option<&Tensor>, then: Activation) -> Tensor {
         let Self { weight, bias, groups, eps } = self;
         group_norm(x, GroupNorm { weight, bias, groups: *groups, eps: *eps }, shift, then)
+    }
+
+    /// As [`Norm::forward`], with any non-linearity of a network.
+    pub(crate) fn activated(
+        &self,
+        x: &Tensor,
+        shift: Option<&Tensor>,
+        then: ActivationFunction,
+    ) -> Tensor {
+        match then {
+            ActivationFunction::Silu => self.forward(x, shift, Activation::Silu),
+            other => other.apply(&self.forward(x, shift, Activation::None)),
+        }
+    }
+}
+
+/// activation(norm(x)) as a layer of its own.
+#[derive(Debug)]
+pub(crate) struct NormActivation {
+    pub(crate) norm: Norm,
+    pub(crate) then: ActivationFunction,
+}
+
+impl Layer for NormActivation {
+    fn forward(&self, x: Tensor, _: Told<'_>) -> Tensor {
+        self.norm.activated(&x, None, self.then)
     }
 }

@@ -36,21 +36,22 @@
 //! ```
 
 mod activation;
+mod architecture;
 mod attention;
-mod blocks;
 mod builder;
-mod config;
 mod embedding;
 mod error;
 #[allow(dead_code)] // for the networks that filter
 mod fir;
+mod families;
 mod input;
 mod input_scaling;
 mod layers;
-mod legacy;
 mod network;
 mod parameters;
 mod precision;
+mod program;
+mod resample;
 mod residual;
 mod score_network;
 mod time_input;
@@ -58,11 +59,12 @@ mod unet;
 mod weights;
 
 pub use activation::ActivationFunction;
-pub use config::{
+pub use architecture::ArchitectureConfig;
+pub use error::{UNetError, WeightMismatch};
+pub use families::diffusers::{
     ClassEmbedding, DownBlockType, MidBlockType, Resampling, TimeEmbedding, TimeScaleShift,
     UNetConfig, UpBlockType,
 };
-pub use error::{UNetError, WeightMismatch};
 pub use input_scaling::InputScaling;
 pub use network::NetworkConfig;
 pub use parameters::Parameters;

@@ -2,8 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{DownBlockType, UNetConfig, UpBlockType};
-use crate::{Precision, UNetError};
+use crate::{DownBlockType, Precision, UNetConfig, UNetError, UpBlockType};
 
 /// The choices that distinguish one DDPM U-Net from another; the rest is as published
 /// (Ho et al. 2020, App. B): sines before cosines, norms with eps 1e-6, downsampling padded below

@@ -90,7 +90,7 @@ impl ScoreNetwork<'_> {
     #[must_use]
     pub fn learns_variance(&self) -> bool {
         let config = self.unet.config();
-        config.out_channels == 2 * config.in_channels
+        config.out_channels() == 2 * config.in_channels()
     }
 
     /// The prediction, and beside it the values of the variance where it was learned.
@@ -98,7 +98,7 @@ impl ScoreNetwork<'_> {
         if !self.learns_variance() {
             return (output, None);
         }
-        let channels = self.unet.config().in_channels;
+        let channels = self.unet.config().in_channels();
         let half = |start| output.narrow(1, start, channels);
         (half(0), Some(half(channels)))
     }

@@ -2,58 +2,24 @@
 
 use tch::{Device, Kind, Tensor};
 use tweedie_checkpoints::DiffusersFolder;
-use tweedie_torch_ext::{Activation, MemoryFormat, to_format};
+use tweedie_torch_ext::{MemoryFormat, to_format};
 
-use crate::blocks::{Down, Middle, Told, Up};
-use crate::builder::{Builder, Gathering};
-use crate::config::UNetConfig;
-use crate::embedding::Embedding;
+use crate::builder::Gathering;
 use crate::input::{check_images, check_labels, check_times};
-use crate::layers::{Conv, Norm, Start};
 use crate::parameters::Parameters;
-use crate::residual::ResidualOptions;
+use crate::program::Program;
 use crate::weights::read_tensors;
-use crate::{Precision, UNetError};
+use crate::{ArchitectureConfig, Precision, UNetConfig, UNetError};
 
-/// A DDPM U-Net.
+/// A network of any family, called in one way.
 #[derive(Debug)]
 pub struct UNet {
-    config: UNetConfig,
+    config: ArchitectureConfig,
     parameters: Parameters,
-    layers: Layers,
+    constants: Parameters,
+    program: Program,
     precision: Precision,
     device: Device,
-}
-
-#[derive(Debug)]
-struct Layers {
-    conv_in: Conv,
-    embedding: Embedding,
-    down: Vec<Down>,
-    middle: Option<Middle>,
-    up: Vec<Up>,
-    conv_norm_out: Norm,
-    conv_out: Conv,
-}
-
-impl Layers {
-    fn new(mut b: Builder<'_>, config: &UNetConfig) -> Self {
-        let first = config.block_out_channels[0];
-        let levels = 0..config.block_out_channels.len();
-        let norm = ResidualOptions::new(config).norm;
-        Self {
-            conv_in: Conv::new(b.at("conv_in"), config.in_channels, first, 3, Start::Random),
-            embedding: Embedding::new(&mut b, config),
-            down: levels
-                .clone()
-                .map(|level| Down::new(b.at("down_blocks").at(level), config, level))
-                .collect(),
-            middle: Middle::new(&mut b, config),
-            up: levels.map(|index| Up::new(b.at("up_blocks").at(index), config, index)).collect(),
-            conv_norm_out: Norm::new(b.at("conv_norm_out"), first, norm),
-            conv_out: Conv::new(b.at("conv_out"), first, config.out_channels, 3, Start::Zero),
-        }
-    }
 }
 
 /// The memory format measured fastest on a device.
@@ -79,8 +45,12 @@ impl UNet {
     ///
     /// # Errors
     /// If a value of the configuration is out of range or does not fit another.
-    pub fn new(config: &UNetConfig, seed: u64) -> Result<Self, UNetError> {
-        let drawn = Self::build(config, Gathering::seeded(seed), Precision::F32, Device::Cpu)?;
+    pub fn new(
+        config: &(impl Clone + Into<ArchitectureConfig>),
+        seed: u64,
+    ) -> Result<Self, UNetError> {
+        let gathering = Gathering::seeded(seed);
+        let drawn = Self::build(config.clone().into(), gathering, Precision::F32, Device::Cpu)?;
         drawn.copied(Precision::F32, Device::Cpu, Kind::Float)
     }
 
@@ -88,26 +58,31 @@ impl UNet {
     ///
     /// # Errors
     /// As for [`UNet::new`].
-    pub fn count_parameters(config: &UNetConfig) -> Result<u64, UNetError> {
+    pub fn count_parameters(
+        config: &(impl Clone + Into<ArchitectureConfig>),
+    ) -> Result<u64, UNetError> {
+        let config = config.clone().into();
         config.check()?;
-        let mut gathering = Gathering::counting();
-        Layers::new(gathering.root(), config);
+        let mut gathering = Gathering::shapes();
+        config.family().program(&mut gathering.root());
         gathering.count()
     }
 
-    /// A network with given weights, in f32 on the CPU; the older names of attention layers are
-    /// understood. The tensors are copied.
+    /// A network with given weights, in f32 on the CPU; names of older checkpoints are understood.
+    /// The tensors are copied.
     ///
     /// # Errors
     /// If the configuration is wrong, or weights are missing, unexpected or of another shape; all of
     /// them are listed.
     pub fn from_weights(
-        config: &UNetConfig,
+        config: &(impl Clone + Into<ArchitectureConfig>),
         weights: impl IntoIterator<Item = (String, Tensor)>,
     ) -> Result<Self, UNetError> {
-        let gathering = Gathering::from_weights(
-            weights.into_iter().map(|(name, t)| (name, placed(&t, Device::Cpu, Kind::Float))),
-        );
+        let config = config.clone().into();
+        let weights = weights.into_iter().map(|(name, t)| {
+            (config.family().present_name(&name), placed(&t, Device::Cpu, t.kind()))
+        });
+        let gathering = Gathering::from_weights(weights, Kind::Float);
         Self::build(config, gathering, Precision::F32, Device::Cpu)
     }
 
@@ -121,34 +96,53 @@ impl UNet {
     }
 
     fn build(
-        config: &UNetConfig,
+        config: ArchitectureConfig,
         mut gathering: Gathering,
         precision: Precision,
         device: Device,
     ) -> Result<Self, UNetError> {
         config.check()?;
-        let layers = Layers::new(gathering.root(), config);
-        let parameters = gathering.finish()?;
-        Ok(Self { config: config.clone(), parameters, layers, precision, device })
+        let program = config.family().program(&mut gathering.root());
+        let (parameters, constants) = gathering.finish()?;
+        Ok(Self { config, parameters, constants, program, precision, device })
     }
 
     fn copied(&self, precision: Precision, device: Device, kind: Kind) -> Result<Self, UNetError> {
-        let weights =
-            self.parameters.iter().map(|(name, t)| (name.to_owned(), placed(t, device, kind)));
-        let gathering = Gathering::from_weights(weights);
-        Self::build(&self.config, gathering, precision, device)
+        let named = |list: &Parameters, kind: Option<Kind>| -> Vec<_> {
+            let of = |t: &Tensor| placed(t, device, kind.unwrap_or_else(|| t.kind()));
+            list.iter().map(|(name, t)| (name.to_owned(), of(t))).collect()
+        };
+        let mut weights = named(&self.parameters, Some(kind));
+        weights.extend(named(&self.constants, None));
+        let gathering = Gathering::from_weights(weights, kind);
+        Self::build(self.config.clone(), gathering, precision, device)
     }
 
     /// What the network was built from.
     #[must_use]
-    pub fn config(&self) -> &UNetConfig {
+    pub fn config(&self) -> &ArchitectureConfig {
         &self.config
     }
 
-    /// The parameters, sharing memory with the network.
+    /// The parameters, sharing memory with the network: what is trained and averaged.
     #[must_use]
     pub fn parameters(&self) -> &Parameters {
         &self.parameters
+    }
+
+    /// What checkpoints hold beside the parameters and training leaves alone, such as the random
+    /// frequencies of a Fourier embedding; sharing memory with the network.
+    #[must_use]
+    pub fn constants(&self) -> &Parameters {
+        &self.constants
+    }
+
+    /// Parameters and constants: all that a file of weights holds, ordered by name.
+    #[must_use]
+    pub fn weights(&self) -> Vec<(&str, &Tensor)> {
+        let mut all: Vec<_> = self.parameters.iter().chain(self.constants.iter()).collect();
+        all.sort_by_key(|(name, _)| *name);
+        all
     }
 
     /// Where the parameters are.
@@ -187,7 +181,7 @@ impl UNet {
     ) -> Result<(), UNetError> {
         let loaded = Self::from_weights(&self.config, weights)?;
         tch::no_grad(|| {
-            for ((_, to), (_, from)) in self.parameters.iter().zip(loaded.parameters.iter()) {
+            for ((_, to), (_, from)) in self.weights().into_iter().zip(loaded.weights()) {
                 to.shallow_clone().copy_(from);
             }
         });
@@ -227,42 +221,21 @@ impl UNet {
         class_labels: Option<&Tensor>,
         train: bool,
     ) -> Result<Tensor, UNetError> {
-        let batch = check_images(x, &self.config)?;
+        let family = self.config.family();
+        let batch = check_images(x, family)?;
         if x.device() != self.device {
             return Err(UNetError::InputDevice { got: x.device(), expected: self.device });
         }
-        let times = check_times(&times.to_device(self.device), batch)?;
+        let times = check_times(&times.to_device(self.device), family, batch)?;
         let labels = class_labels.map(|labels| labels.to_device(self.device));
-        let labels = check_labels(labels.as_ref(), &self.config, batch)?;
-        let centered =
-            if self.config.center_input_sample { x * 2.0 - 1.0 } else { x.shallow_clone() };
+        let labels = check_labels(labels.as_ref(), family, batch)?;
+        let centered = if self.program.centers { x * 2.0 - 1.0 } else { x.shallow_clone() };
         let input =
             to_format(&centered.to_kind(self.precision.kind()), fastest_format(self.device));
         drop(centered);
-        let embedding = self.layers.embedding.forward(&times, labels.as_ref(), input.kind());
-        let embedding = self.config.act_fn.apply(&embedding);
-        let output = self.layers.run(input, Told { embedding: &embedding, train });
-        Ok(to_format(&output.to_kind(x.kind()), MemoryFormat::Contiguous))
-    }
-}
-
-impl Layers {
-    fn run(&self, input: Tensor, told: Told<'_>) -> Tensor {
-        let mut x = self.conv_in.forward(&input);
-        drop(input);
-        let mut skips = vec![x.shallow_clone()];
-        for level in &self.down {
-            x = level.forward(x, told, &mut skips);
-        }
-        if let Some(middle) = &self.middle {
-            x = middle.forward(x, told);
-        }
-        for level in &self.up {
-            x = level.forward(x, told, &mut skips);
-        }
-        let normed = self.conv_norm_out.forward(&x, None, Activation::Silu);
-        drop(x);
-        self.conv_out.forward(&normed)
+        let output = self.program.run(input, &times, labels.as_ref(), train);
+        let output = output.to_kind(x.kind());
+        Ok(if output.dim() == 4 { to_format(&output, MemoryFormat::Contiguous) } else { output })
     }
 }
 

@@ -1,0 +1,225 @@
+//! A network as a list of steps, and the one interpreter that runs them.
+//!
+//! Every U-shaped network is the same few moves: a layer maps the features h, copies of h are kept for
+//! the way up and joined there; some networks carry a pyramid of images beside h on the way down
+//! (the input, ever smaller) and another on the way up (the output, ever larger). Families differ in
+//! which moves they make in which order, so a family is a list of [`Step`]s.
+
+use tch::{Kind, Tensor};
+
+use crate::ActivationFunction;
+use crate::builder::Builder;
+use crate::embedding::Embedding;
+
+/// What a forward pass hands to every layer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<'a> {
+    /// The activated embedding, [n or 1, width]; absent where the network is told no time.
+    pub(crate) embedding: Option<&'a Tensor>,
+    /// Whether dropout acts.
+    pub(crate) train: bool,
+}
+
+/// A map of features, [n, c, h, w] to [n, c', h', w'].
+pub(crate) trait Layer: std::fmt::Debug + Send {
+    fn forward(&self, x: Tensor, told: Told<'_>) -> Tensor;
+}
+
+/// A layer and the name of its module.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) name: String,
+    pub(crate) layer: Box<dyn Layer>,
+}
+
+/// Which pyramid of images.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pyramid {
+    Input,
+    Output,
+}
+
+/// How two branches become one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Combine {
+    /// (a + b) / divisor.
+    Sum { divisor: f64 },
+    /// The channels of a, then those of b.
+    Concat,
+}
+
+impl Combine {
+    fn of(self, a: Tensor, b: &Tensor) -> Tensor {
+        match self {
+            Self::Sum { divisor: 1.0 } => a + b,
+            Self::Sum { divisor } => (a + b) / divisor,
+            Self::Concat => Tensor::cat(&[&a, b], 1),
+        }
+    }
+}
+
+/// One move of the interpreter.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// h = layer(h).
+    Apply(Part),
+    /// h is kept for the way up.
+    Push,
+    /// h = the channels of h, then those of what was kept last and not joined yet.
+    Join,
+    /// The pyramid's image = h.
+    Keep(Pyramid),
+    /// The pyramid's image = layer(image).
+    Resample(Pyramid, Part),
+    /// h = layer(input image) combined with h; without a layer the image itself.
+    Feed(Option<Part>, Combine),
+    /// Output image = output image + layer(h); at first layer(h).
+    Draw(Part),
+    /// The pyramid's image = (image + h) / divisor, and h = image.
+    Merge(Pyramid, f64),
+    /// h = output image.
+    Emit,
+    /// h = h + output image.
+    EmitSum,
+}
+
+/// The list of steps while it is written.
+#[derive(Debug, Default)]
+pub(crate) struct Steps(Vec<Step>);
+
+impl Steps {
+    pub(crate) fn push(&mut self, step: Step) {
+        self.0.push(step);
+    }
+
+    pub(crate) fn list(self) -> Vec<Step> {
+        self.0
+    }
+
+    /// h = layer(h), the layer being made at a place in the tree of modules.
+    pub(crate) fn apply<L: Layer + 'static>(
+        &mut self,
+        b: Builder<'_>,
+        make: impl FnOnce(Builder<'_>) -> L,
+    ) {
+        self.0.push(Step::Apply(Part::new(b, make)));
+    }
+}
+
+impl Part {
+    pub(crate) fn new<L: Layer + 'static>(
+        b: Builder<'_>,
+        make: impl FnOnce(Builder<'_>) -> L,
+    ) -> Self {
+        Self { name: b.name(), layer: Box::new(make(b)) }
+    }
+}
+
+/// What is done to the output at the end.
+#[derive(Debug)]
+pub(crate) enum OutputScale {
+    /// Nothing.
+    None,
+    /// Divided by the time.
+    ByTime,
+}
+
+/// A whole network.
+#[derive(Debug)]
+pub(crate) struct Program {
+    /// Whether the input x in [0, 1] becomes 2 x - 1 first.
+    pub(crate) centers: bool,
+    pub(crate) embedding: Option<Embedding>,
+    /// What the embedding goes through before it is told to the layers.
+    pub(crate) activation: ActivationFunction,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) scale: OutputScale,
+}
+
+/// The state of the interpreter.
+struct State {
+    h: Tensor,
+    skips: Vec<Tensor>,
+    input: Option<Tensor>,
+    output: Option<Tensor>,
+}
+
+impl State {
+    fn pyramid(&mut self, which: Pyramid) -> &mut Option<Tensor> {
+        match which {
+            Pyramid::Input => &mut self.input,
+            Pyramid::Output => &mut self.output,
+        }
+    }
+}
+
+impl Program {
+    /// The output for x `[n, c, h, w]` at times `[n or 1]`, in the kind of x; the labels fit.
+    pub(crate) fn run(
+        &self,
+        x: Tensor,
+        times: &Tensor,
+        labels: Option<&Tensor>,
+        train: bool,
+    ) -> Tensor {
+        let embedding = self
+            .embedding
+            .as_ref()
+            .map(|embedding| self.activation.apply(&embedding.forward(times, labels, x.kind())));
+        let told = Told { embedding: embedding.as_ref(), train };
+        let output = run(&self.steps, x, told);
+        match &self.scale {
+            OutputScale::None => output,
+            OutputScale::ByTime => output.to_kind(Kind::Float) / times.reshape([-1, 1, 1, 1]),
+        }
+    }
+}
+
+/// Runs the steps; tensors that no later step needs are let go at once.
+fn run(steps: &[Step], x: Tensor, told: Told<'_>) -> Tensor {
+    let mut state = State { h: x, skips: Vec::new(), input: None, output: None };
+    for step in steps {
+        state = advance(step, state, told);
+    }
+    state.h
+}
+
+fn advance(step: &Step, mut state: State, told: Told<'_>) -> State {
+    match step {
+        Step::Apply(part) => state.h = part.layer.forward(state.h, told),
+        Step::Push => state.skips.push(state.h.shallow_clone()),
+        Step::Join => {
+            let skip = state.skips.pop().expect("a program joins what it pushed");
+            state.h = Tensor::cat(&[state.h, skip], 1); // [n, c + skipped, h, w]
+        }
+        Step::Keep(which) => *state.pyramid(*which) = Some(state.h.shallow_clone()),
+        Step::Resample(which, part) => {
+            let image = state.pyramid(*which).take();
+            *state.pyramid(*which) = image.map(|image| part.layer.forward(image, told));
+        }
+        Step::Feed(part, combine) => {
+            let image = state.input.as_ref().expect("a program feeds what it kept").shallow_clone();
+            let fed = part.as_ref().map_or(image.shallow_clone(), |p| p.layer.forward(image, told));
+            state.h = combine.of(fed, &state.h);
+        }
+        Step::Draw(part) => {
+            let drawn = part.layer.forward(state.h.shallow_clone(), told);
+            state.output = Some(match state.output {
+                Some(image) => image + drawn,
+                None => drawn,
+            });
+        }
+        Step::Merge(which, divisor) => {
+            let image = state.pyramid(*which).take().expect("a program merges what it kept");
+            state.h = Combine::Sum { divisor: *divisor }.of(image, &state.h);
+            *state.pyramid(*which) = Some(state.h.shallow_clone());
+        }
+        Step::Emit => state.h = state.output.take().expect("a program emits what it drew"),
+        Step::EmitSum => {
+            if let Some(image) = state.output.take() {
+                state.h = state.h + image;
+            }
+        }
+    }
+    state
+}

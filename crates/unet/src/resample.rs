@@ -1,0 +1,43 @@
+//! Changes of size.
+
+use tch::Tensor;
+
+use crate::layers::Conv;
+use crate::program::{Layer, Told};
+
+/// A change of size without parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Resize {
+    Keep,
+    /// The mean of every 2x2 pixels.
+    Halve,
+    /// Every pixel twice in both directions.
+    Double,
+}
+
+impl Resize {
+    pub(crate) fn apply(&self, x: Tensor) -> Tensor {
+        match self {
+            Self::Keep => x,
+            Self::Halve => x.avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None),
+            Self::Double => {
+                let size = x.size();
+                x.upsample_nearest2d([size[2] * 2, size[3] * 2], None, None)
+            }
+        }
+    }
+}
+
+/// A change of size, and perhaps a convolution behind it.
+#[derive(Debug)]
+pub(crate) struct Resample {
+    pub(crate) resize: Resize,
+    pub(crate) then: Option<Conv>,
+}
+
+impl Layer for Resample {
+    fn forward(&self, x: Tensor, _: Told<'_>) -> Tensor {
+        let resized = self.resize.apply(x);
+        self.then.as_ref().map_or(resized.shallow_clone(), |conv| conv.forward(&resized))
+    }
+}
