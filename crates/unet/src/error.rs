@@ -68,12 +68,13 @@ pub enum UNetError {
         batch: i64,
     },
     /// A time is not an index that the network knows.
-    #[error("times range from {lowest} to {highest}, expected indices from 0 to {}", .count - 1)]
+    #[error("times range from {lowest} to {highest}, expected whole numbers from 0 to {}",
+        .count - 1)]
     TimeRange {
         /// The lowest time.
-        lowest: i64,
+        lowest: f64,
         /// The highest time.
-        highest: i64,
+        highest: f64,
         /// How many times the network knows.
         count: i64,
     },

@@ -24,6 +24,12 @@ pub(crate) struct Fir {
     kernel: Tensor,
 }
 
+impl Clone for Fir {
+    fn clone(&self) -> Self {
+        Self { kernel: self.kernel.shallow_clone() }
+    }
+}
+
 impl Fir {
     /// The filter with the given taps; `key` is where a configuration states them.
     ///

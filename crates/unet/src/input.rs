@@ -32,13 +32,20 @@ pub(crate) fn check_times(
         [n] if n == batch => times.shallow_clone(),
         _ => return Err(UNetError::Times { got, batch }),
     };
-    if let Some(count) = family.time_indices() {
-        let (lowest, highest) = range(&times.to_kind(Kind::Int64));
-        if lowest < 0 || highest >= count {
-            return Err(UNetError::TimeRange { lowest, highest, count });
-        }
-    }
+    check_indices(&times, family)?;
     Ok(times)
+}
+
+/// Whether all times are whole and known to a network that looks them up.
+fn check_indices(times: &Tensor, family: &dyn Family) -> Result<(), UNetError> {
+    let Some(count) = family.time_indices() else { return Ok(()) };
+    let times = times.to_kind(Kind::Double);
+    let (lowest, highest) = (times.min().double_value(&[]), times.max().double_value(&[]));
+    let whole = times.equal(&times.floor());
+    if whole && lowest >= 0.0 && highest < count as f64 {
+        return Ok(());
+    }
+    Err(UNetError::TimeRange { lowest, highest, count })
 }
 
 /// Labels of the shape and range that the network takes.
@@ -60,15 +67,14 @@ pub(crate) fn check_labels(
     if got != shape {
         return Err(UNetError::LabelsShape { got, expected: shape });
     }
+    if expected == Labels::Numbers {
+        check_indices(labels, family)?;
+    }
     let Labels::Classes(classes) = expected else { return Ok(Some(labels.shallow_clone())) };
     let labels = labels.to_kind(Kind::Int64);
-    let (lowest, highest) = range(&labels);
+    let (lowest, highest) = (labels.min().int64_value(&[]), labels.max().int64_value(&[]));
     if lowest < 0 || highest >= classes {
         return Err(UNetError::LabelRange { lowest, highest, classes });
     }
     Ok(Some(labels))
-}
-
-fn range(integers: &Tensor) -> (i64, i64) {
-    (integers.min().int64_value(&[]), integers.max().int64_value(&[]))
 }

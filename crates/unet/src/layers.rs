@@ -158,22 +158,51 @@ pub(crate) struct Norm {
     eps: f64,
 }
 
-/// The number of groups (`None`: a quarter of the channels, at most 32) and what is added to the
-/// variance.
+/// Into how many groups a norm parts its channels.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Groups {
+    /// As many as the key of a configuration says.
+    Given(&'static str, i64),
+    /// As many as the family always has; the key decides the channels.
+    Fixed(&'static str, i64),
+    /// A quarter of the channels, at most 32; the key decides the channels.
+    Quarter(&'static str),
+}
+
+/// The groups of a norm and what is added to the variance.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct NormOptions {
-    pub(crate) key: &'static str,
-    pub(crate) groups: Option<i64>,
+    pub(crate) groups: Groups,
     pub(crate) eps: f64,
+}
+
+impl Groups {
+    /// The number for so many channels; one that does not divide them is rejected.
+    fn of(self, channels: i64, b: &mut Builder<'_>) -> i64 {
+        let (key, groups) = match self {
+            Self::Given(key, groups) | Self::Fixed(key, groups) => (key, groups),
+            Self::Quarter(key) => (key, (channels / 4).min(32)),
+        };
+        if groups >= 1 && channels % groups == 0 {
+            return groups;
+        }
+        let (value, allowed) = match self {
+            Self::Given(..) => {
+                (groups.to_string(), format!("a divisor of the {channels} channels of a norm"))
+            }
+            _ => (
+                format!("such that a norm has {channels} channels"),
+                format!("a multiple of its {} groups", groups.max(4)),
+            ),
+        };
+        b.reject(key, value, allowed);
+        1
+    }
 }
 
 impl Norm {
     pub(crate) fn new(mut b: Builder<'_>, channels: i64, options: NormOptions) -> Self {
-        let groups = options.groups.unwrap_or((channels / 4).clamp(1, 32));
-        if groups < 1 || channels % groups != 0 {
-            let allowed = format!("a divisor of the {channels} channels of a norm");
-            b.reject(options.key, groups.to_string(), allowed);
-        }
+        let groups = options.groups.of(channels, &mut b);
         Self {
             weight: b.parameter("weight", &[channels], Initial::Ones),
             bias: b.parameter("bias", &[channels], Initial::Zeros),

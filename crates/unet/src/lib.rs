@@ -41,9 +41,9 @@ mod attention;
 mod builder;
 mod embedding;
 mod error;
+mod families;
 #[allow(dead_code)] // for the networks that filter
 mod fir;
-mod families;
 mod input;
 mod input_scaling;
 mod layers;

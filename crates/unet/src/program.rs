@@ -73,8 +73,8 @@ pub(crate) enum Step {
     Resample(Pyramid, Part),
     /// h = layer(input image) combined with h; without a layer the image itself.
     Feed(Option<Part>, Combine),
-    /// Output image = output image + layer(h); at first layer(h).
-    Draw(Part),
+    /// Output image = output image + the layers of h, one after the other; at first those alone.
+    Draw(Vec<Part>),
     /// The pyramid's image = (image + h) / divisor, and h = image.
     Merge(Pyramid, f64),
     /// h = output image.
@@ -170,7 +170,10 @@ impl Program {
         let output = run(&self.steps, x, told);
         match &self.scale {
             OutputScale::None => output,
-            OutputScale::ByTime => output.to_kind(Kind::Float) / times.reshape([-1, 1, 1, 1]),
+            OutputScale::ByTime => {
+                let kind = if output.kind() == Kind::Double { Kind::Double } else { Kind::Float };
+                output.to_kind(kind) / times.to_kind(kind).reshape([-1, 1, 1, 1])
+            }
         }
     }
 }
@@ -202,8 +205,9 @@ fn advance(step: &Step, mut state: State, told: Told<'_>) -> State {
             let fed = part.as_ref().map_or(image.shallow_clone(), |p| p.layer.forward(image, told));
             state.h = combine.of(fed, &state.h);
         }
-        Step::Draw(part) => {
-            let drawn = part.layer.forward(state.h.shallow_clone(), told);
+        Step::Draw(parts) => {
+            let drawn =
+                parts.iter().fold(state.h.shallow_clone(), |x, part| part.layer.forward(x, told));
             state.output = Some(match state.output {
                 Some(image) => image + drawn,
                 None => drawn,

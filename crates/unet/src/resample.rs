@@ -2,23 +2,30 @@
 
 use tch::Tensor;
 
+use crate::fir::Fir;
 use crate::layers::Conv;
 use crate::program::{Layer, Told};
 
 /// A change of size without parameters.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Resize {
     Keep,
     /// The mean of every 2x2 pixels.
     Halve,
     /// Every pixel twice in both directions.
     Double,
+    /// Filtered, then every second pixel of both directions.
+    FirHalve(Fir),
+    /// Zeros between the pixels of both directions, then filtered.
+    FirDouble(Fir),
 }
 
 impl Resize {
     pub(crate) fn apply(&self, x: Tensor) -> Tensor {
         match self {
             Self::Keep => x,
+            Self::FirHalve(fir) => fir.downsample(&x),
+            Self::FirDouble(fir) => fir.upsample(&x),
             Self::Halve => x.avg_pool2d([2, 2], [2, 2], [0, 0], false, true, None),
             Self::Double => {
                 let size = x.size();

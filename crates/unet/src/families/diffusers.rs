@@ -2,10 +2,19 @@
 //!
 //! A convolution; levels of residual blocks, each halving the size; a middle with attention; the same
 //! levels upward, each block taking the features of its twin on the way down; norm, `SiLU` and a
-//! convolution.
+//! convolution. What the types of levels add to their residual blocks:
+//!
+//! | level | attention | resampling | image beside the features | divisor |
+//! |---|---|---|---|---|
+//! | plain | none | convolution | none | 1 |
+//! | `Attn` | behind every block | convolution or residual block | none | 1 |
+//! | `Resnet` | none | residual block | none | 1 |
+//! | `Skip` | none | residual block, FIR | shrinks or grows along | sqrt 2 |
+//! | `AttnSkip` | down every block, up the last | residual block, FIR | shrinks or grows along | sqrt 2 |
 
 mod config;
 mod legacy;
+mod levels;
 
 pub use config::{
     ClassEmbedding, DownBlockType, MidBlockType, Resampling, TimeEmbedding, TimeScaleShift,
@@ -16,9 +25,9 @@ use crate::architecture::{Family, Labels};
 use crate::attention::{AttentionOptions, AttentionStyle, Projections, SelfAttention};
 use crate::builder::Builder;
 use crate::embedding::{self, Embedding, Features, Perceptron};
-use crate::layers::{Conv, LinearForm, Norm, NormActivation, NormOptions, Start};
-use crate::program::{OutputScale, Program, Step, Steps};
-use crate::resample::{Resample, Resize};
+use crate::layers::{Conv, Groups, LinearForm, Norm, NormActivation, NormOptions, Start};
+use crate::program::{OutputScale, Program, Pyramid, Step, Steps};
+use crate::resample::Resize;
 use crate::residual::{Residual, ResidualOptions, ResidualStyle, Telling};
 use crate::{ActivationFunction, UNetError};
 
@@ -38,6 +47,9 @@ const ATTENTION: AttentionStyle = AttentionStyle {
     out: "to_out.0",
     form: LinearForm::Dense,
 };
+
+/// The deviation of the random frequencies of a Fourier embedding.
+const FOURIER_SCALE: f64 = 16.0;
 
 impl Family for UNetConfig {
     fn check(&self) -> Result<(), UNetError> {
@@ -74,6 +86,13 @@ impl Family for UNetConfig {
         }
     }
 
+    fn time_indices(&self) -> Option<i64> {
+        match self.time_embedding_type {
+            TimeEmbedding::Learned => self.num_train_timesteps,
+            _ => None,
+        }
+    }
+
     fn present_name(&self, name: &str) -> String {
         legacy::present_name(name)
     }
@@ -81,44 +100,56 @@ impl Family for UNetConfig {
     fn program(&self, b: &mut Builder<'_>) -> Program {
         let mut steps = Steps::default();
         let first = self.block_out_channels[0];
+        let levels = 0..self.block_out_channels.len();
+        if levels.clone().any(|level| self.shrinks_image(level)) {
+            steps.push(Step::Keep(Pyramid::Input));
+        }
         steps.apply(b.at("conv_in"), |b| Conv::new(b, self.in_channels, first, 3, Start::Random));
         steps.push(Step::Push);
         let embedding = Some(self.embedding(b));
-        for level in 0..self.block_out_channels.len() {
+        for level in levels.clone() {
             self.down(&mut steps, b.at("down_blocks").at(level), level);
         }
         if let Some(MidBlockType::UNetMidBlock2D) = self.mid_block_type {
             self.middle(&mut steps, b.at("mid_block"));
         }
-        for index in 0..self.block_out_channels.len() {
+        for index in levels.clone() {
             self.up(&mut steps, b.at("up_blocks").at(index), index);
         }
+        let groups = self.groups_or_quarter();
         steps.apply(b.at("conv_norm_out"), |b| NormActivation {
-            norm: Norm::new(b, first, self.norm()),
+            norm: Norm::new(b, first, NormOptions { groups, eps: self.norm_eps }),
             then: ActivationFunction::Silu,
         });
         steps.apply(b.at("conv_out"), |b| Conv::new(b, first, self.out_channels, 3, Start::Zero));
-        Program {
-            centers: self.center_input_sample,
-            embedding,
-            activation: self.act_fn,
-            steps: steps.list(),
-            scale: OutputScale::None,
+        if levels.clone().any(|index| self.draws_image(index)) {
+            steps.push(Step::EmitSum);
         }
+        let scale = match self.time_embedding_type {
+            TimeEmbedding::Fourier => OutputScale::ByTime,
+            TimeEmbedding::Positional | TimeEmbedding::Learned => OutputScale::None,
+        };
+        let (centers, activation) = (self.center_input_sample, self.act_fn);
+        Program { centers, embedding, activation, steps: steps.list(), scale }
     }
 }
 
 impl UNetConfig {
-    fn norm(&self) -> NormOptions {
-        let groups = self.norm_num_groups;
-        NormOptions { key: "norm_num_groups", groups, eps: self.norm_eps }
+    /// The groups of a norm that has a rule of its own where the configuration says nothing.
+    fn groups_or_quarter(&self) -> Groups {
+        self.norm_num_groups
+            .map_or(Groups::Quarter("block_out_channels"), |n| Groups::Given("norm_num_groups", n))
     }
 
-    fn residual(&self) -> ResidualOptions {
+    fn norm(&self, groups: Groups) -> NormOptions {
+        NormOptions { groups, eps: self.norm_eps }
+    }
+
+    fn residual(&self, groups: Groups) -> ResidualOptions {
         ResidualOptions {
             style: RESIDUAL,
-            norm1: self.norm(),
-            norm2: self.norm(),
+            norm1: self.norm(groups),
+            norm2: self.norm(groups),
             embedding: self.time_embedding_width(),
             telling: match self.resnet_time_scale_shift {
                 TimeScaleShift::Default => Telling::Shift,
@@ -133,22 +164,36 @@ impl UNetConfig {
     }
 
     /// Attention over `channels` channels; heads wider than that are rejected.
-    fn attention(&self, b: &mut Builder<'_>, channels: i64) -> AttentionOptions {
+    fn attention(
+        &self,
+        b: &mut Builder<'_>,
+        channels: i64,
+        groups: Option<Groups>,
+        divisor: f64,
+    ) -> AttentionOptions {
         let head = self.attention_head_dim.unwrap_or(channels);
         if head > channels {
             let allowed = format!("at most {channels}, the channels of an attention layer");
             b.reject("attention_head_dim", head.to_string(), allowed);
         }
-        let (norm, heads) = (Some(self.norm()), channels / head);
-        AttentionOptions { style: ATTENTION, norm, heads, head, divisor: 1.0 }
+        let norm = groups.map(|groups| self.norm(groups));
+        AttentionOptions { style: ATTENTION, norm, heads: channels / head, head, divisor }
     }
 
     fn embedding(&self, b: &mut Builder<'_>) -> Embedding {
-        let width = self.time_embedding_width();
-        let features = Features::Waves {
-            width: self.block_out_channels[0],
-            cosine_first: self.flip_sin_to_cos,
-            shift: self.freq_shift,
+        let (width, first) = (self.time_embedding_width(), self.block_out_channels[0]);
+        let features = match self.time_embedding_type {
+            TimeEmbedding::Positional => Features::Waves {
+                width: first,
+                cosine_first: self.flip_sin_to_cos,
+                shift: self.freq_shift,
+            },
+            TimeEmbedding::Fourier => {
+                Features::fourier(b.at("time_proj"), "weight", first, FOURIER_SCALE)
+            }
+            TimeEmbedding::Learned => {
+                Features::table(b.at("time_proj"), self.num_train_timesteps.unwrap_or(1), first)
+            }
         };
         let perceptron = |b: &mut Builder<'_>, name| {
             let (names, from) = (["linear_1", "linear_2"], features.width());
@@ -168,94 +213,24 @@ impl UNetConfig {
         Embedding { features, time, class }
     }
 
-    /// A level on the way down, each of whose stages and whose downsampling is kept.
-    fn down(&self, steps: &mut Steps, mut b: Builder<'_>, level: usize) {
-        let channels = &self.block_out_channels;
-        let (from, to) = (channels[level.saturating_sub(1)], channels[level]);
-        let attends = self.down_block_types[level] == DownBlockType::AttnDown;
-        for index in 0..self.layers_per_block {
-            let from = if index == 0 { from } else { to };
-            steps.apply(b.at("resnets").at(index), |b| Residual::new(b, from, to, self.residual()));
-            if attends {
-                let options = self.attention(&mut b, to);
-                steps.apply(b.at("attentions").at(index), |b| SelfAttention::new(b, to, options));
-            }
-            steps.push(Step::Push);
-        }
-        if level + 1 < channels.len() {
-            let mut b = b.at("downsamplers.0");
-            // diffusers' plain levels always use a convolution.
-            match if attends { self.downsample_type } else { Resampling::Conv } {
-                Resampling::Conv => steps
-                    .apply(b.at("conv"), |b| Conv::halving(b, to, self.downsample_padding == 1)),
-                Resampling::Resnet => steps.apply(b, |b| self.resizing(b, to, Resize::Halve)),
-            }
-            steps.push(Step::Push);
-        }
-    }
-
-    fn resizing(&self, b: Builder<'_>, channels: i64, resize: Resize) -> Residual {
-        Residual::new(b, channels, channels, ResidualOptions { resize, ..self.residual() })
-    }
-
     /// Residual block, attention, residual block.
     fn middle(&self, steps: &mut Steps, mut b: Builder<'_>) {
         let channels = *self.block_out_channels.last().expect("checked: there is a level");
-        let divisor = self.mid_block_scale_factor;
-        let residual = ResidualOptions { divisor, ..self.residual() };
-        let attention = AttentionOptions {
-            norm: self.middle_norm(),
-            divisor,
-            ..self.attention(&mut b, channels)
+        let (groups, divisor) = (self.groups_or_quarter(), self.mid_block_scale_factor);
+        let residual = ResidualOptions { divisor, ..self.residual(groups) };
+        // With scale and shift there is a norm before the attention only if it is asked for.
+        let groups = match (self.attn_norm_num_groups, self.resnet_time_scale_shift) {
+            (Some(n), _) => Some(Groups::Given("attn_norm_num_groups", n)),
+            (None, TimeScaleShift::Default) => Some(groups),
+            (None, TimeScaleShift::ScaleShift) => None,
         };
         steps.apply(b.at("resnets").at(0), |b| {
             Residual::new(b, channels, channels, residual.clone())
         });
         if self.add_attention {
-            steps.apply(b.at("attentions").at(0), |b| SelfAttention::new(b, channels, attention));
+            let options = self.attention(&mut b, channels, groups, divisor);
+            steps.apply(b.at("attentions").at(0), |b| SelfAttention::new(b, channels, options));
         }
         steps.apply(b.at("resnets").at(1), |b| Residual::new(b, channels, channels, residual));
-    }
-
-    /// The norm before the middle attention: with scale and shift there is one only if asked for.
-    fn middle_norm(&self) -> Option<NormOptions> {
-        match (self.attn_norm_num_groups, self.resnet_time_scale_shift) {
-            (Some(groups), _) => Some(NormOptions {
-                key: "attn_norm_num_groups",
-                groups: Some(groups),
-                ..self.norm()
-            }),
-            (None, TimeScaleShift::Default) => Some(self.norm()),
-            (None, TimeScaleShift::ScaleShift) => None,
-        }
-    }
-
-    /// A level on the way up, with one stage more than its twin; `index` counts from the deepest.
-    fn up(&self, steps: &mut Steps, mut b: Builder<'_>, index: usize) {
-        let channels: Vec<i64> = self.block_out_channels.iter().rev().copied().collect();
-        let last = channels.len() - 1;
-        let (below, to) = (channels[index.saturating_sub(1)], channels[index]);
-        let above = channels[(index + 1).min(last)];
-        let attends = self.up_block_types[index] == UpBlockType::AttnUp;
-        for stage in 0..=self.layers_per_block {
-            let skip = if stage == self.layers_per_block { above } else { to };
-            let from = if stage == 0 { below } else { to } + skip;
-            steps.push(Step::Join);
-            steps.apply(b.at("resnets").at(stage), |b| Residual::new(b, from, to, self.residual()));
-            if attends {
-                let options = self.attention(&mut b, to);
-                steps.apply(b.at("attentions").at(stage), |b| SelfAttention::new(b, to, options));
-            }
-        }
-        if index < last {
-            let mut b = b.at("upsamplers.0");
-            match if attends { self.upsample_type } else { Resampling::Conv } {
-                Resampling::Conv => {
-                    let conv = Conv::new(b.at("conv"), to, to, 3, Start::Random);
-                    steps.apply(b, |_| Resample { resize: Resize::Double, then: Some(conv) });
-                }
-                Resampling::Resnet => steps.apply(b, |b| self.resizing(b, to, Resize::Double)),
-            }
-        }
     }
 }

@@ -2,28 +2,47 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::levels::IMAGE;
 use crate::{ActivationFunction, UNetError};
 
 /// A level on the way down, `down_block_types`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DownBlockType {
     /// Residual blocks.
-    #[serde(rename = "DownBlock2D")]
+    #[serde(rename = "DownBlock2D", alias = "UNetResDownBlock2D")]
     Down,
     /// Residual blocks with attention behind each.
-    #[serde(rename = "AttnDownBlock2D")]
+    #[serde(rename = "AttnDownBlock2D", alias = "UNetResAttnDownBlock2D")]
     AttnDown,
+    /// Residual blocks, and the input image filtered down beside them.
+    #[serde(rename = "SkipDownBlock2D", alias = "UNetResSkipDownBlock2D")]
+    SkipDown,
+    /// As the last, with attention behind each block.
+    #[serde(rename = "AttnSkipDownBlock2D", alias = "UNetResAttnSkipDownBlock2D")]
+    AttnSkipDown,
+    /// Residual blocks, one of which halves the size.
+    #[serde(rename = "ResnetDownsampleBlock2D", alias = "UNetResResnetDownsampleBlock2D")]
+    ResnetDown,
 }
 
 /// A level on the way up, `up_block_types`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpBlockType {
     /// Residual blocks.
-    #[serde(rename = "UpBlock2D")]
+    #[serde(rename = "UpBlock2D", alias = "UNetResUpBlock2D")]
     Up,
     /// Residual blocks with attention behind each.
-    #[serde(rename = "AttnUpBlock2D")]
+    #[serde(rename = "AttnUpBlock2D", alias = "UNetResAttnUpBlock2D")]
     AttnUp,
+    /// Residual blocks, and an image growing beside them that is added to the output.
+    #[serde(rename = "SkipUpBlock2D", alias = "UNetResSkipUpBlock2D")]
+    SkipUp,
+    /// As the last, with attention behind the last block.
+    #[serde(rename = "AttnSkipUpBlock2D", alias = "UNetResAttnSkipUpBlock2D")]
+    AttnSkipUp,
+    /// Residual blocks, one of which doubles the size.
+    #[serde(rename = "ResnetUpsampleBlock2D", alias = "UNetResResnetUpsampleBlock2D")]
+    ResnetUp,
 }
 
 /// The middle, `mid_block_type`.
@@ -39,6 +58,10 @@ pub enum MidBlockType {
 pub enum TimeEmbedding {
     /// Sines and cosines.
     Positional,
+    /// Sines and cosines of the logarithm at random frequencies; the output is divided by the time.
+    Fourier,
+    /// A learned row for every time.
+    Learned,
 }
 
 /// What class labels go through where it is not a table, `class_embed_type`.
@@ -65,7 +88,7 @@ pub enum TimeScaleShift {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Resampling {
-    /// A convolution; other levels always use it.
+    /// A convolution, as plain levels always do.
     Conv,
     /// A residual block.
     Resnet,
@@ -116,7 +139,8 @@ pub struct UNetConfig {
     pub act_fn: ActivationFunction,
     /// Channels of an attention head; `None`: one head of all channels.
     pub attention_head_dim: Option<i64>,
-    /// Groups of a norm; `None`: a quarter of its channels, at most 32.
+    /// Groups of a norm; `None`, where all levels are skip levels: a quarter of its channels, at most
+    /// 32. Skip levels always have so many.
     pub norm_num_groups: Option<i64>,
     /// Groups of the norm before the middle attention, where they differ.
     pub attn_norm_num_groups: Option<i64>,
@@ -130,7 +154,7 @@ pub struct UNetConfig {
     pub class_embed_type: Option<ClassEmbedding>,
     /// Rows of the table of class embeddings.
     pub num_class_embeds: Option<i64>,
-    /// Rows of a table of time embeddings, which is not supported; for information.
+    /// Rows of the table of a learned time embedding.
     pub num_train_timesteps: Option<i64>,
 }
 
@@ -209,6 +233,8 @@ impl UNetConfig {
     pub fn check(&self) -> Result<(), UNetError> {
         let levels = self.block_out_channels.len();
         let half = self.block_out_channels.first().map_or(0, |c| c / 2) as f64;
+        let positional = self.time_embedding_type == TimeEmbedding::Positional;
+        let learned = self.time_embedding_type == TimeEmbedding::Learned;
         let lengths = format!("{levels} entries, one for each of block_out_channels");
         let list = |list: &dyn std::fmt::Debug| format!("{list:?}");
         let positive = |value: Option<i64>| value.is_none_or(|value| value > 0);
@@ -247,12 +273,6 @@ impl UNetConfig {
                 "a finite number other than 0",
             ),
             (
-                matches!(self.downsample_padding, 0 | 1),
-                "downsample_padding",
-                self.downsample_padding.to_string(),
-                "0 or 1",
-            ),
-            (
                 (0.0..1.0).contains(&self.dropout),
                 "dropout",
                 self.dropout.to_string(),
@@ -265,7 +285,7 @@ impl UNetConfig {
                 "a finite number, at least 0",
             ),
             (
-                self.freq_shift.is_finite() && self.freq_shift < half,
+                self.freq_shift.is_finite() && (!positional || self.freq_shift < half),
                 "freq_shift",
                 self.freq_shift.to_string(),
                 "less than half of block_out_channels[0]",
@@ -289,16 +309,66 @@ impl UNetConfig {
                 "null or at least 1",
             ),
             (
+                positive(self.num_train_timesteps)
+                    && (!learned || self.num_train_timesteps.is_some()),
+                "num_train_timesteps",
+                optional(self.num_train_timesteps),
+                "at least 1, and not null where time_embedding_type is learned",
+            ),
+            (
                 positive(self.num_class_embeds),
                 "num_class_embeds",
                 optional(self.num_class_embeds),
                 "null or at least 1",
             ),
             (
-                positive(self.time_embedding_dim),
+                self.time_embedding_dim.is_none_or(|width| width >= 0),
                 "time_embedding_dim",
                 optional(self.time_embedding_dim),
-                "null or at least 1",
+                "null or at least 0",
+            ),
+        ];
+        for (holds, key, value, allowed) in checks {
+            if !holds {
+                return Err(UNetError::Value { key, value, allowed: allowed.to_owned() });
+            }
+        }
+        self.check_images_beside()
+    }
+
+    /// Whether the images beside the features of skip levels always have the features' size.
+    fn check_images_beside(&self) -> Result<(), UNetError> {
+        let levels = self.block_out_channels.len();
+        let shrinks: Vec<bool> = (0..levels - 1).map(|level| self.shrinks_image(level)).collect();
+        let draws: Vec<bool> = (0..levels - 1).map(|level| self.draws_image(level)).collect();
+        let grows = draws.iter().any(|draws| *draws);
+        let last = self.up_block_types[levels - 1];
+        let ends = matches!(last, UpBlockType::SkipUp | UpBlockType::AttnSkipUp);
+        let image = |channels: i64| channels == IMAGE;
+        let checks = [
+            (
+                shrinks.is_sorted_by(|a, b| a >= b),
+                "down_block_types",
+                format!("{:?}", self.down_block_types),
+                "skip levels before all others, the deepest level aside",
+            ),
+            (
+                draws.is_sorted() && (!grows || ends),
+                "up_block_types",
+                format!("{:?}", self.up_block_types),
+                "skip levels after all others",
+            ),
+            (
+                image(self.in_channels) || !shrinks.contains(&true),
+                "in_channels",
+                self.in_channels.to_string(),
+                "3 with skip levels going down",
+            ),
+            (
+                image(self.out_channels) || !grows,
+                "out_channels",
+                self.out_channels.to_string(),
+                "3 with skip levels going up",
             ),
         ];
         for (holds, key, value, allowed) in checks {
@@ -312,7 +382,9 @@ impl UNetConfig {
     /// The width of the embedding of time and class.
     #[must_use]
     pub fn time_embedding_width(&self) -> i64 {
-        self.time_embedding_dim.unwrap_or(4 * self.block_out_channels[0])
+        // as in diffusers, 0 stands for none
+        let stated = self.time_embedding_dim.filter(|width| *width != 0);
+        stated.unwrap_or(4 * self.block_out_channels[0])
     }
 
     /// What must divide the height and width of the input: 2^(levels - 1).
@@ -340,7 +412,7 @@ mod tests {
         );
         check_error(
             r#"{"down_block_types": ["KDownBlock2D"]}"#,
-            "unknown variant `KDownBlock2D`, expected `DownBlock2D` or `AttnDownBlock2D`",
+            "unknown variant `KDownBlock2D`, expected one of `DownBlock2D`, `AttnDownBlock2D`",
         );
         check_error(
             r#"{"act_fn": "tanh"}"#,
@@ -351,11 +423,11 @@ mod tests {
             "key `in_channels`: invalid type: string \"three\"",
         );
         check_error(r#"{"wings": 2}"#, "unknown field `wings`");
-        check_error(r#"{"time_embedding_type": "fourier"}"#, "expected `positional`");
         check_error(
-            r#"{"downsample_padding": 2}"#,
-            "key `downsample_padding` is 2, expected 0 or 1",
+            r#"{"time_embedding_type": "rotary"}"#,
+            "expected one of `positional`, `fourier`, `learned`",
         );
+        check_error(r#"{"time_embedding_type": "learned"}"#, "`num_train_timesteps` is null");
         check_error(r#"{"block_out_channels": [8, 16]}"#, "expected 2 entries");
         check_error(r#"{"_class_name": "UNet2DConditionModel"}"#, "class `UNet2DConditionModel`");
         check_error("[]", "expected a map");
