@@ -166,7 +166,8 @@ fn the_gradient_of_the_hybrid_loss_vanishes_at_the_conditional_mean_and_the_best
             let gradient = of_prediction.max(of_variance);
             assert!(gradient < 1e-11 * loss, "{prediction:?} {step}: {gradient} of {loss}");
             let [loss, of_prediction, of_variance] = hybrid(step, prediction, 0.5);
-            let moved = of_prediction > 0.1 * loss && of_variance > 1e-4 * loss;
+            // the bound's share of the loss is small, and in the middle the two fixed variances are close
+            let moved = of_prediction > 0.1 * loss && of_variance > 1e-6 * loss;
             assert!(moved, "{prediction:?} {step}: {of_prediction}, {of_variance} of {loss}");
         }
     }
