@@ -129,16 +129,21 @@ fn open_shards(index_path: &Path) -> Result<TensorFile, CheckpointError> {
     for name in names {
         shards.insert(name, open_weights(&shard_path(index_path, name)?)?);
     }
-    let mut tensors = BTreeMap::new();
-    for (tensor, shard) in &index.weight_map {
-        tensors.insert(tensor.clone(), shards[shard.as_str()].tensor(tensor)?.clone());
+    let (mut tensors, mut missing) = (BTreeMap::new(), Vec::new());
+    for (name, shard) in &index.weight_map {
+        match shards[shard.as_str()].tensor(name) {
+            Ok(tensor) => drop(tensors.insert(name.clone(), tensor.clone())),
+            Err(_) => missing.push(name.clone()),
+        }
     }
+    let mut unlisted = Vec::new();
     for (shard, file) in &shards {
         let listed = |name: &&str| index.weight_map.get(*name).is_some_and(|at| at == shard);
-        if let Some(name) = file.names().find(|name| !listed(name)) {
-            let (path, name) = (file.path().to_path_buf(), name.to_owned());
-            return Err(CheckpointError::NotInIndex { path, name });
-        }
+        unlisted.extend(file.names().filter(|name| !listed(name)).map(str::to_owned));
+    }
+    if !missing.is_empty() || !unlisted.is_empty() {
+        let path = index_path.to_path_buf();
+        return Err(CheckpointError::Index { path, missing, unlisted });
     }
     Ok(TensorFile::from_tensors(index_path, tensors))
 }
@@ -249,7 +254,7 @@ mod tests {
             write_shards(folder.path(), second);
             DiffusersFolder::open(folder.path()).unwrap_err().to_string()
         };
-        assert!(refused("one.safetensors").contains("holds no tensor `b`"));
+        assert!(refused("one.safetensors").contains("[b] are not where it says, [] are"));
         for outside in ["../two.safetensors", "/etc/passwd", "..", ""] {
             let message = refused(outside);
             assert!(message.contains("expected the name of a weight file beside it"), "{message}");
@@ -258,7 +263,7 @@ mod tests {
         let only_b = r#"{"weight_map": {"b": "two.safetensors", "a": "two.safetensors"}}"#;
         fs::write(folder.path().join(WEIGHTS[1]), only_b).unwrap();
         let message = DiffusersFolder::open(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("holds no tensor `a`"), "{message}");
+        assert!(message.contains("[a] are not where it says"), "{message}");
     }
 
     #[test]
@@ -271,7 +276,7 @@ mod tests {
         let index = r#"{"weight_map": {"a": "one.safetensors"}}"#;
         fs::write(folder.path().join(WEIGHTS[1]), index).unwrap();
         let message = DiffusersFolder::open(folder.path()).unwrap_err().to_string();
-        assert!(message.contains("holds `b`, which its index does not list there"), "{message}");
+        assert!(message.contains("[] are not where it says, [b] are where"), "{message}");
     }
 
     #[test]

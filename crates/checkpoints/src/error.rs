@@ -237,6 +237,14 @@ pub enum CheckpointError {
         /// The kind of value that stands there.
         found: &'static str,
     },
+    /// The file is of another kind, one that is easily taken for a weight file.
+    #[error("{} is {found}", path.display())]
+    ForeignFile {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
     /// The zip archive that a file of torch is cannot be read.
     #[error("{} is no whole zip archive", path.display())]
     Archive {
@@ -325,13 +333,18 @@ pub enum CheckpointError {
         /// The kind of value that it is.
         found: &'static str,
     },
-    /// A shard holds a tensor that its index does not place there.
-    #[error("{} holds `{name}`, which its index does not list there", path.display())]
-    NotInIndex {
-        /// The shard.
+    /// The shards of a model do not hold what their index says.
+    #[error(
+        "{} does not fit its shards: [{}] are not where it says, [{}] are where it does not say",
+        path.display(), missing.join(", "), unlisted.join(", ")
+    )]
+    Index {
+        /// The index.
         path: PathBuf,
-        /// The tensor.
-        name: String,
+        /// Tensors that the index places in a shard that lacks them.
+        missing: Vec<String>,
+        /// Tensors of the shards that the index does not place there.
+        unlisted: Vec<String>,
     },
     /// There is something where a folder is to be written.
     #[error("{} exists already and is not empty", path.display())]

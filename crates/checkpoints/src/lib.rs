@@ -48,6 +48,7 @@ mod tensor_file;
 mod tensor_writer;
 mod torch_file;
 
+pub use data_file::FileBytes;
 pub use diffusers::DiffusersFolder;
 pub use diffusers_writer::write_diffusers_folder;
 pub use durable::{remove_partials, write_atomically};
@@ -56,7 +57,7 @@ pub use noise_config::{BetaShape, NoiseConfig, TrainedNoise, TrainedPrediction, 
 pub use pickle::PickleError;
 pub use published::{
     CheckpointSource, DataRange, NetworkConventions, NetworkFamily, PublishedCheckpoint,
-    PublishedOptions, TrainedTime, WeightChoice, WeightKind,
+    PublishedOptions, TrainedTime, WeightChoice, WeightKind, parse_network_config,
 };
 pub use safetensors::{Dtype, View};
 pub use staged::StagedCheckpoint;

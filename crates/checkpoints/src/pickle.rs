@@ -15,9 +15,10 @@ mod graph;
 mod input;
 mod instruction;
 mod machine;
+mod numpy;
 mod rebuild;
 
 pub use error::PickleError;
-pub(crate) use graph::{Graph, Node, NodeId, StorageClaim, TensorClaim};
+pub(crate) use graph::{Graph, Node, NodeId, NumpyArray, StorageClaim, TensorClaim};
 pub(crate) use input::Input;
 pub(crate) use machine::load;

@@ -18,6 +18,7 @@ mod conventions;
 mod flags;
 mod inference;
 mod known_files;
+mod known_recipes;
 mod of_diffusers;
 mod score_sde;
 mod side_file;
@@ -98,23 +99,19 @@ impl PublishedCheckpoint {
         options: &PublishedOptions,
     ) -> Result<Self, CheckpointError> {
         let contents = Contents::read(file, options.weights)?;
-        let known =
-            file.file_name().and_then(|name| name.to_str()).and_then(known_files::known_file);
-        let (mut notes, mut source) = (Vec::new(), options.source);
-        let said = match (SideFile::find(file, options)?, known) {
-            (Some(said), _) => said,
-            (None, Some(known)) => {
-                source = source.or(Some(known.source));
-                notes.push(format!(
-                    "the flags are those published for {}: {}",
-                    known.name, known.flags
-                ));
-                let values = flags::parse_flags(file, known.flags)?;
-                SideFile { path: file.to_path_buf(), values }
+        let (mut source, mut notes) = (options.source, Vec::from_iter(contents.note.clone()));
+        let said = match SideFile::find(file, options)? {
+            Some(said) => said,
+            None => {
+                let published = Published::of(file, contents.family)?;
+                let published =
+                    published.ok_or_else(|| inference::needs_config(file, &contents))?;
+                source = source.or(Some(published.source));
+                notes.push(published.note);
+                SideFile { path: file.to_path_buf(), values: published.values }
             }
-            (None, None) => return Err(inference::needs_config(file, &contents)),
         };
-        let config = config_of(&contents, &said)?;
+        let config = config_of(contents.family, &said.path, &said.values)?;
         if source.is_none()
             && matches!(contents.family, NetworkFamily::Adm | NetworkFamily::AdmEncoder)
         {
@@ -234,27 +231,68 @@ impl PublishedCheckpoint {
     }
 }
 
+/// What was published about a file of this name, with a sentence that says so.
+struct Published {
+    source: CheckpointSource,
+    values: Map<String, Value>,
+    note: String,
+}
+
+impl Published {
+    fn of(file: &Path, family: NetworkFamily) -> Result<Option<Self>, CheckpointError> {
+        match family {
+            NetworkFamily::Adm | NetworkFamily::AdmEncoder => {
+                let name = file.file_name().and_then(|name| name.to_str());
+                let known = name.and_then(known_files::known_file);
+                known.map(|known| Self::of_flags(file, known)).transpose()
+            }
+            NetworkFamily::ScoreSde => {
+                Ok(known_recipes::known_recipe(file).map(|(name, values)| {
+                    let note = format!("the configuration is the one published for {name}");
+                    Self { source: CheckpointSource::ScoreSde, values, note }
+                }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn of_flags(file: &Path, known: &known_files::KnownFile) -> Result<Self, CheckpointError> {
+        let values = flags::parse_flags(file, known.flags)?;
+        let note = format!("the flags are those published for {}: {}", known.name, known.flags);
+        Ok(Self { source: known.source, values, note })
+    }
+}
+
+/// The configuration of a network of this family out of a text, which is JSON in the keys of its source
+/// or, for guided-diffusion, flags; `path` is what errors call it.
+///
+/// # Errors
+/// When the text is neither, or says what is unknown or out of range.
+pub fn parse_network_config(
+    path: &Path,
+    family: NetworkFamily,
+    text: &[u8],
+) -> Result<Map<String, Value>, CheckpointError> {
+    let values = side_file::parse(path, text)?;
+    config_of(family, path, &values)
+}
+
 fn count(value: &Value) -> Option<usize> {
     value.as_u64()?.try_into().ok()
 }
 
-fn config_of(contents: &Contents, said: &SideFile) -> Result<Map<String, Value>, CheckpointError> {
-    match contents.family {
+fn config_of(
+    family: NetworkFamily,
+    path: &Path,
+    values: &Map<String, Value>,
+) -> Result<Map<String, Value>, CheckpointError> {
+    match family {
         NetworkFamily::UNet2DModel => {
-            of_diffusers::check_class(&said.path, &said.values)?;
-            Ok(said.values.clone())
+            of_diffusers::check_class(path, values)?;
+            Ok(values.clone())
         }
-        NetworkFamily::ScoreSde | NetworkFamily::Ncsnv2 => {
-            let groups = score_sde::groups(&said.values);
-            if groups.contains_key("model") {
-                return Ok(groups);
-            }
-            let path = contents.weights.path().to_path_buf();
-            let source_name = contents.source.name();
-            let needs = inference::needs(contents);
-            Err(CheckpointError::NeedsConfig { path, source_name, needs })
-        }
-        family => adm::constructor(&said.path, family, &said.values),
+        NetworkFamily::ScoreSde | NetworkFamily::Ncsnv2 => score_sde::groups(path, values),
+        NetworkFamily::Adm | NetworkFamily::AdmEncoder => adm::constructor(path, family, values),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use safetensors::Dtype;
 
 use crate::CheckpointError;
-use crate::data_file::DataFile;
+use crate::data_file::{DataFile, FileBytes};
 
 /// What a file says about one of its tensors.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,20 +60,35 @@ impl StoredTensor {
         self.file.path()
     }
 
-    /// The tensor's bytes: little endian, row-major, whatever the order in the file.
+    /// The tensor's bytes: little endian, row-major, whatever the order in the file. Large tensors are
+    /// mapped and not copied; drop the bytes before the next tensor's are asked for, and no more than
+    /// one tensor is in memory.
+    ///
+    /// The file must not be cut short while its bytes are looked at: a process that touches a mapping
+    /// beyond the end of its file is ended by the operating system.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn bytes(&self) -> Result<FileBytes<'_>, CheckpointError> {
+        match &self.strides {
+            // of an empty tensor the offset may be anything
+            None if self.byte_len() == 0 => Ok(FileBytes::read(Vec::new())),
+            None => self.file.bytes(self.offset, self.byte_len()),
+            Some(strides) => {
+                let size = element_bytes(self.dtype()) as usize;
+                let span = span(self.shape(), strides).unwrap_or(0);
+                let stored = self.file.bytes(self.offset, span * size as u64)?;
+                Ok(FileBytes::read(gather(&stored, self.shape(), strides, size)))
+            }
+        }
+    }
+
+    /// A copy of the tensor's bytes, as by [`bytes`](Self::bytes).
     ///
     /// # Errors
     /// When the file cannot be read.
     pub fn read(&self) -> Result<Vec<u8>, CheckpointError> {
-        match &self.strides {
-            None => self.file.read(self.offset, self.byte_len()),
-            Some(strides) => {
-                let size = element_bytes(self.dtype()) as usize;
-                let span = span(self.shape(), strides).unwrap_or(0);
-                let stored = self.file.read(self.offset, span * size as u64)?;
-                Ok(gather(&stored, self.shape(), strides, size))
-            }
-        }
+        self.bytes().map(FileBytes::into_vec)
     }
 }
 

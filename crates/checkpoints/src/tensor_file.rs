@@ -156,7 +156,7 @@ impl TensorFile {
     /// # Errors
     /// When the tensor is missing or of another type.
     pub fn read_f32(&self, name: &str) -> Result<Vec<f32>, CheckpointError> {
-        let bytes = self.expect_dtype(name, Dtype::F32)?.read()?;
+        let bytes = self.expect_dtype(name, Dtype::F32)?.bytes()?;
         Ok(bytes.as_chunks().0.iter().map(|chunk| f32::from_le_bytes(*chunk)).collect())
     }
 
@@ -165,7 +165,7 @@ impl TensorFile {
     /// # Errors
     /// When the tensor is missing or of another type.
     pub fn read_f64(&self, name: &str) -> Result<Vec<f64>, CheckpointError> {
-        let bytes = self.expect_dtype(name, Dtype::F64)?.read()?;
+        let bytes = self.expect_dtype(name, Dtype::F64)?.bytes()?;
         Ok(bytes.as_chunks().0.iter().map(|chunk| f64::from_le_bytes(*chunk)).collect())
     }
 
@@ -174,7 +174,7 @@ impl TensorFile {
     /// # Errors
     /// When the tensor is missing or of another type.
     pub fn read_i64(&self, name: &str) -> Result<Vec<i64>, CheckpointError> {
-        let bytes = self.expect_dtype(name, Dtype::I64)?.read()?;
+        let bytes = self.expect_dtype(name, Dtype::I64)?.bytes()?;
         Ok(bytes.as_chunks().0.iter().map(|chunk| i64::from_le_bytes(*chunk)).collect())
     }
 

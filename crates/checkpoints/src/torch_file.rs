@@ -54,6 +54,9 @@ impl TorchFile {
     }
 
     fn read(file: Arc<DataFile>) -> Result<Self, CheckpointError> {
+        if let Some(found) = foreign(&file)? {
+            return Err(CheckpointError::ForeignFile { path: file.path().to_path_buf(), found });
+        }
         let mut graph = Graph::default();
         let (root, storages) = if archive::is_archive(&file)? {
             archive::read(&file, &mut graph)?
@@ -75,4 +78,19 @@ impl TorchFile {
     pub fn root(&self) -> Value<'_> {
         Value::new(self, self.root)
     }
+}
+
+/// What a file is that is easily taken for one of torch.
+fn foreign(file: &DataFile) -> Result<Option<&'static str>, CheckpointError> {
+    let start = file.read(0, file.length().min(512))?;
+    let text = start.trim_ascii_start();
+    Ok(if start.get(257..262) == Some(b"ustar") {
+        Some("a tar archive, as torch wrote before version 0.1.10; such files are not read")
+    } else if start.starts_with(b"version https://git-lfs") {
+        Some("a pointer of Git LFS, not the weights themselves")
+    } else if text.starts_with(b"<!") || text.starts_with(b"<html") {
+        Some("a web page, not weights")
+    } else {
+        None
+    })
 }

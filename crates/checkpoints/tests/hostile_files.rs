@@ -89,6 +89,49 @@ fn a_saved_module_is_refused_by_its_class() {
 }
 
 #[test]
+fn tensors_that_are_not_stored_as_they_are_are_refused() {
+    let refused = |name: &str| chain(&TorchFile::open(&data(name)).unwrap_err());
+    let message = refused("conjugate.pt");
+    assert!(message.contains("not as its conjugate or negative"), "{message}");
+    let message = refused("sparse.pt");
+    assert!(message.contains("`torch._utils._rebuild_sparse_tensor`"), "{message}");
+}
+
+#[test]
+fn files_that_are_taken_for_weights_are_told_what_they_are() {
+    let mut tar = vec![0; 512];
+    tar[257..262].copy_from_slice(b"ustar");
+    check_refused(&tar, "a tar archive, as torch wrote before version 0.1.10");
+    check_refused(b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS");
+    check_refused(b"\n<!DOCTYPE html><html>", "a web page");
+}
+
+#[test]
+fn a_function_that_would_call_itself_is_refused() {
+    let nested = b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\nq\0(h\0ctorch\nTensor\n(ttR.";
+    check_refused(nested, "what makes a tensor is a name, expected one of torch's functions");
+    let other =
+        b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(h\0ccollections\nOrderedDict\n(tNtR.";
+    check_refused(other, "value 0 is recalled");
+    let kind =
+        b"\x80\x02ctorch._tensor\n_rebuild_from_type_v2\n(Nccollections\nOrderedDict\n(tNtR.";
+    check_refused(kind, "the type of a tensor is a name");
+}
+
+#[test]
+fn arrays_whose_bytes_do_not_fit_their_shape_are_refused() {
+    let array = |size: u8| {
+        let mut pickle = b"\x80\x04cnumpy._core.numeric\n_frombuffer\n(C\x08abcdefgh".to_vec();
+        pickle.extend(b"cnumpy\ndtype\nX\x02\0\0\0i2\x85RK");
+        pickle.extend([size, 0x85]);
+        pickle.extend(b"X\x01\0\0\0CtR.");
+        archive(&pickle, b"little")
+    };
+    assert_eq!(open_bytes(&array(4)).unwrap().root().as_array().unwrap().1, [4]);
+    check_refused(&array(5), "an array's shape and as many bytes");
+}
+
+#[test]
 fn every_way_to_name_or_call_something_is_refused() {
     let system = "`os.system`";
     check_refused(b"\x80\x02cos\nsystem\n(X\x02\0\0\0lstR.", system);

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use tweedie_checkpoints::{Dtype, TorchFile, Value};
 
 /// The files of `every_kind` in `data/make.py`.
-const FILES: [&str; 8] = [
+const FILES: [&str; 9] = [
+    "zip-1.pt",
     "zip-2.pt",
     "zip-3.pt",
     "zip-4.pt",
@@ -148,4 +149,28 @@ fn values_that_are_no_tensors_are_named() {
     assert!(message.contains("`tensors` is a dict, expected tensors"), "{message}");
     let message = file.root().tensor_list().unwrap_err().to_string();
     assert!(message.contains("is a dict, expected tensors"), "{message}");
+}
+
+#[test]
+fn rarer_kinds_of_tensors_and_arrays_are_read() {
+    for name in ["rarer-zip-2.pt", "rarer-zip-5.pt", "rarer-legacy-2.pt"] {
+        let file = open(name);
+        let get = |key: &str| file.root().get(key).unwrap_or_else(|| panic!("{name} lacks {key}"));
+        let typed = get("uint16").as_tensor().unwrap();
+        assert_eq!((typed.dtype(), typed.read().unwrap()), (Dtype::U16, vec![1, 0, 255, 255]));
+        let view = get("typed_view").as_tensor().unwrap();
+        assert_eq!(view.read().unwrap(), [0, 0, 3, 0, 1, 0, 4, 0, 2, 0, 5, 0], "{name}");
+        let float8 = get("float8").as_tensor().unwrap();
+        // 1 and -2 with four bits of exponent, biased by 7, and three of mantissa
+        assert_eq!((float8.dtype(), float8.read().unwrap()), (Dtype::F8_E4M3, vec![0x38, 0xc0]));
+        assert_eq!(floats(get("tagged")), [1.0, 2.0], "{name}");
+        assert_eq!(floats(get("parameter")), [3.0], "{name}");
+        assert_eq!(floats(get("buffer")), [4.0], "{name}");
+        let (dtype, shape, bytes) = get("array").as_array().unwrap();
+        assert_eq!((dtype, shape), (Dtype::I16, &[2, 3][..]), "{name}");
+        assert_eq!(bytes, [0, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0], "{name}");
+        assert!(get("by_columns").as_array().is_none(), "{name}");
+        assert_eq!(get("by_columns").kind(), "a numpy array", "{name}");
+        assert_eq!(get("flat").as_array().unwrap().2[..4], 0.5_f32.to_le_bytes(), "{name}");
+    }
 }

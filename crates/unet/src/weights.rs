@@ -21,7 +21,8 @@ pub fn read_tensor(file: &TensorFile, name: &str) -> Result<Tensor, UNetError> {
         dtype => return Err(UNetError::ElementType { name: name.to_owned(), dtype }),
     };
     let shape: Vec<i64> = description.shape.iter().map(|size| *size as i64).collect();
-    Ok(Tensor::f_from_data_size(&file.read(name)?, &shape, kind)?)
+    // mapped, not copied: the tensor is the only copy
+    Ok(Tensor::f_from_data_size(&file.tensor(name)?.bytes()?, &shape, kind)?)
 }
 
 /// Every tensor of a file with its name.

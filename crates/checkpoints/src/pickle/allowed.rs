@@ -27,12 +27,24 @@ pub(crate) enum Global {
     Storage(Dtype),
     /// `torch._utils._rebuild_tensor` and `_rebuild_tensor_v2`.
     RebuildTensor,
+    /// `torch._utils._rebuild_tensor_v3`: an element type beside a storage of bytes.
+    RebuildTyped,
+    /// `torch._tensor._rebuild_from_type_v2`: a tensor with attributes, which are passed over.
+    RebuildFromType,
+    /// `torch.Tensor`, `Parameter` and `Buffer`, named as the type of a tensor.
+    TensorType,
     /// `torch._utils._rebuild_parameter`, also with state: its tensor.
     RebuildParameter,
     /// `numpy.dtype`.
     NumpyType,
     /// `numpy.core.multiarray.scalar`.
     NumpyScalar,
+    /// `numpy.ndarray`, named as the type of an array.
+    NumpyArrayType,
+    /// `numpy.core.multiarray._reconstruct`: an empty array whose content is set afterwards.
+    NumpyReconstruct,
+    /// `numpy._core.numeric._frombuffer`: an array over bytes.
+    NumpyFromBuffer,
 }
 
 impl Global {
@@ -62,15 +74,33 @@ pub(crate) fn global(module: &str, name: &str) -> Option<Global> {
         "_codecs" => (name == "encode").then_some(Global::Encode),
         "torch._utils" => match name {
             "_rebuild_tensor" | "_rebuild_tensor_v2" => Some(Global::RebuildTensor),
+            "_rebuild_tensor_v3" => Some(Global::RebuildTyped),
             "_rebuild_parameter" | "_rebuild_parameter_with_state" => {
                 Some(Global::RebuildParameter)
             }
             _ => None,
         },
+        "torch._tensor" => match name {
+            "_rebuild_from_type_v2" => Some(Global::RebuildFromType),
+            "Tensor" => Some(Global::TensorType),
+            _ => None,
+        },
+        "torch.nn.parameter" => {
+            matches!(name, "Parameter" | "Buffer").then_some(Global::TensorType)
+        }
         "torch" | "torch.storage" => torch(name),
-        "numpy" => (name == "dtype").then_some(Global::NumpyType),
-        "numpy.core.multiarray" | "numpy._core.multiarray" => {
-            (name == "scalar").then_some(Global::NumpyScalar)
+        "numpy" => match name {
+            "dtype" => Some(Global::NumpyType),
+            "ndarray" => Some(Global::NumpyArrayType),
+            _ => None,
+        },
+        "numpy.core.multiarray" | "numpy._core.multiarray" => match name {
+            "scalar" => Some(Global::NumpyScalar),
+            "_reconstruct" => Some(Global::NumpyReconstruct),
+            _ => None,
+        },
+        "numpy.core.numeric" | "numpy._core.numeric" => {
+            (name == "_frombuffer").then_some(Global::NumpyFromBuffer)
         }
         _ => None,
     }
@@ -80,7 +110,7 @@ fn torch(name: &str) -> Option<Global> {
     if let Some(elements) = name.strip_suffix("Storage") {
         return storage(elements).map(Global::Storage);
     }
-    const ELEMENT_TYPES: [&str; 12] = [
+    const ELEMENT_TYPES: [&str; 17] = [
         "float32",
         "float64",
         "float16",
@@ -90,12 +120,18 @@ fn torch(name: &str) -> Option<Global> {
         "int16",
         "int8",
         "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float8_e4m3fn",
+        "float8_e5m2",
         "bool",
         "complex64",
         "complex128",
     ];
     match name {
         "Size" => Some(Global::Size),
+        "Tensor" => Some(Global::TensorType),
         "device" => Some(Global::Device),
         _ => {
             let known = ELEMENT_TYPES.iter().find(|known| **known == name);
@@ -117,6 +153,31 @@ fn storage(elements: &str) -> Option<Dtype> {
         "Byte" => Dtype::U8,
         "Bool" => Dtype::BOOL,
         "ComplexFloat" => Dtype::C64,
+        // its length is in bytes
+        "Untyped" => Dtype::U8,
+        _ => return None,
+    })
+}
+
+/// The elements of a type by torch's name for it; `None` where weight files have no such type.
+pub(crate) fn elements(name: &str) -> Option<Dtype> {
+    Some(match name {
+        "float32" => Dtype::F32,
+        "float64" => Dtype::F64,
+        "float16" => Dtype::F16,
+        "bfloat16" => Dtype::BF16,
+        "float8_e4m3fn" => Dtype::F8_E4M3,
+        "float8_e5m2" => Dtype::F8_E5M2,
+        "int64" => Dtype::I64,
+        "int32" => Dtype::I32,
+        "int16" => Dtype::I16,
+        "int8" => Dtype::I8,
+        "uint64" => Dtype::U64,
+        "uint32" => Dtype::U32,
+        "uint16" => Dtype::U16,
+        "uint8" => Dtype::U8,
+        "bool" => Dtype::BOOL,
+        "complex64" => Dtype::C64,
         _ => return None,
     })
 }

@@ -31,6 +31,8 @@ pub(crate) enum Node {
     Global(Global),
     /// A numpy element type.
     NumpyType(Dtype),
+    /// An array of numpy.
+    NumpyArray(NumpyArray),
     /// The number of a [`StorageClaim`].
     Storage(u32),
     /// The number of a [`TensorClaim`].
@@ -53,10 +55,20 @@ impl Node {
             Self::Dict(_) => "a dict",
             Self::Global(_) => "a name",
             Self::NumpyType(_) => "a numpy type",
+            Self::NumpyArray(_) => "a numpy array",
             Self::Storage(_) => "a storage",
             Self::Tensor(_) => "a tensor",
         }
     }
+}
+
+/// An array of numpy, whose elements stand in the pickle.
+#[derive(Debug)]
+pub(crate) struct NumpyArray {
+    pub(crate) dtype: Dtype,
+    pub(crate) shape: Vec<usize>,
+    /// Its bytes; `None` where they do not lie row-major, or are not set yet.
+    pub(crate) bytes: Option<NodeId>,
 }
 
 /// What a pickle says about a storage; nothing of it is checked yet.
@@ -73,6 +85,7 @@ pub(crate) struct StorageClaim {
 pub(crate) struct TensorClaim {
     /// The number of its [`StorageClaim`].
     pub(crate) storage: u32,
+    pub(crate) dtype: Dtype,
     /// Elements before its first.
     pub(crate) offset: u64,
     pub(crate) shape: Vec<usize>,

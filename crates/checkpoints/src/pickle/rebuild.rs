@@ -1,9 +1,8 @@
 //! What the allowed names make of their arguments: plain values.
 
-use safetensors::Dtype;
-
-use super::allowed::Global;
+use super::allowed::{Global, elements};
 use super::machine::wrong_kind;
+use super::numpy;
 use super::{Graph, Node, NodeId, PickleError, StorageClaim, TensorClaim};
 
 /// More dimensions than libtorch's tensors have.
@@ -36,27 +35,88 @@ pub(super) fn reduce(
         (Global::Encode, [text, ..]) => encode(graph, *text),
         (Global::Size, [sizes]) => Ok(*sizes),
         (Global::Device, [kind, index @ ..]) => device(graph, *kind, index),
-        (Global::RebuildTensor, [storage, offset, shape, strides, ..]) => {
-            tensor(graph, [*storage, *offset, *shape, *strides], position)
+        (Global::RebuildFromType, [function, kind, arguments, ..]) => {
+            from_type(graph, [*function, *kind, *arguments], position)
+        }
+        (Global::RebuildTensor | Global::RebuildTyped | Global::RebuildParameter, arguments) => {
+            rebuild_tensor(graph, function, arguments, position)
+        }
+        (Global::NumpyType, [code, ..]) => numpy::element_type(graph, *code),
+        (Global::NumpyScalar, [kind, bytes]) => numpy::scalar(graph, *kind, *bytes),
+        (Global::NumpyReconstruct, [kind, ..]) => numpy::empty(graph, *kind),
+        (Global::NumpyFromBuffer, [bytes, kind, shape, order]) => {
+            numpy::over_bytes(graph, [*bytes, *kind, *shape, *order])
+        }
+        _ => Err(MALFORMED),
+    }
+}
+
+const MALFORMED: PickleError =
+    PickleError::Malformed { expected: "arguments as torch and Python write them" };
+
+fn rebuild_tensor(
+    graph: &mut Graph,
+    function: Global,
+    arguments: &[NodeId],
+    position: u64,
+) -> Result<NodeId, PickleError> {
+    match (function, arguments) {
+        (Global::RebuildTensor, [storage, offset, shape, strides, rest @ ..]) => {
+            check_stored_as_is(graph, rest.get(2))?;
+            tensor(graph, [*storage, *offset, *shape, *strides], None, position)
+        }
+        (Global::RebuildTyped, [storage, offset, shape, strides, _, _, kind, rest @ ..]) => {
+            check_stored_as_is(graph, rest.first())?;
+            tensor(graph, [*storage, *offset, *shape, *strides], Some(*kind), position)
         }
         (Global::RebuildParameter, [tensor, ..]) => match graph.node(*tensor) {
             Node::Tensor(_) => Ok(*tensor),
             other => Err(wrong_kind("the content of a parameter", "a tensor", other)),
         },
-        (Global::NumpyType, [code, ..]) => numpy_type(graph, *code),
-        (Global::NumpyScalar, [kind, bytes]) => numpy_scalar(graph, *kind, *bytes),
-        _ => Err(PickleError::Malformed { expected: "arguments as torch and Python write them" }),
+        _ => Err(MALFORMED),
     }
 }
 
+/// A tensor with attributes, out of the function that makes it without them.
+fn from_type(
+    graph: &mut Graph,
+    [function, kind, arguments]: [NodeId; 3],
+    position: u64,
+) -> Result<NodeId, PickleError> {
+    let Node::Global(Global::TensorType) = graph.node(kind) else {
+        return Err(wrong_kind("the type of a tensor", "one of torch", graph.node(kind)));
+    };
+    // other functions could be this one again, any number of times
+    match *graph.node(function) {
+        Node::Global(
+            function @ (Global::RebuildTensor | Global::RebuildTyped | Global::RebuildParameter),
+        ) => {
+            let items = graph.items(arguments).unwrap_or_default();
+            let arguments = items[..items.len().min(8)].to_vec();
+            rebuild_tensor(graph, function, &arguments, position)
+        }
+        ref other => Err(wrong_kind("what makes a tensor", "one of torch's functions", other)),
+    }
+}
+
+/// Refuses tensors whose stored elements are not their own yet: lazy conjugates and negatives.
+fn check_stored_as_is(graph: &Graph, metadata: Option<&NodeId>) -> Result<(), PickleError> {
+    let Some(Node::Dict(entries)) = metadata.map(|id| graph.node(*id)) else { return Ok(()) };
+    let is_set = |(_, value): &(NodeId, NodeId)| !matches!(graph.node(*value), Node::Bool(false));
+    if entries.iter().any(is_set) {
+        return Err(PickleError::Malformed {
+            expected: "a tensor that is stored as it is, not as its conjugate or negative",
+        });
+    }
+    Ok(())
+}
+
 /// Sets the state of a value. Attributes that torch hangs on dicts (`_metadata`) are passed over.
-pub(super) fn build(graph: &Graph, value: NodeId, state: NodeId) -> Result<(), PickleError> {
+pub(super) fn build(graph: &mut Graph, value: NodeId, state: NodeId) -> Result<(), PickleError> {
     match (graph.node(value), graph.node(state)) {
         (Node::Dict(_), Node::Dict(_)) => Ok(()),
-        (Node::NumpyType(_), Node::Tuple(state)) => {
-            let order = state.get(1).and_then(|id| graph.text(*id));
-            if order == Some(">") { Err(PickleError::BigEndian) } else { Ok(()) }
-        }
+        (Node::NumpyType(_), Node::Tuple(_)) => numpy::check_order(graph, state),
+        (Node::NumpyArray(_), Node::Tuple(_)) => numpy::fill(graph, value, state),
         (other, _) => Err(wrong_kind("what attributes are set of", "a dict", other)),
     }
 }
@@ -128,9 +188,11 @@ fn device(graph: &mut Graph, kind: NodeId, index: &[NodeId]) -> Result<NodeId, P
     }
 }
 
+/// A tensor over a storage, of the storage's own elements or of those that `kind` names.
 fn tensor(
     graph: &mut Graph,
     [storage, offset, shape, strides]: [NodeId; 4],
+    kind: Option<NodeId>,
     position: u64,
 ) -> Result<NodeId, PickleError> {
     let Node::Storage(storage) = *graph.node(storage) else {
@@ -145,69 +207,18 @@ fn tensor(
     if shape.len() != strides.len() {
         return Err(malformed);
     }
+    let dtype = match kind.map(|kind| graph.node(kind)) {
+        None => graph.storages[storage as usize].dtype,
+        Some(Node::Global(Global::ElementType(name))) => elements(name)
+            .ok_or(PickleError::Malformed { expected: "an element type of weight files" })?,
+        Some(other) => return Err(wrong_kind("the type of elements", "a name of torch", other)),
+    };
     graph.spend((size_of::<TensorClaim>() + 16 * shape.len()) as u64)?;
-    graph.tensors.push(TensorClaim { storage, offset, shape, strides, position });
+    graph.tensors.push(TensorClaim { storage, dtype, offset, shape, strides, position });
     graph.add(Node::Tensor(graph.tensors.len() as u32 - 1))
 }
 
-fn sizes(graph: &Graph, id: NodeId) -> Option<Vec<usize>> {
+pub(super) fn sizes(graph: &Graph, id: NodeId) -> Option<Vec<usize>> {
     let items = graph.items(id).filter(|items| items.len() <= DIMENSIONS)?;
     items.iter().map(|item| graph.count(*item)?.try_into().ok()).collect()
-}
-
-/// The numpy types whose scalars are read, by their codes.
-const NUMPY_TYPES: [(&str, Dtype); 11] = [
-    ("f8", Dtype::F64),
-    ("f4", Dtype::F32),
-    ("i8", Dtype::I64),
-    ("i4", Dtype::I32),
-    ("i2", Dtype::I16),
-    ("i1", Dtype::I8),
-    ("u8", Dtype::U64),
-    ("u4", Dtype::U32),
-    ("u2", Dtype::U16),
-    ("u1", Dtype::U8),
-    ("b1", Dtype::BOOL),
-];
-
-fn numpy_type(graph: &mut Graph, code: NodeId) -> Result<NodeId, PickleError> {
-    let code = graph.text(code).unwrap_or_default();
-    if code.starts_with('>') {
-        return Err(PickleError::BigEndian);
-    }
-    let code = code.trim_start_matches(['<', '|', '=']);
-    let known = NUMPY_TYPES.iter().find(|(known, _)| *known == code);
-    let &(_, dtype) =
-        known.ok_or(PickleError::Malformed { expected: "a numpy type of plain numbers" })?;
-    graph.add(Node::NumpyType(dtype))
-}
-
-fn numpy_scalar(graph: &mut Graph, kind: NodeId, bytes: NodeId) -> Result<NodeId, PickleError> {
-    let (Node::NumpyType(dtype), Node::Bytes(bytes)) = (graph.node(kind), graph.node(bytes)) else {
-        return Err(PickleError::Malformed { expected: "a numpy number" });
-    };
-    let number = plain_number(*dtype, bytes);
-    graph.add(number.ok_or(PickleError::Malformed { expected: "the bytes of a numpy number" })?)
-}
-
-/// A little-endian number as a value; `None` where its bytes are not as many as they should be.
-fn plain_number(dtype: Dtype, bytes: &[u8]) -> Option<Node> {
-    Some(match dtype {
-        Dtype::F64 => Node::Float(f64::from_le_bytes(bytes.try_into().ok()?)),
-        Dtype::F32 => Node::Float(f32::from_le_bytes(bytes.try_into().ok()?).into()),
-        Dtype::I64 => Node::Int(i64::from_le_bytes(bytes.try_into().ok()?)),
-        Dtype::I32 => Node::Int(i32::from_le_bytes(bytes.try_into().ok()?).into()),
-        Dtype::I16 => Node::Int(i16::from_le_bytes(bytes.try_into().ok()?).into()),
-        Dtype::I8 => Node::Int(i8::from_le_bytes(bytes.try_into().ok()?).into()),
-        Dtype::U32 => Node::Int(u32::from_le_bytes(bytes.try_into().ok()?).into()),
-        Dtype::U16 => Node::Int(u16::from_le_bytes(bytes.try_into().ok()?).into()),
-        Dtype::U8 => Node::Int(u8::from_le_bytes(bytes.try_into().ok()?).into()),
-        Dtype::BOOL => Node::Bool(u8::from_le_bytes(bytes.try_into().ok()?) != 0),
-        Dtype::U64 => {
-            let value = u64::from_le_bytes(bytes.try_into().ok()?);
-            let small = value.try_into().map(Node::Int);
-            small.unwrap_or_else(|_| Node::LongInt([bytes, &[0]].concat()))
-        }
-        _ => return None,
-    })
 }

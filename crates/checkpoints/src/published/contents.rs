@@ -13,6 +13,8 @@ pub(super) struct Contents {
     pub(super) source: CheckpointSource,
     pub(super) weights: TensorFile,
     pub(super) kind: WeightKind,
+    /// What the user should know.
+    pub(super) note: Option<String>,
 }
 
 impl Contents {
@@ -25,7 +27,8 @@ impl Contents {
         let weights = without_prefix(weights);
         let (family, source) = recognize(&weights).ok_or_else(|| unknown_names(path, &weights))?;
         let kind = if kind == WeightKind::Unsaid { kind_by_name(path) } else { kind };
-        Ok(Self { family, source, weights, kind })
+        let note = average_beside(path, kind);
+        Ok(Self { family, source, weights, kind, note })
     }
 }
 
@@ -134,9 +137,36 @@ fn kind_by_name(path: &Path) -> WeightKind {
     if is_step { WeightKind::Raw } else { WeightKind::Unsaid }
 }
 
+/// A word about the average that lies beside raw weights: `ema_0.9999_500000.pt` beside
+/// `model500000.pt`.
+fn average_beside(path: &Path, kind: WeightKind) -> Option<String> {
+    let step = path.file_stem()?.to_str()?.strip_prefix("model")?;
+    if kind != WeightKind::Raw {
+        return None;
+    }
+    let names = std::fs::read_dir(path.parent()?).ok()?.flatten();
+    let mut names: Vec<_> =
+        names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.retain(|name| name.starts_with("ema_") && name.ends_with(&format!("_{step}.pt")));
+    let average = names.iter().min()?;
+    Some(format!("these are raw weights; their running average lies beside them: {average}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_average_beside_raw_weights_is_pointed_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let raw = folder.path().join("model000500.pt");
+        assert_eq!(average_beside(&raw, WeightKind::Raw), None);
+        std::fs::write(folder.path().join("ema_0.9999_000500.pt"), "").unwrap();
+        std::fs::write(folder.path().join("ema_0.9999_000400.pt"), "").unwrap();
+        let note = average_beside(&raw, WeightKind::Raw).unwrap();
+        assert!(note.ends_with("beside them: ema_0.9999_000500.pt"), "{note}");
+        assert_eq!(average_beside(&raw, WeightKind::Unsaid), None);
+    }
 
     #[test]
     fn names_of_files_say_whether_they_hold_an_average() {

@@ -16,7 +16,7 @@ pub(super) fn needs_config(path: &Path, contents: &Contents) -> CheckpointError 
 }
 
 /// What a configuration of this network must hold.
-pub(super) fn needs(contents: &Contents) -> String {
+fn needs(contents: &Contents) -> String {
     let weights = &contents.weights;
     match contents.family {
         NetworkFamily::UNet2DModel => "the config.json that diffusers wrote".to_owned(),

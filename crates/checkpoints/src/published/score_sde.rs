@@ -12,7 +12,13 @@ use crate::{BetaShape, CheckpointError, TrainedNoise, TrainedPrediction};
 const GROUPS: [&str; 3] = ["training", "data", "model"];
 
 /// The groups of a configuration that the network reads; names with dots (`model.nf`) become groups.
-pub(super) fn groups(values: &Map<String, Value>) -> Map<String, Value> {
+///
+/// # Errors
+/// When there is no group `model`.
+pub(super) fn groups(
+    path: &Path,
+    values: &Map<String, Value>,
+) -> Result<Map<String, Value>, CheckpointError> {
     let mut groups = Map::new();
     for (key, value) in values {
         match (key.split_once('.'), value) {
@@ -25,7 +31,18 @@ pub(super) fn groups(values: &Map<String, Value>) -> Map<String, Value> {
         }
     }
     groups.retain(|key, _| GROUPS.contains(&key.as_str()));
-    groups
+    if groups.contains_key("model") {
+        return Ok(groups);
+    }
+    Err(CheckpointError::Value {
+        path: path.to_path_buf(),
+        key: "the configuration",
+        value: format!(
+            "a list of [{}]",
+            values.keys().take(12).cloned().collect::<Vec<_>>().join(", ")
+        ),
+        allowed: "the groups training, data and model".to_owned(),
+    })
 }
 
 fn merge(groups: &mut Map<String, Value>, name: &str, fields: Map<String, Value>) {

@@ -20,10 +20,8 @@ pub(super) fn locate(
         storage_range(file, key, claim, storages.get(key))
     });
     let ranges = ranges.collect::<Result<Vec<_>, _>>()?;
-    let tensors = graph.tensors.iter().map(|claim| {
-        let storage = &graph.storages[claim.storage as usize];
-        locate_one(file, claim, storage, &ranges[claim.storage as usize])
-    });
+    let tensors =
+        graph.tensors.iter().map(|claim| locate_one(file, claim, &ranges[claim.storage as usize]));
     tensors.collect()
 }
 
@@ -50,19 +48,19 @@ fn storage_range(
 fn locate_one(
     file: &Arc<DataFile>,
     claim: &TensorClaim,
-    storage: &StorageClaim,
     range: &Range<u64>,
 ) -> Result<StoredTensor, CheckpointError> {
-    let width = element_bytes(storage.dtype);
+    let width = element_bytes(claim.dtype);
+    let elements = (range.end - range.start) / width;
     let reach = reach(claim, width, file.length());
-    if reach.is_none_or(|reach| reach > storage.elements) {
+    if reach.is_none_or(|reach| reach > elements) {
         return Err(CheckpointError::TensorRange {
             path: file.path().to_path_buf(),
             position: claim.position,
             shape: claim.shape.clone(),
             strides: claim.strides.clone(),
             offset: claim.offset,
-            elements: storage.elements,
+            elements,
         });
     }
     let strides = (!is_contiguous(&claim.shape, &claim.strides)).then(|| claim.strides.clone());
@@ -70,7 +68,7 @@ fn locate_one(
         file: Arc::clone(file),
         // an empty tensor may claim any offset; nothing is read there
         offset: range.start.saturating_add(claim.offset.saturating_mul(width)),
-        description: TensorDescription { dtype: storage.dtype, shape: claim.shape.clone() },
+        description: TensorDescription { dtype: claim.dtype, shape: claim.shape.clone() },
         strides,
     })
 }

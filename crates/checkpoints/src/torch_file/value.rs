@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use safetensors::Dtype;
+
 use super::TorchFile;
 use crate::pickle::{Node, NodeId};
 use crate::{CheckpointError, StoredTensor, TensorFile};
@@ -95,6 +97,19 @@ impl<'a> Value<'a> {
     pub fn as_bytes(self) -> Option<&'a [u8]> {
         match self.node() {
             Node::Bytes(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// An array of numpy: the type of its elements, its shape, and its bytes, row-major and little
+    /// endian. `None` for anything else, and for arrays of several dimensions that lie by columns.
+    #[must_use]
+    pub fn as_array(self) -> Option<(Dtype, &'a [usize], &'a [u8])> {
+        match self.node() {
+            Node::NumpyArray(array) => {
+                let bytes = self.with(array.bytes?).as_bytes()?;
+                Some((array.dtype, &array.shape, bytes))
+            }
             _ => None,
         }
     }

@@ -44,6 +44,21 @@ def every_kind():
     }
 
 
+def rarer_kinds():
+    """What some versions of torch and some training states hold besides."""
+    tagged, parameter = torch.tensor([1.0, 2.0]), torch.nn.Parameter(torch.tensor([3.0]))
+    tagged.tag, parameter.tag = "kept in memory only", "also"
+    return {
+        "uint16": torch.tensor([1, 65535], dtype=torch.uint16),
+        "typed_view": torch.tensor([[0, 1, 2], [3, 4, 5]], dtype=torch.uint16).t(),
+        "float8": torch.tensor([1.0, -2.0]).to(torch.float8_e4m3fn),
+        "tagged": tagged, "parameter": parameter, "buffer": torch.nn.Buffer(torch.tensor([4.0])),
+        "array": np.arange(6, dtype=np.int16).reshape(2, 3),
+        "by_columns": np.asfortranarray(np.arange(6, dtype=np.int16).reshape(2, 3)),
+        "flat": np.array([0.5, -1.0], dtype=np.float32),
+    }
+
+
 def training_state():
     """A training state as score_sde keeps it."""
     torch.manual_seed(0)
@@ -128,6 +143,12 @@ def adm_state():
 for protocol in (2, 3, 4, 5):
     save(f"zip-{protocol}.pt", every_kind(), pickle_protocol=protocol)
     save(f"legacy-{protocol}.pt", every_kind(), pickle_protocol=protocol, _use_new_zipfile_serialization=False)
+for protocol in (2, 5):
+    save(f"rarer-zip-{protocol}.pt", rarer_kinds(), pickle_protocol=protocol)
+save("rarer-legacy-2.pt", rarer_kinds(), _use_new_zipfile_serialization=False)
+save("zip-1.pt", every_kind(), pickle_protocol=1)
+save("conjugate.pt", torch.tensor([1 + 2j]).conj())
+save("sparse.pt", torch.eye(2).to_sparse())
 save("score_sde.pth", training_state())
 save("score_sde-legacy.pth", training_state(), _use_new_zipfile_serialization=False)
 save("network.pth", score_state())
