@@ -11,9 +11,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tch::{Kind, Tensor};
 use tweedie_checkpoints::{DiffusersFolder, TensorFile};
-use tweedie_unet::{UNet, read_tensor};
+use tweedie_unet::{NcsnV2Config, ScoreSdeConfig, UNet, read_tensor, read_tensors};
 
 /// The largest error allowed, relative to the largest absolute output of the call.
 const TOLERANCE: f64 = 1e-4;
@@ -82,8 +83,39 @@ fn run(case: &Path) -> anyhow::Result<f64> {
             let unet = UNet::from_diffusers(&DiffusersFolder::open(case)?)?;
             run_calls(case, |io, call| run_unet(&unet, io, call))
         }
+        ("yang-song/score_sde_pytorch", "ncsnpp" | "ddpm") => {
+            let config = ScoreSdeConfig::from_values(values(case)?)?;
+            run_labelled(case, &UNet::from_weights(&config, weights(case)?)?)
+        }
+        ("ermongroup/ncsnv2", "NCSNv2" | "NCSNv2Deeper" | "NCSNv2Deepest") => {
+            let mut values = values(case)?;
+            values.insert("class".to_owned(), family.class.into());
+            let config = NcsnV2Config::from_values(values)?;
+            run_labelled(case, &UNet::from_weights(&config, weights(case)?)?)
+        }
         (peer, class) => bail!("no network of the family {peer} {class} is implemented"),
     }
+}
+
+/// The entries of a case's `config.json`.
+fn values(case: &Path) -> anyhow::Result<Map<String, Value>> {
+    let text =
+        std::fs::read_to_string(case.join("config.json")).context("cannot read config.json")?;
+    serde_json::from_str(&text).context("config.json")
+}
+
+/// The tensors of a case's `model.safetensors`.
+fn weights(case: &Path) -> anyhow::Result<Vec<(String, Tensor)>> {
+    Ok(read_tensors(&TensorFile::open(&case.join("model.safetensors"))?)?)
+}
+
+/// Runs the calls of a network that takes its times as `labels`.
+fn run_labelled(case: &Path, unet: &UNet) -> anyhow::Result<f64> {
+    run_calls(case, |io, call| {
+        let sample = read_tensor(io, &format!("{call}.sample"))?;
+        let labels = read_tensor(io, &format!("{call}.labels"))?;
+        Ok(tch::no_grad(|| unet.forward(&sample, &labels, None, false))?)
+    })
 }
 
 /// Runs every recorded call and compares; fails with all calls that are off.

@@ -17,6 +17,12 @@ pub enum ActivationFunction {
     Gelu,
     /// max(x, 0).
     Relu,
+    /// x, but exp(x) - 1 below 0; not among diffusers'.
+    #[serde(skip)]
+    Elu,
+    /// x, but 0.2 x below 0; not among diffusers'.
+    #[serde(skip)]
+    LeakyRelu,
 }
 
 impl ActivationFunction {
@@ -27,6 +33,8 @@ impl ActivationFunction {
             Self::Mish => x.mish(),
             Self::Gelu => x.gelu("none"),
             Self::Relu => x.relu(),
+            Self::Elu => x.elu(),
+            Self::LeakyRelu => x.maximum(&(x * 0.2)),
         }
     }
 }

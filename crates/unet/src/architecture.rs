@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::UNetError;
 use crate::builder::Builder;
 use crate::families::diffusers::UNetConfig;
+use crate::families::ncsnv2::NcsnV2Config;
+use crate::families::score_sde::ScoreSdeConfig;
 use crate::program::Program;
 
 /// What a network is built from: the configuration of one family, in the words of its peer.
@@ -14,6 +16,23 @@ use crate::program::Program;
 pub enum ArchitectureConfig {
     /// diffusers' `UNet2DModel`.
     Diffusers(UNetConfig),
+    /// NCSN++, DDPM++ and DDPM of score_sde.
+    ScoreSde(ScoreSdeConfig),
+    /// NCSNv2.
+    #[serde(rename = "ncsnv2")]
+    NcsnV2(NcsnV2Config),
+}
+
+impl From<ScoreSdeConfig> for ArchitectureConfig {
+    fn from(config: ScoreSdeConfig) -> Self {
+        Self::ScoreSde(config)
+    }
+}
+
+impl From<NcsnV2Config> for ArchitectureConfig {
+    fn from(config: NcsnV2Config) -> Self {
+        Self::NcsnV2(config)
+    }
 }
 
 impl From<UNetConfig> for ArchitectureConfig {
@@ -71,6 +90,8 @@ impl ArchitectureConfig {
     pub(crate) fn family(&self) -> &dyn Family {
         match self {
             Self::Diffusers(config) => config,
+            Self::ScoreSde(config) => config,
+            Self::NcsnV2(config) => config,
         }
     }
 

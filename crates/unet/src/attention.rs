@@ -4,7 +4,7 @@ use tch::Tensor;
 use tweedie_torch_ext::{Activation, add_reusing, attention};
 
 use crate::builder::Builder;
-use crate::layers::{Linear, LinearForm, Norm, NormOptions, Start};
+use crate::layers::{Linear, LinearForm, Norm, NormOptions, Starts};
 use crate::program::{Layer, Told};
 
 /// How a family calls and keeps the parameters of its attention.
@@ -31,6 +31,7 @@ pub(crate) enum Projections {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttentionOptions {
     pub(crate) style: AttentionStyle,
+    pub(crate) starts: Starts,
     pub(crate) norm: Option<NormOptions>,
     pub(crate) heads: i64,
     /// Channels of a head.
@@ -50,18 +51,19 @@ pub(crate) struct SelfAttention {
 
 impl SelfAttention {
     pub(crate) fn new(mut b: Builder<'_>, channels: i64, options: AttentionOptions) -> Self {
-        let AttentionOptions { style, heads, head, .. } = options;
+        let AttentionOptions { style, starts, heads, head, .. } = options;
         let inner = heads.saturating_mul(head);
         let norm = options.norm.map(|norm| Norm::new(b.at(style.norm), channels, norm));
-        let mut into =
-            |name, width| Linear::in_form(b.at(name), channels, width, Start::Random, style.form);
+        let mut into = |name, width| {
+            Linear::in_form(b.at(name), channels, width, starts.projection, style.form)
+        };
         let projections = match style.projections {
             Projections::Separate(names) => names.map(|name| into(name, inner)).into(),
             Projections::HeadsFirst(name) | Projections::HeadsWithin(name) => {
                 vec![into(name, inner.saturating_mul(3))]
             }
         };
-        let out = Linear::in_form(b.at(style.out), inner, channels, Start::Zero, style.form);
+        let out = Linear::in_form(b.at(style.out), inner, channels, starts.last, style.form);
         Self { norm, projections, out, options }
     }
 

@@ -21,6 +21,8 @@ pub(crate) enum Initial {
     Uniform(f64),
     /// Normal with this deviation.
     Normal(f64),
+    /// Normal around 1 with this deviation.
+    NearOne(f64),
     Zeros,
     Ones,
 }
@@ -97,6 +99,11 @@ impl Gathering {
         self.error.map_or(Ok(self.count), Err)
     }
 
+    /// Whether given weights have a tensor of this name.
+    fn holds(&self, name: &str) -> bool {
+        matches!(&self.source, Source::Weights { given, .. } if given.contains_key(name))
+    }
+
     fn value(&mut self, name: &str, shape: &[i64], initial: Initial) -> Tensor {
         match &mut self.source {
             Source::Seed(rng) => draw(rng, shape, initial),
@@ -121,16 +128,16 @@ impl Gathering {
 
 fn draw(rng: &mut ChaCha8Rng, shape: &[i64], initial: Initial) -> Tensor {
     let count = usize::try_from(shape.iter().product::<i64>()).unwrap_or(0);
+    let normal = |rng: &mut ChaCha8Rng, mean: f64, deviation: f64| -> Vec<f32> {
+        let draw = |value: f64| (mean + value * deviation) as f32;
+        (0..count).map(|_| draw(StandardNormal.sample(rng))).collect()
+    };
     let values: Vec<f32> = match initial {
         Initial::Uniform(bound) => {
             (0..count).map(|_| (bound * (2.0 * rng.random::<f64>() - 1.0)) as f32).collect()
         }
-        Initial::Normal(deviation) => (0..count)
-            .map(|_| {
-                let value: f64 = StandardNormal.sample(rng);
-                (value * deviation) as f32
-            })
-            .collect(),
+        Initial::Normal(deviation) => normal(rng, 0.0, deviation),
+        Initial::NearOne(deviation) => normal(rng, 1.0, deviation),
         Initial::Zeros => vec![0.0; count],
         Initial::Ones => vec![1.0; count],
     };
@@ -179,6 +186,22 @@ impl Builder<'_> {
         let shared = tensor.shallow_clone();
         self.gathering.constants.by_name.insert(name, tensor);
         shared
+    }
+
+    /// As [`Builder::constant`], of values that follow from the configuration; weights may lack them.
+    pub(crate) fn table(&mut self, name: &str, values: &Tensor) -> Tensor {
+        let holds = self.gathering.holds(&format!("{}{name}", self.prefix));
+        if holds {
+            return self.constant(name, &values.size(), Initial::Zeros);
+        }
+        let name = format!("{}{name}", self.prefix);
+        self.gathering.constants.by_name.insert(name, values.shallow_clone());
+        values.shallow_clone()
+    }
+
+    /// What was made of the configuration, or `None` where that failed, which is recorded.
+    pub(crate) fn accept<T>(&mut self, made: Result<T, UNetError>) -> Option<T> {
+        made.map_err(|error| self.gathering.error.get_or_insert(error)).ok()
     }
 
     /// Records that a value of the configuration does not fit; the first one is reported.

@@ -94,6 +94,11 @@ impl Perceptron {
         }
     }
 
+    /// Of layers that were made elsewhere.
+    pub(crate) fn of(first: Linear, second: Linear, between: ActivationFunction) -> Self {
+        Self { first, second, between }
+    }
+
     fn forward(&self, x: &Tensor) -> Tensor {
         self.second.forward(&self.between.apply(&self.first.forward(x)))
     }

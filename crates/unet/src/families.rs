@@ -2,3 +2,7 @@
 //! of its parameters, and the order of its steps.
 
 pub(crate) mod diffusers;
+mod groups;
+pub(crate) mod ncsnv2;
+pub(crate) mod nonlinearity;
+pub(crate) mod score_sde;

@@ -18,16 +18,10 @@ use crate::UNetError;
 const MAX_TAPS: usize = 64;
 
 /// A separable low-pass filter that halves or doubles images.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Fir {
-    /// k k^T with sum 1, [1, 1, m, m] with m even.
-    kernel: Tensor,
-}
-
-impl Clone for Fir {
-    fn clone(&self) -> Self {
-        Self { kernel: self.kernel.shallow_clone() }
-    }
+    /// Taps with sum 1, of an even number.
+    taps: Vec<f64>,
 }
 
 impl Fir {
@@ -47,9 +41,7 @@ impl Fir {
         }
         // An odd filter is an even one that begins with a zero, and then pads alike on both sides.
         let leading = (taps.len() % 2 == 1).then_some(0.0);
-        let taps: Vec<f64> = leading.into_iter().chain(taps.iter().map(|tap| tap / sum)).collect();
-        let taps = Tensor::from_slice(&taps);
-        Ok(Self { kernel: taps.outer(&taps).unsqueeze(0).unsqueeze(0) })
+        Ok(Self { taps: leading.into_iter().chain(taps.iter().map(|tap| tap / sum)).collect() })
     }
 
     /// Filtered, then every second pixel of both directions.
@@ -60,7 +52,7 @@ impl Fir {
     /// Zeros between the pixels of both directions, then filtered.
     pub(crate) fn upsample(&self, x: &Tensor) -> Tensor {
         let wide = x.to_kind(working_kind(x));
-        let kernel = self.of_channels(&(&self.kernel * 4.0), &wide);
+        let kernel = self.kernel(false, &wide) * 4.0;
         let (padding, channels) = ([self.length() / 2 - 1; 2], x.size()[1]);
         let up = wide.conv_transpose2d(
             &kernel,
@@ -94,20 +86,22 @@ impl Fir {
     /// The true convolution at every `stride`-th pixel of x with `padding` zeros on every side.
     fn filtered(&self, x: &Tensor, stride: i64, padding: i64) -> Tensor {
         let wide = x.to_kind(working_kind(x));
-        let kernel = self.of_channels(&self.kernel.flip([2, 3]), &wide);
+        let kernel = self.kernel(true, &wide);
         let channels = x.size()[1];
         let y = wide.conv2d(&kernel, None::<Tensor>, [stride; 2], [padding; 2], [1, 1], channels);
         y.to_kind(x.kind())
     }
 
     fn length(&self) -> i64 {
-        self.kernel.size()[3]
+        self.taps.len() as i64
     }
 
-    /// The kernel once for every channel of x, [c, 1, m, m].
-    fn of_channels(&self, kernel: &Tensor, x: &Tensor) -> Tensor {
+    /// k k^T, perhaps with k reversed, once for every channel of x: [c, 1, m, m].
+    fn kernel(&self, reversed: bool, x: &Tensor) -> Tensor {
+        let taps = Tensor::from_slice(&self.taps);
+        let taps = if reversed { taps.flip([0]) } else { taps };
+        let kernel = taps.outer(&taps).to_kind(x.kind()).to_device(x.device());
         let side = self.length();
-        let kernel = kernel.to_device(x.device()).to_kind(x.kind());
         kernel.expand([x.size()[1], 1, side, side], false).contiguous()
     }
 }

@@ -10,33 +10,62 @@ use crate::ActivationFunction;
 use crate::builder::{Builder, Initial};
 use crate::program::{Layer, Told};
 
-/// Whether a layer starts at zero, as the last layer of a residual branch does (Ho et al. 2020, in
-/// their code): every branch then starts as the identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How a layer starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Start {
+    /// Weights and biases uniform with bound 1/sqrt(fan in).
     Random,
+    /// At zero, as the last layer of a residual branch does (Ho et al. 2020, in their code): every
+    /// branch then starts as the identity.
     Zero,
+    /// Weights uniform with this variance times 2/(fan in + fan out), and almost at zero where it is
+    /// zero; biases at zero.
+    Scaled(f64),
 }
 
 impl Start {
-    fn initial(self, fan_in: i64) -> Initial {
+    /// The initial values of weights and biases.
+    fn initial(self, fan_in: i64, fan_out: i64) -> [Initial; 2] {
         match self {
-            Self::Random => Initial::Uniform((fan_in as f64).sqrt().recip()),
-            Self::Zero => Initial::Zeros,
+            Self::Random => [Initial::Uniform((fan_in as f64).sqrt().recip()); 2],
+            Self::Zero => [Initial::Zeros; 2],
+            Self::Scaled(scale) => {
+                let scale = if scale == 0.0 { 1e-10 } else { scale };
+                let bound = (6.0 * scale / (fan_in as f64 + fan_out as f64)).sqrt();
+                [Initial::Uniform(bound), Initial::Zeros]
+            }
         }
     }
 }
 
-fn cast(parameter: &Tensor, kind: Kind) -> Tensor {
+/// How the layers of a block start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Starts {
+    /// All but those below.
+    pub(crate) layer: Start,
+    /// Linear layers over the channels of every pixel: queries, keys, values, shortcuts.
+    pub(crate) projection: Start,
+    /// The last layer of the branch.
+    pub(crate) last: Start,
+}
+
+impl Starts {
+    /// Torch's own, every branch starting as the identity.
+    pub(crate) const IDENTITY: Self =
+        Self { layer: Start::Random, projection: Start::Random, last: Start::Zero };
+}
+
+pub(crate) fn cast(parameter: &Tensor, kind: Kind) -> Tensor {
     if parameter.kind() == kind { parameter.shallow_clone() } else { parameter.to_kind(kind) }
 }
 
 #[derive(Debug)]
 pub(crate) struct Conv {
-    weight: Tensor, // [out, in, k, k]
-    bias: Tensor,   // [out]
+    weight: Tensor,       // [out, in, k, k]
+    bias: Option<Tensor>, // [out]
     stride: i64,
     padding: i64,
+    dilation: i64,
     /// Whether one row and one column are put below and right first.
     pads_end: bool,
 }
@@ -44,28 +73,64 @@ pub(crate) struct Conv {
 impl Conv {
     /// A k x k convolution that keeps the size.
     pub(crate) fn new(mut b: Builder<'_>, from: i64, to: i64, kernel: i64, start: Start) -> Self {
-        let initial = start.initial(from * kernel * kernel);
+        let area = kernel * kernel;
+        let [weight, bias] = start.initial(from * area, to.saturating_mul(area));
         Self {
-            weight: b.parameter("weight", &[to, from, kernel, kernel], initial),
-            bias: b.parameter("bias", &[to], initial),
+            weight: b.parameter("weight", &[to, from, kernel, kernel], weight),
+            bias: Some(b.parameter("bias", &[to], bias)),
             stride: 1,
             padding: kernel / 2,
+            dilation: 1,
             pads_end: false,
         }
+    }
+
+    /// A 3x3 convolution without a bias.
+    pub(crate) fn without_bias(mut b: Builder<'_>, channels: i64) -> Self {
+        let [initial, _] = Start::Random.initial(channels * 9, channels * 9);
+        let weight = b.parameter("weight", &[channels, channels, 3, 3], initial);
+        Self { weight, bias: None, stride: 1, padding: 1, dilation: 1, pads_end: false }
+    }
+
+    /// A 3x3 convolution whose taps are `reach` pixels apart.
+    pub(crate) fn dilated(b: Builder<'_>, from: i64, to: i64, reach: i64) -> Self {
+        let conv = Self::new(b, from, to, 3, Start::Random);
+        Self { padding: reach, dilation: reach, ..conv }
     }
 
     /// A 3x3 convolution that halves the size; without padding on every side, one row and one column
     /// are put below and right.
     pub(crate) fn halving(b: Builder<'_>, channels: i64, pads: bool) -> Self {
-        let conv = Self::new(b, channels, channels, 3, Start::Random);
-        Self { stride: 2, padding: i64::from(pads), pads_end: !pads, ..conv }
+        Self::new(b, channels, channels, 3, Start::Random).halved(pads)
+    }
+
+    /// The 3x3 convolution with a stride of 2 instead, as for [`Conv::halving`].
+    pub(crate) fn halved(self, pads: bool) -> Self {
+        Self { stride: 2, padding: i64::from(pads), pads_end: !pads, ..self }
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let weight = cast(&self.weight, x.kind());
-        let bias = cast(&self.bias, x.kind());
+        let weight = self.weight(x.kind());
         let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        x.conv2d(&weight, Some(&bias), stride, padding, [1, 1], 1) // [n, out, h, w]
+        x.conv2d(&weight, self.bias(x.kind()), stride, padding, [self.dilation; 2], 1) // [n, out, h, w]
+    }
+
+    /// The mean of every 2x2 pixels of what the 3x3 convolution gives, in one convolution of stride 2.
+    pub(crate) fn forward_to_means(&self, x: &Tensor) -> Tensor {
+        let weight = self.weight(x.kind());
+        let shifted = |left, above| weight.constant_pad_nd([left, 1 - left, above, 1 - above]);
+        let sum = shifted(0, 0) + shifted(1, 0) + shifted(0, 1) + shifted(1, 1); // [out, in, 4, 4]
+        x.conv2d(&(sum / 4.0), self.bias(x.kind()), [2, 2], [1, 1], [1, 1], 1)
+    }
+
+    /// The weight as it computes in numbers of that kind.
+    pub(crate) fn weight(&self, kind: Kind) -> Tensor {
+        cast(&self.weight, kind)
+    }
+
+    /// The bias, if there is one, likewise.
+    pub(crate) fn bias(&self, kind: Kind) -> Option<Tensor> {
+        self.bias.as_ref().map(|bias| cast(bias, kind))
     }
 }
 
@@ -110,14 +175,14 @@ impl Linear {
         start: Start,
         form: LinearForm,
     ) -> Self {
-        let initial = start.initial(from);
+        let [initial, initial_bias] = start.initial(from, to);
         let (weight, shape, bias): (_, &[i64], _) = match form {
             LinearForm::Dense => ("weight", &[to, from], "bias"),
             LinearForm::Conv1d => ("weight", &[to, from, 1], "bias"),
             LinearForm::Nin => ("W", &[from, to], "b"),
         };
         let weight = b.parameter(weight, shape, initial);
-        Self { weight, bias: b.parameter(bias, &[to], initial), form }
+        Self { weight, bias: b.parameter(bias, &[to], initial_bias), form }
     }
 
     /// The weight as [out, in].

@@ -42,7 +42,6 @@ mod builder;
 mod embedding;
 mod error;
 mod families;
-#[allow(dead_code)] // for the networks that filter
 mod fir;
 mod input;
 mod input_scaling;
@@ -64,6 +63,14 @@ pub use error::{UNetError, WeightMismatch};
 pub use families::diffusers::{
     ClassEmbedding, DownBlockType, MidBlockType, Resampling, TimeEmbedding, TimeScaleShift,
     UNetConfig, UpBlockType,
+};
+pub use families::ncsnv2::{
+    NcsnV2Config, NcsnV2Data, NcsnV2Depth, NcsnV2Model, NcsnV2Norm, SigmaDistribution,
+};
+pub use families::nonlinearity::Nonlinearity;
+pub use families::score_sde::{
+    EmbeddingType, Progressive, ProgressiveCombine, ProgressiveInput, ResblockType, ScoreSdeConfig,
+    ScoreSdeData, ScoreSdeModel, ScoreSdeName, ScoreSdeTraining,
 };
 pub use input_scaling::InputScaling;
 pub use network::NetworkConfig;

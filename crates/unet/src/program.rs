@@ -25,6 +25,11 @@ pub(crate) trait Layer: std::fmt::Debug + Send {
     fn forward(&self, x: Tensor, told: Told<'_>) -> Tensor;
 }
 
+/// A map of two features, what was kept and what came from below, to one.
+pub(crate) trait Junction: std::fmt::Debug + Send {
+    fn forward(&self, kept: Tensor, h: Tensor, told: Told<'_>) -> Tensor;
+}
+
 /// A layer and the name of its module.
 #[derive(Debug)]
 pub(crate) struct Part {
@@ -67,6 +72,8 @@ pub(crate) enum Step {
     Push,
     /// h = the channels of h, then those of what was kept last and not joined yet.
     Join,
+    /// h = junction(what was kept last and not joined yet, h).
+    Meet { name: String, junction: Box<dyn Junction> },
     /// The pyramid's image = h.
     Keep(Pyramid),
     /// The pyramid's image = layer(image).
@@ -106,6 +113,17 @@ impl Steps {
     }
 }
 
+impl Steps {
+    /// As [`Steps::apply`], of a junction.
+    pub(crate) fn meet<J: Junction + 'static>(
+        &mut self,
+        b: Builder<'_>,
+        make: impl FnOnce(Builder<'_>) -> J,
+    ) {
+        self.0.push(Step::Meet { name: b.name(), junction: Box::new(make(b)) });
+    }
+}
+
 impl Part {
     pub(crate) fn new<L: Layer + 'static>(
         b: Builder<'_>,
@@ -122,6 +140,8 @@ pub(crate) enum OutputScale {
     None,
     /// Divided by the time.
     ByTime,
+    /// Divided by the entry of this table that the time is the index of.
+    BySigma(Tensor),
 }
 
 /// A whole network.
@@ -170,9 +190,10 @@ impl Program {
         let output = run(&self.steps, x, told);
         match &self.scale {
             OutputScale::None => output,
-            OutputScale::ByTime => {
-                let kind = if output.kind() == Kind::Double { Kind::Double } else { Kind::Float };
-                output.to_kind(kind) / times.to_kind(kind).reshape([-1, 1, 1, 1])
+            OutputScale::ByTime => output / times.reshape([-1, 1, 1, 1]),
+            OutputScale::BySigma(table) => {
+                let sigmas = table.index_select(0, &times.to_kind(Kind::Int64));
+                output / sigmas.reshape([-1, 1, 1, 1])
             }
         }
     }
@@ -194,6 +215,10 @@ fn advance(step: &Step, mut state: State, told: Told<'_>) -> State {
         Step::Join => {
             let skip = state.skips.pop().expect("a program joins what it pushed");
             state.h = Tensor::cat(&[state.h, skip], 1); // [n, c + skipped, h, w]
+        }
+        Step::Meet { junction, .. } => {
+            let kept = state.skips.pop().expect("a program joins what it pushed");
+            state.h = junction.forward(kept, state.h, told);
         }
         Step::Keep(which) => *state.pyramid(*which) = Some(state.h.shallow_clone()),
         Step::Resample(which, part) => {

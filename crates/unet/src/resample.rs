@@ -48,3 +48,29 @@ impl Layer for Resample {
         self.then.as_ref().map_or(resized.shallow_clone(), |conv| conv.forward(&resized))
     }
 }
+
+/// A filter and a convolution in one change of size.
+#[derive(Debug)]
+pub(crate) enum FilteredConv {
+    /// Filtered, then convolved with a stride of 2.
+    Halving { fir: Fir, conv: Conv },
+    /// Zeros between the pixels, convolved, then filtered.
+    Doubling { fir: Fir, conv: Conv },
+}
+
+impl Layer for FilteredConv {
+    fn forward(&self, x: Tensor, _: Told<'_>) -> Tensor {
+        let (resized, conv) = match self {
+            Self::Halving { fir, conv } => {
+                (fir.downsample_convolved(&x, &conv.weight(x.kind())), conv)
+            }
+            Self::Doubling { fir, conv } => {
+                (fir.upsample_convolved(&x, &conv.weight(x.kind())), conv)
+            }
+        };
+        match conv.bias(x.kind()) {
+            Some(bias) => resized + bias.reshape([-1, 1, 1]),
+            None => resized,
+        }
+    }
+}

@@ -5,7 +5,7 @@ use tweedie_torch_ext::{Activation, add_reusing};
 
 use crate::ActivationFunction;
 use crate::builder::Builder;
-use crate::layers::{Conv, Linear, LinearForm, Norm, NormOptions, Start};
+use crate::layers::{Conv, Linear, LinearForm, Norm, NormOptions, Starts};
 use crate::program::{Layer, Told};
 use crate::resample::Resize;
 
@@ -36,6 +36,7 @@ pub(crate) enum Telling {
 #[derive(Clone, Debug)]
 pub(crate) struct ResidualOptions {
     pub(crate) style: ResidualStyle,
+    pub(crate) starts: Starts,
     pub(crate) norm1: NormOptions,
     pub(crate) norm2: NormOptions,
     /// Width of the embedding.
@@ -73,26 +74,25 @@ pub(crate) struct Residual {
 impl Residual {
     pub(crate) fn new(mut b: Builder<'_>, from: i64, to: i64, options: ResidualOptions) -> Self {
         let style = options.style;
+        let Starts { layer, projection, last } = options.starts;
         let told = match options.telling {
             Telling::Shift => to,
             Telling::ScaleShift => 2 * to,
         };
         Self {
             norm1: Norm::new(b.at(style.norm1), from, options.norm1),
-            conv1: Conv::new(b.at(style.conv1), from, to, 3, Start::Random),
-            told: Linear::new(b.at(style.told), options.embedding, told, Start::Random),
+            conv1: Conv::new(b.at(style.conv1), from, to, 3, layer),
+            told: Linear::new(b.at(style.told), options.embedding, told, layer),
             norm2: Norm::new(b.at(style.norm2), to, options.norm2),
-            conv2: Conv::new(b.at(style.conv2), to, to, 3, Start::Zero),
+            conv2: Conv::new(b.at(style.conv2), to, to, 3, last),
             shortcut: match (from != to || options.projects_always, style.shortcut_is_conv) {
                 (false, _) => Shortcut::Identity,
-                (true, true) => {
-                    Shortcut::Conv(Conv::new(b.at(style.shortcut), from, to, 1, Start::Random))
-                }
+                (true, true) => Shortcut::Conv(Conv::new(b.at(style.shortcut), from, to, 1, layer)),
                 (true, false) => Shortcut::Linear(Linear::in_form(
                     b.at(style.shortcut),
                     from,
                     to,
-                    Start::Random,
+                    projection,
                     LinearForm::Nin,
                 )),
             },

@@ -25,7 +25,7 @@ use crate::architecture::{Family, Labels};
 use crate::attention::{AttentionOptions, AttentionStyle, Projections, SelfAttention};
 use crate::builder::Builder;
 use crate::embedding::{self, Embedding, Features, Perceptron};
-use crate::layers::{Conv, Groups, LinearForm, Norm, NormActivation, NormOptions, Start};
+use crate::layers::{Conv, Groups, LinearForm, Norm, NormActivation, NormOptions, Start, Starts};
 use crate::program::{OutputScale, Program, Pyramid, Step, Steps};
 use crate::resample::Resize;
 use crate::residual::{Residual, ResidualOptions, ResidualStyle, Telling};
@@ -148,6 +148,7 @@ impl UNetConfig {
     fn residual(&self, groups: Groups) -> ResidualOptions {
         ResidualOptions {
             style: RESIDUAL,
+            starts: Starts::IDENTITY,
             norm1: self.norm(groups),
             norm2: self.norm(groups),
             embedding: self.time_embedding_width(),
@@ -177,7 +178,8 @@ impl UNetConfig {
             b.reject("attention_head_dim", head.to_string(), allowed);
         }
         let norm = groups.map(|groups| self.norm(groups));
-        AttentionOptions { style: ATTENTION, norm, heads: channels / head, head, divisor }
+        let (style, starts) = (ATTENTION, Starts::IDENTITY);
+        AttentionOptions { style, starts, norm, heads: channels / head, head, divisor }
     }
 
     fn embedding(&self, b: &mut Builder<'_>) -> Embedding {
