@@ -14,14 +14,27 @@ const MAX_PERIOD: f64 = 10000.0;
 /// The features of a time, computed in f32 as the peers do: times near 1000 carry the rounding of a
 /// frequency into the phase.
 #[derive(Debug)]
-pub(crate) enum Features {
+pub enum Features {
     /// Sines and cosines (Vaswani et al. 2017, sec. 3.5, as in Ho et al. 2020): feature k has the
-    /// frequency exp(-ln(10000) k / (half - shift)).
-    Waves { width: i64, cosine_first: bool, shift: f64 },
-    /// Sines, then cosines, of ln(t) at random frequencies [half] (Song et al. 2021, App. C).
-    Fourier { frequencies: Tensor },
-    /// A learned row [times, width] for every index of a time.
-    Table { rows: Tensor },
+    /// frequency exp(-ln(10000) k / (half - shift)), half being half of the width.
+    Waves {
+        /// The number of features.
+        width: i64,
+        /// Whether cosines come before sines.
+        cosine_first: bool,
+        /// What is subtracted from half of the width.
+        shift: f64,
+    },
+    /// Sines, then cosines, of ln(t) at random frequencies (Song et al. 2021, app. C).
+    Fourier {
+        /// The frequencies `[half]`, in full turns.
+        frequencies: Tensor,
+    },
+    /// A learned row for every index of a time.
+    Table {
+        /// The rows `[times, width]`.
+        rows: Tensor,
+    },
 }
 
 impl Features {
@@ -42,7 +55,11 @@ impl Features {
     }
 
     /// Times `[n]` to features `[n, width]`.
-    fn of(&self, times: &Tensor) -> Tensor {
+    ///
+    /// # Panics
+    /// If there are more dimensions, or a time is no index of the rows.
+    #[must_use]
+    pub fn of(&self, times: &Tensor) -> Tensor {
         match self {
             Self::Waves { width, cosine_first, shift } => {
                 waves(times, *width, *cosine_first, *shift)

@@ -19,22 +19,22 @@ const MAX_TAPS: usize = 64;
 
 /// A separable low-pass filter that halves or doubles images.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Fir {
+pub struct Fir {
     /// Taps with sum 1, of an even number.
     taps: Vec<f64>,
 }
 
 impl Fir {
-    /// The filter with the given taps; `key` is where a configuration states them.
+    /// The filter with the given taps, scaled so that their sum is 1.
     ///
     /// # Errors
     /// If there are none or too many, or they cannot be scaled to have sum 1.
-    pub(crate) fn new(key: &'static str, taps: &[f64]) -> Result<Self, UNetError> {
+    pub fn new(taps: &[f64]) -> Result<Self, UNetError> {
         let sum: f64 = taps.iter().sum();
         let scalable = sum.is_normal() && taps.iter().all(|tap| (tap / sum).is_finite());
         if taps.is_empty() || taps.len() > MAX_TAPS || !scalable {
             return Err(UNetError::Value {
-                key,
+                key: "model.fir_kernel",
                 value: format!("{taps:?}"),
                 allowed: format!("1 to {MAX_TAPS} finite numbers whose sum is not 0"),
             });
@@ -44,13 +44,21 @@ impl Fir {
         Ok(Self { taps: leading.into_iter().chain(taps.iter().map(|tap| tap / sum)).collect() })
     }
 
-    /// Filtered, then every second pixel of both directions.
-    pub(crate) fn downsample(&self, x: &Tensor) -> Tensor {
+    /// x `[n, c, h, w]` filtered, then every second pixel: `[n, c, h / 2, w / 2]`, rounded down.
+    ///
+    /// # Panics
+    /// If an image is smaller than the filter leaves anything of.
+    #[must_use]
+    pub fn downsample(&self, x: &Tensor) -> Tensor {
         self.filtered(x, 2, self.length() / 2 - 1)
     }
 
-    /// Zeros between the pixels of both directions, then filtered.
-    pub(crate) fn upsample(&self, x: &Tensor) -> Tensor {
+    /// Zeros between the pixels of x `[n, c, h, w]`, then filtered: `[n, c, 2 h, 2 w]`.
+    ///
+    /// # Panics
+    /// If x has another number of dimensions.
+    #[must_use]
+    pub fn upsample(&self, x: &Tensor) -> Tensor {
         let wide = x.to_kind(working_kind(x));
         let kernel = self.kernel(false, &wide) * 4.0;
         let (padding, channels) = ([self.length() / 2 - 1; 2], x.size()[1]);

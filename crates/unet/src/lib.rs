@@ -39,10 +39,14 @@ mod activation;
 mod architecture;
 mod attention;
 mod builder;
+#[cfg(doctest)]
+mod derivations;
 mod embedding;
 mod error;
 mod families;
 mod fir;
+#[cfg(test)]
+mod gradient_check;
 mod input;
 mod input_scaling;
 mod layers;
@@ -59,6 +63,7 @@ mod weights;
 
 pub use activation::ActivationFunction;
 pub use architecture::ArchitectureConfig;
+pub use embedding::Features as TimeFeatures;
 pub use error::{UNetError, WeightMismatch};
 pub use families::diffusers::{
     ClassEmbedding, DownBlockType, MidBlockType, Resampling, TimeEmbedding, TimeScaleShift,
@@ -72,6 +77,7 @@ pub use families::score_sde::{
     EmbeddingType, Progressive, ProgressiveCombine, ProgressiveInput, ResblockType, ScoreSdeConfig,
     ScoreSdeData, ScoreSdeModel, ScoreSdeName, ScoreSdeTraining,
 };
+pub use fir::Fir;
 pub use input_scaling::InputScaling;
 pub use network::NetworkConfig;
 pub use parameters::Parameters;

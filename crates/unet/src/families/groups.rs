@@ -2,14 +2,15 @@
 
 use std::fmt::Debug;
 
+use serde::Serialize;
 use serde::de::{DeserializeOwned, Error};
 use serde_json::{Map, Value};
 
 use crate::UNetError;
 
-/// Reads groups of keys, all of `needed` (as `group.key`) being there; keys of the group `model` that
-/// are called `unread` are let go.
-pub(super) fn read_groups<T: DeserializeOwned>(
+/// Reads groups of keys, all of `needed` (as `group.key`) being there. What has nothing to do with the
+/// network is let go: other groups, other keys of groups beside `model`, and there those called `unread`.
+pub(super) fn read_groups<T: Default + Serialize + DeserializeOwned>(
     mut values: Map<String, Value>,
     needed: &[&str],
     unread: &[&str],
@@ -23,8 +24,15 @@ pub(super) fn read_groups<T: DeserializeOwned>(
         let reason = serde_json::Error::custom(format!("missing are {}", missing.join(", ")));
         return Err(UNetError::Config { key: ".".to_owned(), reason });
     }
-    if let Some(Value::Object(model)) = values.get_mut("model") {
-        model.retain(|key, _| !unread.contains(&key.as_str()));
+    let known = serde_json::to_value(T::default()).unwrap_or_default();
+    values.retain(|group, _| known.get(group).is_some());
+    for (name, group) in values.iter_mut() {
+        if let Value::Object(keys) = group {
+            keys.retain(|key, _| match name.as_str() {
+                "model" => !unread.contains(&key.as_str()),
+                name => known[name].get(key).is_some(),
+            });
+        }
     }
     serde_path_to_error::deserialize(Value::Object(values)).map_err(|error| UNetError::Config {
         key: error.path().to_string(),

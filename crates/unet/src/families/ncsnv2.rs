@@ -181,3 +181,6 @@ impl NcsnV2Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,7 +137,7 @@ impl ScoreSdeConfig {
 
     fn filter(&self) -> Option<Result<Fir, UNetError>> {
         let filters = self.is_ncsnpp() && self.model.fir;
-        filters.then(|| Fir::new("model.fir_kernel", &self.model.fir_kernel))
+        filters.then(|| Fir::new(&self.model.fir_kernel))
     }
 
     fn starts(&self) -> Starts {
@@ -197,3 +197,6 @@ impl ScoreSdeConfig {
         b.table("sigmas", &Tensor::from_slice(&values))
     }
 }
+
+#[cfg(test)]
+mod tests;

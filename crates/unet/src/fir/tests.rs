@@ -88,7 +88,7 @@ fn halving_is_the_published_sum() {
             let p = taps.len() as i64 - 2;
             let pads = [(p + 1) / 2, p / 2];
             let want = planes(&x).iter().map(|image| upfirdn(image, taps, 1, 2, pads)).collect();
-            let fir = Fir::new("fir_kernel", taps).unwrap();
+            let fir = Fir::new(taps).unwrap();
             check(&fir.downsample(&x), &as_tensor(&want, 3));
         }
     }
@@ -102,7 +102,7 @@ fn doubling_is_the_published_sum() {
             let p = taps.len() as i64 - 2;
             let pads = [(p + 1) / 2 + 1, p / 2];
             let want = planes(&x).iter().map(|image| upfirdn(image, taps, 2, 1, pads)).collect();
-            let fir = Fir::new("fir_kernel", taps).unwrap();
+            let fir = Fir::new(taps).unwrap();
             check(&fir.upsample(&x), &as_tensor(&want, 3));
         }
     }
@@ -161,7 +161,7 @@ fn halving_with_a_convolution_filters_first() {
             let filtered: Planes =
                 planes(&x).iter().map(|image| upfirdn(image, taps, 1, 1, pads)).collect();
             let want = as_tensor(&convolved(&filtered, 3, &weight, 1, 2), 2);
-            let fir = Fir::new("fir_kernel", taps).unwrap();
+            let fir = Fir::new(taps).unwrap();
             check(&fir.downsample_convolved(&x, &weight), &want);
         }
     }
@@ -177,7 +177,7 @@ fn doubling_with_a_convolution_filters_last() {
             let pads = [(p + 1).div_euclid(2) + 1, p.div_euclid(2) + 1];
             let wide = convolved(&planes(&x), 3, &weight, 2, 1);
             let filtered = wide.iter().map(|image| upfirdn(image, taps, 1, 1, pads)).collect();
-            let fir = Fir::new("fir_kernel", taps).unwrap();
+            let fir = Fir::new(taps).unwrap();
             check(&fir.upsample_convolved(&x, &weight), &(as_tensor(&filtered, 2) * 4.0));
         }
     }
@@ -187,7 +187,7 @@ fn doubling_with_a_convolution_filters_last() {
 fn a_constant_stays_a_constant_inside() {
     let x = Tensor::ones([1, 2, 12, 12], (Kind::Double, Device::Cpu));
     for taps in FILTERS {
-        let fir = Fir::new("fir_kernel", taps).unwrap();
+        let fir = Fir::new(taps).unwrap();
         check(
             &fir.downsample(&x).slice(2, 2, 4, 1).slice(3, 2, 4, 1),
             &x.slice(2, 0, 2, 1).slice(3, 0, 2, 1),
@@ -195,14 +195,14 @@ fn a_constant_stays_a_constant_inside() {
     }
     // Going up even and odd pixels meet every other tap: it takes taps whose two halves sum alike.
     for taps in [FILTERS[0], FILTERS[1], FILTERS[5]] {
-        let up = Fir::new("fir_kernel", taps).unwrap().upsample(&x);
+        let up = Fir::new(taps).unwrap().upsample(&x);
         check(&up.slice(2, 6, 18, 1).slice(3, 6, 18, 1), &x);
     }
 }
 
 #[test]
 fn the_layout_and_the_kind_are_those_of_the_images() {
-    let fir = Fir::new("fir_kernel", &[1.0, 3.0, 3.0, 1.0]).unwrap();
+    let fir = Fir::new(&[1.0, 3.0, 3.0, 1.0]).unwrap();
     let x = drawn(&[2, 8, 6, 4]);
     for kind in [Kind::Float, Kind::BFloat16] {
         let narrow = to_format(&x.to_kind(kind), MemoryFormat::ChannelsLast);
@@ -226,7 +226,7 @@ fn taps_that_no_scale_makes_sum_to_one_are_refused() {
     for taps in
         [vec![], vec![1.0, -1.0], vec![1.0, f64::NAN], vec![f64::MAX, 1.0, f64::MAX], vec![1.0; 65]]
     {
-        let error = Fir::new("fir_kernel", &taps).unwrap_err().to_string();
-        assert!(error.contains("key `fir_kernel`") && error.contains("1 to 64"), "{error}");
+        let error = Fir::new(&taps).unwrap_err().to_string();
+        assert!(error.contains("key `model.fir_kernel`") && error.contains("1 to 64"), "{error}");
     }
 }

@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::*;
+use crate::gradient_check::{Call, check_gradients};
 use crate::{ActivationFunction, TimeScaleShift};
 
 /// A network that is tiny and uses attention, classes and a shortcut.
@@ -62,43 +63,9 @@ fn loss(unet: &UNet, x: &Tensor) -> Tensor {
 fn gradients_agree_with_finite_differences() {
     let scale_shift = UNetConfig { resnet_time_scale_shift: TimeScaleShift::ScaleShift, ..tiny() };
     for config in [tiny(), scale_shift] {
-        let unet = drawn(&config, Precision::F64);
-        let (x, _, _) = input(Precision::F64);
-        unet.set_trainable(true);
-        let x = x.set_requires_grad(true);
-        loss(&unet, &x).backward();
-        let parameters: Vec<_> = unet.parameters().iter().chain([("x", &x)]).collect();
-        for (name, parameter) in parameters {
-            let index = parameter.numel() as i64 / 2;
-            let got = parameter.grad().reshape([-1]).double_value(&[index]);
-            let at = |h: f64| {
-                let _guard = tch::no_grad_guard();
-                let strides = parameter.size();
-                let place: Vec<i64> = unravel(index, &strides);
-                let mut entry = place.iter().fold(parameter.shallow_clone(), |t, i| t.get(*i));
-                let _ = entry.g_add_scalar_(h);
-                let value = loss(&unet, &x).double_value(&[]);
-                let _ = entry.g_add_scalar_(-h);
-                value
-            };
-            let want = (at(1e-5) - at(-1e-5)) / 2e-5;
-            assert!((got - want).abs() < 1e-6 * want.abs().max(1.0), "{name}: {got} {want}");
-        }
+        let (_, times, labels) = input(Precision::F64);
+        check_gradients(config, &Call { size: &[2, 2, 4, 6], times, labels: Some(labels) });
     }
-}
-
-fn unravel(mut index: i64, size: &[i64]) -> Vec<i64> {
-    let mut place: Vec<i64> = size
-        .iter()
-        .rev()
-        .map(|n| {
-            let at = index % n;
-            index /= n;
-            at
-        })
-        .collect();
-    place.reverse();
-    place
 }
 
 #[test]

@@ -207,5 +207,5 @@ fn resample(resize: Resize) -> Resample {
 }
 
 fn fir() -> Fir {
-    Fir::new("fir_kernel", &TAPS).expect("the filter of skip levels is one")
+    Fir::new(&TAPS).expect("the filter of skip levels is one")
 }

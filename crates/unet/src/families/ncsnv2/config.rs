@@ -57,7 +57,7 @@ pub enum SigmaDistribution {
 
 /// What the network reads of the group `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct NcsnV2Data {
     /// Height and width of the images, which says how deep the network is.
     pub image_size: i64,
@@ -112,14 +112,13 @@ impl Default for NcsnV2Model {
 
 /// Everything NCSNv2 is built from (Song and Ermon 2020, app. B), in its groups and words.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct NcsnV2Config {
     /// What the network reads of the group `data`.
     pub data: NcsnV2Data,
     /// What the network reads of the group `model`.
     pub model: NcsnV2Model,
     /// How deep the network is; `None`: as deep as the size of the images asks for.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<NcsnV2Depth>,
 }
 

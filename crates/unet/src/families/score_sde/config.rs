@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use crate::UNetError;
 use crate::families::groups::{read_groups, refuse_first};
 use crate::families::nonlinearity::Nonlinearity;
+use crate::fir::Fir;
 
 /// Which network, `model.name`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ pub enum ResblockType {
     /// That of DDPM; layers of their own change the size.
     #[default]
     Ddpm,
-    /// That of BigGAN, which changes the size inside of it too.
+    /// That of BigGAN (Brock et al. 2019), which changes the size inside of it too.
     BigGan,
 }
 
@@ -79,7 +80,7 @@ pub enum EmbeddingType {
 
 /// What the network reads of the group `training`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ScoreSdeTraining {
     /// Whether time is continuous, as Fourier features need it.
     pub continuous: bool,
@@ -87,7 +88,7 @@ pub struct ScoreSdeTraining {
 
 /// What the network reads of the group `data`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ScoreSdeData {
     /// Width of the images, which says which levels have attention.
     pub image_size: i64,
@@ -188,7 +189,7 @@ impl Default for ScoreSdeModel {
 
 /// Everything a network of score_sde is built from (Song et al. 2021, app. H), in its groups and words.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ScoreSdeConfig {
     /// What the network reads of the group `training`.
     pub training: ScoreSdeTraining,
@@ -202,6 +203,18 @@ pub struct ScoreSdeConfig {
 /// attention that of DDPM whatever they say.
 const UNREAD: [&str; 7] =
     ["attention_type", "beta_max", "beta_min", "conv_size", "ema_rate", "normalization", "lsgan"];
+
+/// The words of the group `model` in small letters, as their peer reads them.
+fn lowercased(mut values: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::Object(model)) = values.get_mut("model") {
+        for value in model.values_mut() {
+            if let Value::String(word) = value {
+                word.make_ascii_lowercase();
+            }
+        }
+    }
+    values
+}
 
 /// Keys that the peer reads for either network.
 const READ: [&str; 13] = [
@@ -247,7 +260,7 @@ impl ScoreSdeConfig {
             true => READ.iter().chain(&READ_BY_NCSNPP).copied().collect(),
             false => READ.to_vec(),
         };
-        let config: Self = read_groups(values, &needed, &UNREAD)?;
+        let config: Self = read_groups(lowercased(values), &needed, &UNREAD)?;
         config.check()?;
         Ok(config)
     }
@@ -263,6 +276,9 @@ impl ScoreSdeConfig {
         let fourier = model.embedding_type == EmbeddingType::Fourier;
         let levels = (1..=31).contains(&model.ch_mult.len());
         let ddpm = model.name == ScoreSdeName::Ddpm;
+        if model.fir && !ddpm {
+            Fir::new(&model.fir_kernel)?;
+        }
         refuse_first([
             (data.image_size > 0, "data.image_size", &data.image_size, "at least 1"),
             (data.num_channels > 0, "data.num_channels", &data.num_channels, "at least 1"),

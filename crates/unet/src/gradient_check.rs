@@ -1,0 +1,88 @@
+//! Gradients of whole networks against finite differences, for the tests of every family.
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
+use tch::{Kind, Tensor};
+
+use crate::{ArchitectureConfig, Precision, UNet};
+
+/// What a network is called with.
+pub(crate) struct Call<'a> {
+    pub(crate) size: &'a [i64],
+    pub(crate) times: Tensor,
+    pub(crate) labels: Option<Tensor>,
+}
+
+/// Standard normal numbers in f32. Not from libtorch's generator, which all tests share.
+fn normal(rng: &mut ChaCha8Rng, size: &[i64]) -> Tensor {
+    let count = size.iter().product::<i64>() as usize;
+    let values: Vec<f32> = StandardNormal.sample_iter(rng).take(count).collect();
+    Tensor::from_slice(&values).reshape(size)
+}
+
+/// The network with every parameter drawn, those that start at zero too, in f64.
+fn drawn(config: &ArchitectureConfig) -> UNet {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    let unet = UNet::new(config, 5).unwrap();
+    let mut weights: Vec<_> =
+        unet.weights().into_iter().map(|(n, t)| (n.to_owned(), t.copy())).collect();
+    for (name, weight) in &mut weights {
+        if unet.parameters().get(name).is_none() {
+            continue;
+        }
+        // Scales of norms are the vectors that start at one, or near it.
+        let scale =
+            weight.dim() == 1 && (weight.mean(Kind::Float).double_value(&[]) - 1.0).abs() < 0.1;
+        let width =
+            if weight.dim() > 1 { weight.numel() as f64 / weight.size()[0] as f64 } else { 4.0 };
+        let noise = normal(&mut rng, &weight.size()) / width.sqrt();
+        *weight = if scale { noise * 0.5 + 1.0 } else { noise };
+    }
+    UNet::from_weights(config, weights).unwrap().for_inference(Precision::F64).unwrap()
+}
+
+/// One value of every parameter, and of the input, has the derivative that autograd says, for the sum of
+/// squares of the output.
+#[track_caller]
+pub(crate) fn check_gradients(config: impl Into<ArchitectureConfig>, call: &Call<'_>) {
+    let unet = drawn(&config.into());
+    unet.set_trainable(true);
+    let x = normal(&mut ChaCha8Rng::seed_from_u64(6), call.size).to_kind(Kind::Double);
+    let x = x.set_requires_grad(true);
+    let loss = || {
+        let output = unet.forward(&x, &call.times, call.labels.as_ref(), false).unwrap();
+        output.square().sum(Kind::Double)
+    };
+    let total = loss();
+    total.backward();
+    let total = total.double_value(&[]).abs();
+    for (name, parameter) in unet.parameters().iter().chain([("x", &x)]) {
+        let index = parameter.numel() as i64 / 2;
+        // A parameter that nothing depends on has no gradient.
+        let grad = parameter.grad();
+        let got = if grad.defined() { grad.reshape([-1]).double_value(&[index]) } else { 0.0 };
+        let at = |h: f64| {
+            let _guard = tch::no_grad_guard();
+            let mut entry = entry(parameter, index);
+            let _ = entry.g_add_scalar_(h);
+            let value = loss().double_value(&[]);
+            let _ = entry.g_add_scalar_(-h);
+            value
+        };
+        let want = (at(1e-5) - at(-1e-5)) / 2e-5;
+        // the difference of two losses is known to the rounding of a loss
+        let scale = want.abs().max(1e-3 * total).max(1.0);
+        assert!((got - want).abs() < 1e-6 * scale, "{name}: {got} {want}");
+    }
+}
+
+/// The value at a place of the flattened tensor, sharing its memory whatever its layout.
+fn entry(tensor: &Tensor, mut index: i64) -> Tensor {
+    let mut place: Vec<i64> = Vec::new();
+    for side in tensor.size().iter().rev() {
+        place.push(index % side);
+        index /= side;
+    }
+    place.iter().rev().fold(tensor.shallow_clone(), |part, at| part.get(*at))
+}
