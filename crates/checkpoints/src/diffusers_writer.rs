@@ -43,7 +43,7 @@ where
     S: Into<String>,
     V: View,
 {
-    let scheduler = conventions.map(|c| Scheduler::of(path, c)).transpose()?;
+    let pipeline = conventions.map(|c| Pipeline::of(path, c)).transpose()?;
     let staged = StagedFolder::new(path)?;
     let metadata = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
     write_safetensors(&staged.partial.join(WEIGHTS), tensors, &metadata)
@@ -51,9 +51,9 @@ where
     let mut config = config.clone();
     config.insert("_class_name".to_owned(), Value::from("UNet2DModel"));
     staged.write_json("config.json", &config.into())?;
-    if let Some(scheduler) = scheduler {
-        staged.write_json("model_index.json", &scheduler.index())?;
-        staged.write_json("scheduler_config.json", &scheduler.config.into())?;
+    if let Some(pipeline) = pipeline {
+        staged.write_json("model_index.json", &pipeline.index())?;
+        staged.write_json("scheduler_config.json", &pipeline.noise.into())?;
     }
     staged.publish()
 }
@@ -108,14 +108,14 @@ impl Drop for StagedFolder<'_> {
     }
 }
 
-/// The scheduler of diffusers that has the noise of a network, and the pipeline that it belongs to.
-struct Scheduler {
+/// The pipeline of diffusers that draws from a network, and the class and values of its noise.
+struct Pipeline {
     class: &'static str,
-    pipeline: &'static str,
-    config: Map<String, Value>,
+    noise_class: &'static str,
+    noise: Map<String, Value>,
 }
 
-impl Scheduler {
+impl Pipeline {
     fn of(path: &Path, conventions: &NetworkConventions) -> Result<Self, CheckpointError> {
         let refuse = |what: &str| CheckpointError::NotInDiffusers {
             path: path.to_path_buf(),
@@ -147,7 +147,7 @@ impl Scheduler {
     }
 
     fn of_chain(conventions: &NetworkConventions, prediction: &str) -> Self {
-        let mut config = object(json!({
+        let mut noise = object(json!({
             "_class_name": "DDPMScheduler",
             "prediction_type": prediction,
             "clip_sample": conventions.clip_sample.is_some(),
@@ -155,24 +155,24 @@ impl Scheduler {
             "variance_type": conventions.variance.map_or("fixed_small", TrainedVariance::name),
             "timestep_spacing": "leading",
         }));
-        config.extend(chain_values(&conventions.noise));
-        Self { class: "DDPMScheduler", pipeline: "DDPMPipeline", config }
+        noise.extend(chain_values(&conventions.noise));
+        Self { class: "DDPMPipeline", noise_class: "DDPMScheduler", noise }
     }
 
     fn of_exploding(sigma_min: f64, sigma_max: f64, steps: usize) -> Self {
-        let config = object(json!({
+        let noise = object(json!({
             "_class_name": "ScoreSdeVeScheduler",
             "num_train_timesteps": steps,
             "sigma_min": sigma_min,
             "sigma_max": sigma_max,
         }));
-        Self { class: "ScoreSdeVeScheduler", pipeline: "ScoreSdeVePipeline", config }
+        Self { class: "ScoreSdeVePipeline", noise_class: "ScoreSdeVeScheduler", noise }
     }
 
     fn index(&self) -> Value {
         json!({
-            "_class_name": self.pipeline,
-            "scheduler": ["diffusers", self.class],
+            "_class_name": self.class,
+            "scheduler": ["diffusers", self.noise_class],
             "unet": ["diffusers", "UNet2DModel"],
         })
     }
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_alone_has_no_scheduler() {
+    fn a_network_alone_says_nothing_of_noise() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         let tensor = OwnedTensor::new(Dtype::BF16, &[1], vec![0, 0]).unwrap();

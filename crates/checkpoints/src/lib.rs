@@ -6,7 +6,7 @@
 //! - [`TorchFile`] opens what `torch.save` wrote (`.pt`, `.pth`, `.bin`) without running anything in it,
 //!   as a tree of plain values with tensors that stay in the file until they are read.
 //! - [`PublishedCheckpoint`] opens what other programs left: a folder of diffusers, a `.pth` of
-//!   score_sde, a `.pt` of guided-diffusion, and says all that a network needs to be built and used.
+//!   `score_sde`, a `.pt` of guided-diffusion, and says all that a network needs to be built and used.
 //! - [`CheckpointStore`] keeps the checkpoints of a run. A checkpoint is a folder
 //!   `step-0000500/` with weight files and a small `state.json` that lists them with their sizes and
 //!   sha256 sums. It is written under a temporary name, flushed to the disk and renamed, so that it

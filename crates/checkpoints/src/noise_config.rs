@@ -60,7 +60,7 @@ pub enum TrainedNoise {
         /// Deviations in the series.
         steps: usize,
     },
-    /// The variance-preserving SDE of score_sde in continuous time.
+    /// The variance-preserving SDE of `score_sde` in continuous time.
     VariancePreserving {
         /// Beta at the beginning.
         beta_min: f64,
@@ -69,7 +69,7 @@ pub enum TrainedNoise {
         /// Steps of its sampler.
         steps: usize,
     },
-    /// The sub-variance-preserving SDE of score_sde.
+    /// The sub-variance-preserving SDE of `score_sde`.
     SubVariancePreserving {
         /// Beta at the beginning.
         beta_min: f64,

@@ -3,11 +3,11 @@
 //! | path | is |
 //! |---|---|
 //! | a folder with `config.json` and `diffusion_pytorch_model.*`, or a pipeline with such a folder `unet` | diffusers |
-//! | `.pth` with `model` and `ema` | a training state of score_sde; its average is taken |
+//! | `.pth` with `model` and `ema` | a training state of `score_sde`; its average is taken |
 //! | `.pt` with `input_blocks.*` | guided- or improved-diffusion, a network or a classifier |
 //! | any of these networks' weights alone, safetensors or `.bin`, with a configuration beside | the network that the names of its tensors tell |
 //!
-//! How a network of score_sde or guided-diffusion is built does not stand in its weights. A file beside
+//! How a network of `score_sde` or guided-diffusion is built does not stand in its weights. A file beside
 //! them says it: `NAME.json` or `config.json`, with the source's own keys, or flags as text in `NAME.txt`
 //! or `flags.txt`. Files that were published with their flags are known by their names.
 

@@ -119,14 +119,14 @@ fn checkpoints() -> Vec<(PathBuf, &'static str, Vec<u8>)> {
     let files = [
         ("whole", "whole/config.json", config.to_vec()),
         ("whole", "whole/diffusion_pytorch_model.safetensors", safetensors(&unet)),
-        ("whole", "whole/scheduler_config.json", SCHEDULERS[0].into()),
+        ("whole", "whole/scheduler_config.json", NOISES[0].into()),
         ("shards", "shards/config.json", config.to_vec()),
         ("shards", "shards/diffusion_pytorch_model.safetensors.index.json", index.into()),
         ("shards", "shards/one.safetensors", safetensors(&unet[..1])),
         ("shards", "shards/two.safetensors", safetensors(&["down_blocks.0.bias"])),
         ("pipeline", "pipeline/unet/config.json", config.to_vec()),
         ("pipeline", "pipeline/unet/diffusion_pytorch_model.bin", data("weights.bin")),
-        ("pipeline", "pipeline/scheduler/scheduler_config.json", SCHEDULERS[1].into()),
+        ("pipeline", "pipeline/scheduler/scheduler_config.json", NOISES[1].into()),
         ("adm", "adm/model.safetensors", safetensors(&adm)),
         ("adm", "adm/flags.txt", NETWORKS[2].1.into()),
         ("score.pth", "score.pth", data("network.pth")),
@@ -163,20 +163,20 @@ fn read_checkpoint(path: &Path) -> bool {
 }
 
 fn configs() -> Target {
-    let schedulers = SCHEDULERS.map(|text| text.as_bytes().to_vec());
+    let noises = NOISES.map(|text| text.as_bytes().to_vec());
     let networks = NETWORKS.map(|(_, text)| text.as_bytes().to_vec());
     let read = |index: usize, bytes: Vec<u8>| {
         let path = Path::new("fuzz");
-        match index.checked_sub(SCHEDULERS.len()) {
+        match index.checked_sub(NOISES.len()) {
             None => NoiseConfig::parse(path, &bytes).is_ok(),
             Some(network) => parse_network_config(path, NETWORKS[network].0, &bytes).is_ok(),
         }
     };
-    let corpus = schedulers.into_iter().chain(networks).collect();
+    let corpus = noises.into_iter().chain(networks).collect();
     Target { corpus, read: Box::new(read), beside: 0 }
 }
 
-const SCHEDULERS: [&str; 3] = [
+const NOISES: [&str; 3] = [
     r#"{"_class_name": "DDPMScheduler", "beta_start": 0.0001, "beta_end": 0.02,
         "beta_schedule": "linear", "num_train_timesteps": 1000, "trained_betas": null,
         "variance_type": "learned_range", "clip_sample": true, "clip_sample_range": 1.0}"#,

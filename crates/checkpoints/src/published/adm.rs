@@ -9,7 +9,7 @@ use super::flags::Flags;
 use super::{CheckpointSource, DataRange, NetworkConventions, NetworkFamily, TrainedTime};
 use crate::{BetaShape, CheckpointError, TrainedNoise, TrainedPrediction, TrainedVariance};
 
-/// Classes of ImageNet, the only ones that the scripts know.
+/// Classes of `ImageNet`, the only ones that the scripts know.
 const CLASSES: i64 = 1000;
 
 /// The arguments of the network's constructor, out of the flags of a script. Values that are the

@@ -1,4 +1,4 @@
-//! The running average in a training state of score_sde.
+//! The running average in a training state of `score_sde`.
 //!
 //! It is a list of tensors without names, one for each parameter that is trained, in the order in
 //! which the module lists its parameters. The state of the module lists the same parameters in the

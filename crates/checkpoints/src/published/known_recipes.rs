@@ -1,4 +1,4 @@
-//! Published runs of score_sde on CIFAR-10, known by the folders that they are published in, such as
+//! Published runs of `score_sde` on CIFAR-10, known by the folders that they are published in, such as
 //! `vp/cifar10_ddpmpp_deep_continuous/checkpoint_8.pth`: the configuration of the same name.
 
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The configuration of score_sde and of ncsnv2: groups of values, and what they say about the noise.
+//! The configuration of `score_sde` and of ncsnv2: groups of values, and what they say about the noise.
 
 use std::path::Path;
 
@@ -52,7 +52,7 @@ fn merge(groups: &mut Map<String, Value>, name: &str, fields: Map<String, Value>
     }
 }
 
-/// What the configuration of score_sde says about noise, time and prediction.
+/// What the configuration of `score_sde` says about noise, time and prediction.
 pub(super) fn conventions(
     path: &Path,
     config: &Map<String, Value>,

@@ -50,7 +50,7 @@ pub enum NetworkFamily {
     Adm,
     /// `EncoderUNetModel` of guided-diffusion, a classifier; the arguments of its constructor.
     AdmEncoder,
-    /// `ncsnpp` or `ddpm` of score_sde; its configuration's groups `training`, `data` and `model`.
+    /// `ncsnpp` or `ddpm` of `score_sde`; its configuration's groups `training`, `data` and `model`.
     ScoreSde,
     /// `NCSNv2`; its configuration's groups `data` and `model`.
     Ncsnv2,
