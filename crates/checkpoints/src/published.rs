@@ -111,6 +111,7 @@ impl PublishedCheckpoint {
                 SideFile { path: file.to_path_buf(), values: published.values }
             }
         };
+        notes.extend(said.respacing());
         let config = config_of(contents.family, &said.path, &said.values)?;
         if source.is_none()
             && matches!(contents.family, NetworkFamily::Adm | NetworkFamily::AdmEncoder)

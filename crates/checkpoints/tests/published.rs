@@ -94,6 +94,14 @@ fn a_training_state_of_score_sde_gives_its_average_under_the_names_of_the_networ
 }
 
 #[test]
+fn a_training_state_without_an_average_gives_its_weights() {
+    let place = Beside::new("no-average.pth", "a.pth").with("a.json", &score_config("vpsde", true));
+    let checkpoint = place.open();
+    assert_eq!(checkpoint.weight_kind(), WeightKind::Raw);
+    assert!(checkpoint.weights().contains("all_modules.3.NIN_0.W"));
+}
+
+#[test]
 fn an_average_that_does_not_fit_its_model_is_refused_by_name() {
     let config = score_config("vpsde", true);
     let short = Beside::new("average-too-short.pth", "a.pth").with("a.json", &config);
@@ -230,6 +238,13 @@ fn flags_left_out_have_the_defaults_of_the_scripts() {
     assert_eq!(conventions.variance, Some(TrainedVariance::FixedLarge));
     assert_eq!(conventions.prediction, TrainedPrediction::Noise);
     assert!(matches!(conventions.noise, TrainedNoise::Betas { start: 1e-4, end: 0.02, .. }));
+    let tiny = Beside::new("adm.pt", "model.pt").with(
+        "flags.txt",
+        "--image_size 16 --channel_mult 1,2 --attention_resolutions 32,8 --timestep_respacing ddim25",
+    );
+    let tiny = tiny.open();
+    assert_eq!(tiny.config()["attention_resolutions"], json!([2]));
+    assert!(tiny.notes()[0].contains("timestep_respacing ddim25"), "{:?}", tiny.notes());
     let small =
         "--sigma_small True --predict_xstart True --diffusion_steps 500 --resblock_updown False";
     let conventions =

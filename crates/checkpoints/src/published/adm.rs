@@ -110,7 +110,8 @@ fn object(value: Value) -> Result<Map<String, Value>, CheckpointError> {
     }
 }
 
-/// The scripts name image sizes, the constructor the factors by which the image is smaller.
+/// The scripts name image sizes, the constructor the factors by which the image is smaller; a size above
+/// the image's own is never reached.
 fn factors(
     flags: &Flags<'_>,
     key: &'static str,
@@ -118,7 +119,7 @@ fn factors(
     image_size: i64,
 ) -> Result<Vec<i64>, CheckpointError> {
     let sizes = flags.integers(key, default)?;
-    Ok(sizes.into_iter().map(|size| image_size / size).collect())
+    Ok(sizes.into_iter().map(|size| image_size / size).filter(|factor| *factor > 0).collect())
 }
 
 /// What a level's width is to the first's, by the image's size where no flag says it.

@@ -57,6 +57,10 @@ fn of_torch(
     if let (Some(model), Some(ema)) = (root.get("model"), root.get("ema")) {
         return of_score_sde(model, ema, choice);
     }
+    // a training state without an average
+    if let Some(model) = root.get("model").or(root.get("state_dict")) {
+        return Ok((model.tensors()?, WeightKind::Raw));
+    }
     if let (None, Some(model)) = (root.entries().map(drop), root.get("0")) {
         return of_ncsnv2(root, model, choice);
     }

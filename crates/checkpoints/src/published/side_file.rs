@@ -35,6 +35,15 @@ impl SideFile {
         given.or_else(|| beside(weights)).map(Self::read).transpose()
     }
 
+    /// A word about the steps that the flags would sample with, which are not the network's.
+    pub(super) fn respacing(&self) -> Option<String> {
+        let steps =
+            self.values.get("timestep_respacing")?.as_str().filter(|steps| !steps.is_empty())?;
+        Some(format!(
+            "the flags sample with timestep_respacing {steps}; here the sampler's steps say it"
+        ))
+    }
+
     /// Reads JSON, or the flags of a command line.
     pub(super) fn read(path: PathBuf) -> Result<Self, CheckpointError> {
         let length = fs::metadata(&path).map_err(CheckpointError::io("open", &path))?.len();
