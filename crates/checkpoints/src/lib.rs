@@ -47,13 +47,14 @@ mod stored_tensor;
 mod tensor_file;
 mod tensor_writer;
 mod torch_file;
+mod trained_noise;
 
 pub use data_file::FileBytes;
 pub use diffusers::DiffusersFolder;
 pub use diffusers_writer::write_diffusers_folder;
 pub use durable::{remove_partials, write_atomically};
 pub use error::CheckpointError;
-pub use noise_config::{BetaShape, NoiseConfig, TrainedNoise, TrainedPrediction, TrainedVariance};
+pub use noise_config::NoiseConfig;
 pub use pickle::PickleError;
 pub use published::{
     CheckpointSource, DataRange, NetworkConventions, NetworkFamily, PublishedCheckpoint,
@@ -67,3 +68,4 @@ pub use stored_tensor::{StoredTensor, TensorDescription};
 pub use tensor_file::TensorFile;
 pub use tensor_writer::{OwnedTensor, sha256, write_safetensors};
 pub use torch_file::{TorchFile, Value};
+pub use trained_noise::{BetaShape, TrainedNoise, TrainedPrediction, TrainedVariance};
