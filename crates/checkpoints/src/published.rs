@@ -113,10 +113,9 @@ impl PublishedCheckpoint {
         };
         notes.extend(said.respacing());
         let config = config_of(contents.family, &said.path, &said.values)?;
-        if source.is_none()
-            && matches!(contents.family, NetworkFamily::Adm | NetworkFamily::AdmEncoder)
-        {
-            source = adm::source(&said.path, &said.values)?;
+        if matches!(contents.family, NetworkFamily::Adm | NetworkFamily::AdmEncoder) {
+            adm::check_input(&said.path, &config, &contents.weights)?;
+            source = source.or(adm::source(&said.path, &said.values)?);
         }
         Ok(Self {
             path: path.to_path_buf(),

@@ -297,6 +297,15 @@ fn flags_that_are_unknown_or_out_of_range_are_refused() {
 }
 
 #[test]
+fn an_upsampler_is_refused_by_what_it_takes() {
+    let place = Beside::new("adm.pt", "model.pt");
+    let config = json!({"image_size": 64, "model_channels": 32, "in_channels": 6}).to_string();
+    place
+        .with("config.json", &config)
+        .check_refused("in_channels is 6, expected 3 as in the weights");
+}
+
+#[test]
 fn networks_of_every_source_alone_are_told_by_their_names() {
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/nets");
     let cases = std::env::var_os("NETS_DIR").map_or(own, PathBuf::from);

@@ -7,7 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::flags::Flags;
 use super::{CheckpointSource, DataRange, NetworkConventions, NetworkFamily, TrainedTime};
-use crate::{BetaShape, CheckpointError, TrainedNoise, TrainedPrediction, TrainedVariance};
+use crate::{
+    BetaShape, CheckpointError, TensorFile, TrainedNoise, TrainedPrediction, TrainedVariance,
+};
 
 /// Classes of `ImageNet`, the only ones that the scripts know.
 const CLASSES: i64 = 1000;
@@ -139,6 +141,28 @@ fn multipliers(flags: &Flags<'_>, image_size: i64) -> Result<Value, CheckpointEr
             return Err(flags.refuse("image_size", &size.to_string(), allowed));
         }
     })
+}
+
+/// Refuses a network that takes another number of channels than its configuration says, as the upsamplers
+/// do, which are given a small image beside the noisy one.
+pub(super) fn check_input(
+    path: &Path,
+    config: &Map<String, Value>,
+    weights: &TensorFile,
+) -> Result<(), CheckpointError> {
+    let said = config.get("in_channels").and_then(Value::as_u64).unwrap_or(3);
+    let first = weights.describe("input_blocks.0.0.weight")?;
+    match first.shape.get(1) {
+        Some(channels) if *channels as u64 != said => Err(CheckpointError::Value {
+            path: path.to_path_buf(),
+            key: "in_channels",
+            value: said.to_string(),
+            allowed: format!(
+                "{channels} as in the weights; upsamplers, which take 6, are not supported"
+            ),
+        }),
+        _ => Ok(()),
+    }
 }
 
 /// What the flags say about noise and predictions. A classifier takes the noise of the network that it
