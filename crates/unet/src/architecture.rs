@@ -16,9 +16,9 @@ use crate::program::Program;
 pub enum ArchitectureConfig {
     /// diffusers' `UNet2DModel`.
     Diffusers(UNetConfig),
-    /// NCSN++, DDPM++ and DDPM of score_sde.
+    /// NCSN++, DDPM++ and DDPM of `score_sde`.
     ScoreSde(ScoreSdeConfig),
-    /// NCSNv2.
+    /// `NCSNv2`.
     #[serde(rename = "ncsnv2")]
     NcsnV2(NcsnV2Config),
 }

@@ -1,4 +1,4 @@
-//! NCSNv2: a RefineNet that estimates the score of images under one of many noise levels (Song and
+//! `NCSNv2`: a `RefineNet` that estimates the score of images under one of many noise levels (Song and
 //! Ermon 2020, app. B; Lin et al. 2017).
 //!
 //! On the way down, pairs of residual blocks: the first level keeps the size, the next one, two or three

@@ -1,10 +1,10 @@
-//! The non-linearities of score_sde and NCSNv2, by their names there.
+//! The non-linearities of `score_sde` and `NCSNv2`, by their names there.
 
 use serde::{Deserialize, Serialize};
 
 use crate::ActivationFunction;
 
-/// `nonlinearity` of a configuration of score_sde or NCSNv2.
+/// `nonlinearity` of a configuration of `score_sde` or `NCSNv2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Nonlinearity {

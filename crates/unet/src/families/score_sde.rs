@@ -1,6 +1,6 @@
-//! The networks of score_sde: NCSN++ and DDPM++ (Song et al. 2021, app. H), and its DDPM.
+//! The networks of `score_sde`: NCSN++ and DDPM++ (Song et al. 2021, app. H), and its DDPM.
 //!
-//! A U-Net whose parts are choices: residual blocks of DDPM or of BigGAN, filtered resampling, sums
+//! A U-Net whose parts are choices: residual blocks of DDPM or of `BigGAN`, filtered resampling, sums
 //! divided by sqrt(2), a pyramid of images beside the features on the way down (the input again, or a
 //! second path of residuals) and on the way up (the output drawn at every level, or such a path), time
 //! embedded by waves or by Fourier features of ln(sigma), and an output divided by sigma. DDPM++ is the

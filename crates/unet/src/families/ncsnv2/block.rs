@@ -1,4 +1,4 @@
-//! The residual block of NCSNv2.
+//! The residual block of `NCSNv2`.
 
 use tch::Tensor;
 use tweedie_torch_ext::add_reusing;

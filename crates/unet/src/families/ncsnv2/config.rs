@@ -1,4 +1,4 @@
-//! The configuration of NCSNv2, in its own groups and words.
+//! The configuration of `NCSNv2`, in its own groups and words.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -110,7 +110,7 @@ impl Default for NcsnV2Model {
     }
 }
 
-/// Everything NCSNv2 is built from (Song and Ermon 2020, app. B), in its groups and words.
+/// Everything `NCSNv2` is built from (Song and Ermon 2020, app. B), in its groups and words.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NcsnV2Config {
@@ -141,7 +141,7 @@ const READ: [&str; 11] = [
 ];
 
 impl NcsnV2Config {
-    /// Reads the groups `data` and `model` of a configuration of NCSNv2; other groups, and keys that
+    /// Reads the groups `data` and `model` of a configuration of `NCSNv2`; other groups, and keys that
     /// have nothing to do with the network, may be there.
     ///
     /// # Errors
@@ -175,7 +175,7 @@ impl NcsnV2Config {
         let levels = (1..=1_000_000).contains(&model.num_classes);
         refuse_first([
             (data.image_size > 0, "data.image_size", &data.image_size, "at least 1"),
-            (data.channels > 0, "data.channels", &data.channels, "at least 1"),
+            ((1..1 << 16).contains(&data.channels), "data.channels", &data.channels, "1 to 65535"),
             (
                 (1..1 << 20).contains(&model.ngf) && spread,
                 "model.ngf",

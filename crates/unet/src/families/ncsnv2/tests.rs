@@ -1,4 +1,4 @@
-//! What NCSNv2 is held to beside recorded cases.
+//! What `NCSNv2` is held to beside recorded cases.
 
 use serde_json::{Map, Value, json};
 use tch::Tensor;
@@ -69,7 +69,7 @@ fn errors_name_key_value_and_what_is_allowed() {
     check("model.normalization", json!("GroupNorm"), "key `model.normalization`: unknown variant");
     check("model.ngf", json!(1), "key `model.ngf` is 1");
     check("model.num_classes", json!(0), "key `model.num_classes` is 0, expected 1 to 1000000");
-    check("data.channels", json!(0), "key `data.channels` is 0, expected at least 1");
+    check("data.channels", json!(0), "key `data.channels` is 0, expected 1 to 65535");
     let empty = NcsnV2Config::from_values(Map::new()).unwrap_err().to_string();
     assert!(empty.contains("missing are data.image_size, data.channels"), "{empty}");
 }

@@ -1,4 +1,4 @@
-//! The configuration of the networks of score_sde, in its own groups and words.
+//! The configuration of the networks of `score_sde`, in its own groups and words.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -26,7 +26,7 @@ pub enum ResblockType {
     /// That of DDPM; layers of their own change the size.
     #[default]
     Ddpm,
-    /// That of BigGAN (Brock et al. 2019), which changes the size inside of it too.
+    /// That of `BigGAN` (Brock et al. 2019), which changes the size inside of it too.
     BigGan,
 }
 
@@ -187,7 +187,7 @@ impl Default for ScoreSdeModel {
     }
 }
 
-/// Everything a network of score_sde is built from (Song et al. 2021, app. H), in its groups and words.
+/// Everything a network of `score_sde` is built from (Song et al. 2021, app. H), in its groups and words.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScoreSdeConfig {
@@ -247,7 +247,7 @@ const READ_BY_NCSNPP: [&str; 9] = [
 ];
 
 impl ScoreSdeConfig {
-    /// Reads the groups `training`, `data` and `model` of a configuration of score_sde; other groups,
+    /// Reads the groups `training`, `data` and `model` of a configuration of `score_sde`; other groups,
     /// and keys that have nothing to do with the network, may be there.
     ///
     /// # Errors
@@ -281,7 +281,12 @@ impl ScoreSdeConfig {
         }
         refuse_first([
             (data.image_size > 0, "data.image_size", &data.image_size, "at least 1"),
-            (data.num_channels > 0, "data.num_channels", &data.num_channels, "at least 1"),
+            (
+                (1..1 << 16).contains(&data.num_channels),
+                "data.num_channels",
+                &data.num_channels,
+                "1 to 65535",
+            ),
             (model.nf > 3, "model.nf", &model.nf, "at least 4"),
             (levels && widths, "model.ch_mult", &model.ch_mult, "1 to 31 numbers of at least 1"),
             (

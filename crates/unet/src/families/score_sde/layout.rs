@@ -1,4 +1,4 @@
-//! The steps of a network of score_sde, written in the order in which its modules are numbered.
+//! The steps of a network of `score_sde`, written in the order in which its modules are numbered.
 
 use super::{Progressive, ProgressiveCombine, ProgressiveInput, ScoreSdeConfig};
 use crate::attention::SelfAttention;

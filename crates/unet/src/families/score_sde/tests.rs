@@ -1,4 +1,4 @@
-//! What the networks of score_sde are held to beside recorded cases.
+//! What the networks of `score_sde` are held to beside recorded cases.
 
 use serde_json::{Map, Value, json};
 use tch::Tensor;
