@@ -58,7 +58,6 @@ impl Features {
     ///
     /// # Panics
     /// If there are more dimensions, or a time is no index of the rows.
-    #[must_use]
     pub fn of(&self, times: &Tensor) -> Tensor {
         match self {
             Self::Waves { width, cosine_first, shift } => {

@@ -1,4 +1,5 @@
-//! Resampling by two with a finite impulse response (Zhang 2019; Karras et al. 2020; Song et al. 2021, app. H.1).
+//! Resampling by two with a finite impulse response (Zhang 2019; Karras et al. 2020; Song et al. 2021,
+//! app. H.1).
 //!
 //! Dropping every second pixel folds the waves that the coarser grid cannot hold onto slower ones, and
 //! doubling leaves copies of the spectrum behind; a low-pass filter before the one and after the other
@@ -48,7 +49,6 @@ impl Fir {
     ///
     /// # Panics
     /// If an image is smaller than the filter leaves anything of.
-    #[must_use]
     pub fn downsample(&self, x: &Tensor) -> Tensor {
         self.filtered(x, 2, self.length() / 2 - 1)
     }
@@ -57,7 +57,6 @@ impl Fir {
     ///
     /// # Panics
     /// If x has another number of dimensions.
-    #[must_use]
     pub fn upsample(&self, x: &Tensor) -> Tensor {
         let wide = x.to_kind(working_kind(x));
         let kernel = self.kernel(false, &wide) * 4.0;

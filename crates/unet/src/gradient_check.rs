@@ -1,4 +1,5 @@
-//! Gradients of whole networks against finite differences, for the tests of every family.
+//! What the tests of every family ask of whole networks: gradients that are the slopes of their losses, and
+//! the same answers in bf16.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -75,6 +76,22 @@ pub(crate) fn check_gradients(config: impl Into<ArchitectureConfig>, call: &Call
         let scale = want.abs().max(1e-3 * total).max(1.0);
         assert!((got - want).abs() < 1e-6 * scale, "{name}: {got} {want}");
     }
+}
+
+/// The network answers in bf16 what it answers in f64, to a few units of its last place.
+#[track_caller]
+pub(crate) fn check_bf16(config: impl Into<ArchitectureConfig>, call: &Call<'_>) {
+    let wide = drawn(&config.into());
+    let narrow = wide.for_inference(Precision::Bf16).unwrap();
+    let x = normal(&mut ChaCha8Rng::seed_from_u64(6), call.size);
+    let output = |unet: &UNet| {
+        let output = unet.forward(&x, &call.times, call.labels.as_ref(), false).unwrap();
+        assert_eq!(output.kind(), Kind::Float);
+        output.to_kind(Kind::Double)
+    };
+    let [want, got] = [&wide, &narrow].map(|unet| tch::no_grad(|| output(unet)));
+    let error = ((got - &want).norm() / want.norm()).double_value(&[]);
+    assert!(error < 0.05, "{error}");
 }
 
 /// The value at a place of the flattened tensor, sharing its memory whatever its layout.

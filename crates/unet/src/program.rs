@@ -111,9 +111,7 @@ impl Steps {
     ) {
         self.0.push(Step::Apply(Part::new(b, make)));
     }
-}
 
-impl Steps {
     /// As [`Steps::apply`], of a junction.
     pub(crate) fn meet<J: Junction + 'static>(
         &mut self,

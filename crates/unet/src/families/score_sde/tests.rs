@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 use tch::Tensor;
 
 use super::*;
-use crate::UNet;
 use crate::families::nonlinearity::Nonlinearity;
-use crate::gradient_check::{Call, check_gradients};
+use crate::gradient_check::{Call, check_bf16, check_gradients};
+use crate::UNet;
 
 fn entries(value: Value) -> Map<String, Value> {
     let Value::Object(entries) = value else { panic!("not an object") };
@@ -90,6 +90,12 @@ fn gradients_agree_with_finite_differences() {
     ddpm.model.name = ScoreSdeName::Ddpm;
     ddpm.model.nf = 32;
     check_gradients(ddpm, &indices());
+}
+
+#[test]
+fn bf16_gives_the_same_answers() {
+    let times = Tensor::from_slice(&[0.7f32, 3.0]);
+    check_bf16(tiny(), &Call { size: &[2, 2, 8, 8], times, labels: None });
 }
 
 #[test]
