@@ -115,6 +115,7 @@ impl PublishedCheckpoint {
         let config = config_of(contents.family, &said.path, &said.values)?;
         if matches!(contents.family, NetworkFamily::Adm | NetworkFamily::AdmEncoder) {
             adm::check_input(&said.path, &config, &contents.weights)?;
+            notes.extend(adm::note_of_noise(&said.values));
             source = source.or(adm::source(&said.path, &said.values)?);
         }
         Ok(Self {

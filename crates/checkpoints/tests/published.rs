@@ -212,6 +212,7 @@ fn the_flags_of_guided_diffusion_become_the_arguments_of_its_constructor() {
     assert!(known.notes()[0].contains("published for 64x64_diffusion.pt"), "{:?}", known.notes());
     let own = Beside::new("adm.pt", "model.pt").with("config.json", &expected.to_string()).open();
     assert_eq!(json!(own.config()), expected);
+    assert!(own.notes()[0].contains("1000 steps of the linear schedule"), "{:?}", own.notes());
     for checkpoint in [text, known, json_file] {
         let conventions = checkpoint.conventions().unwrap();
         assert!(matches!(

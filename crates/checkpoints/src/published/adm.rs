@@ -143,6 +143,18 @@ fn multipliers(flags: &Flags<'_>, image_size: i64) -> Result<Value, CheckpointEr
     })
 }
 
+/// A word about the noise where a constructor's arguments stand alone: the scripts always have a schedule,
+/// by default or not, and the arguments do not say which.
+pub(super) fn note_of_noise(values: &Map<String, Value>) -> Option<String> {
+    let alone = ["noise_schedule", "diffusion_steps"].iter().all(|key| !values.contains_key(*key));
+    let alone = alone && values.contains_key("model_channels");
+    alone.then(|| {
+        "nothing is said of the noise: that of the scripts is taken, 1000 steps of the linear schedule \
+         (noise_schedule and diffusion_steps say another)"
+            .to_owned()
+    })
+}
+
 /// Refuses a network that takes another number of channels than its configuration says, as the upsamplers
 /// do, which are given a small image beside the noisy one.
 pub(super) fn check_input(
