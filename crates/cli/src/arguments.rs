@@ -1,15 +1,16 @@
 //! The command line as data.
 
 use crate::commands::{
-    completions, data, decode, encode, evaluate, interpolate, likelihood, plan, sample, schedule,
-    train,
+    completions, convert, data, decode, encode, evaluate, interpolate, likelihood, model, plan,
+    sample, schedule, train,
 };
 use clap::{Parser, Subcommand};
 
 /// Trains, samples, evaluates and scores with diffusion models.
 ///
 /// A run is a folder: its configuration, its metrics, its pictures and its checkpoints. `train` makes
-/// one and continues it, every other command reads it.
+/// one and continues it, every other command reads it; and reads as well the checkpoints of diffusers,
+/// score_sde, guided-diffusion and improved-diffusion.
 #[derive(Debug, Parser)]
 #[command(name = "tweedie", max_term_width = 100, after_help = EXAMPLES)]
 pub(crate) struct Arguments {
@@ -27,6 +28,8 @@ pub(crate) enum Command {
     Encode(encode::Options),
     Decode(decode::Options),
     Interpolate(interpolate::Options),
+    Convert(convert::Options),
+    Model(model::Options),
     Data(data::Options),
     Plan(plan::Options),
     Schedule(schedule::Options),
@@ -48,6 +51,19 @@ Examples:
   tweedie evaluate runs/digits
   tweedie likelihood runs/digits-vp --method flow
   tweedie interpolate runs/digits-vp --from 3 --to 12
+  tweedie convert runs/digits digits-diffusers
+  tweedie model info ddpm-cifar10-32
   tweedie data fetch fashion-mnist --to data/fashion-mnist
   tweedie plan --schedule cosine --sampler dpm-solver++ --steps 10
   tweedie schedule plot --schedule cosine --out cosine.png";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_two_options_of_a_command_get_in_each_others_way() {
+        Arguments::command().debug_assert();
+    }
+}

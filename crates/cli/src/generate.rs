@@ -27,6 +27,9 @@ impl<'a> Request<'a> {
     /// # Errors
     /// When an option is out of range, or not meant for the method or the model.
     pub(crate) fn planned(self, run: &'a Run) -> Result<Generation<'a>> {
+        if self.classes.contains(&None) {
+            run.check_unconditional()?;
+        }
         let plan = self.method.plan(run.schedule(), run.learned_variance())?;
         if let Some(warning) = self.method.warning(run.schedule())? {
             eprintln!("warning: {warning}");
@@ -56,7 +59,7 @@ impl Generation<'_> {
         self.plan.steps()
     }
 
-    /// Draws `[n, c, h, w]` in the units of the data, `[-1, 1]`, on the CPU.
+    /// Draws `[n, c, h, w]` in the range of the model's data, on the CPU.
     pub(crate) fn images(&self, bar: &ProgressBar) -> Result<Tensor> {
         Ok(Tensor::cat(&self.batches(bar, &mut |_, _| ())?, 0))
     }
@@ -91,7 +94,7 @@ impl Generation<'_> {
             let network = self.run.network();
             let score = Conditioned { network, conditions: classes.to_vec() };
             let counted = Counted::new(&score, |calls| bar.inc(calls));
-            let score = method.held_in_range(self.run.schedule(), &counted)?;
+            let score = method.held_in_range(self.run, &counted)?;
             let mut after = |step: usize, state: &Tensor| observe(step + 1, state);
             let x = self.plan.run(&*score, x, &mut noise, &mut after)?;
             parts.push(x.to_device(tch::Device::Cpu));

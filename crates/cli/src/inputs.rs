@@ -12,16 +12,17 @@ use tch::Tensor;
 use tweedie_checkpoints::sha256;
 use tweedie_datasets::{Dataset, OpenOptions, epoch_order, open, picture_byte, scale};
 use tweedie_likelihood::DataScaling;
+use tweedie_training::DataRange;
 
 /// Which images.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Images")]
 pub(crate) struct InputArgs {
     /// "test" or "train" of the run's data set; or another data set or picture; or values on the
-    /// network's scale, -1 to 1, as .npy or .safetensors
+    /// scale -1 to 1, as .npy or .safetensors
     #[arg(long, value_name = "WHICH", default_value = "test")]
     pub(crate) data: String,
-    /// Where the run's data set lies now [default: where it lay when the run was trained]
+    /// The data set, or where that of a run lies now [default: where it lay when the run was trained]
     #[arg(long, value_name = "PATH")]
     pub(crate) source: Option<String>,
     /// At most so many of them, drawn at random by the seed [default: all]
@@ -40,6 +41,7 @@ pub(crate) struct Inputs {
     classes: Vec<Option<usize>>,
     numbers: Vec<usize>,
     args: InputArgs,
+    data_range: DataRange,
 }
 
 #[derive(Debug)]
@@ -47,7 +49,7 @@ enum Values {
     /// Levels of a data set.
     Levels(Dataset),
     /// Numbers of a file, and as many levels as the run's data have.
-    Numbers(Vec<f32>, u32),
+    Numbers(Vec<f32>, Option<u32>),
 }
 
 impl Inputs {
@@ -62,7 +64,10 @@ impl Inputs {
             "test" | "train" => of_run(run, args)?,
             _ if ArrayFormat::of(path).is_some() => of_file(run, path)?,
             other => {
-                let size = run.config().data.size;
+                let size = match run.config() {
+                    Some(config) => config.data.size,
+                    None => Some(run.image_size()),
+                };
                 let splits = open(other, &OpenOptions { size, ..OpenOptions::default() })?;
                 of_set(run, on_levels(splits.train.joined(&splits.test)?, run.levels())?)?
             }
@@ -70,7 +75,9 @@ impl Inputs {
         let Images { values, shape, classes } = images;
         let numbers = (0..classes.len()).collect();
         let args_kept = args.clone();
-        let inputs = Self { values, shape, classes, numbers, args: args_kept }.told_classes(run)?;
+        let data_range = run.data_range();
+        let inputs = Self { values, shape, classes, numbers, args: args_kept, data_range };
+        let inputs = inputs.told_classes(run)?;
         Ok(match args.limit {
             Some(limit) => inputs.some(limit, seed),
             None => inputs,
@@ -89,8 +96,12 @@ impl Inputs {
     fn told_classes(mut self, run: &Run) -> Result<Self> {
         let (classes, args) = (run.class_count(), &self.args);
         if args.unconditional || classes == 0 {
+            run.check_unconditional()?;
             self.classes.fill(None);
             return Ok(self);
+        }
+        if self.classes.contains(&None) {
+            run.check_unconditional()?;
         }
         if self.classes.contains(&None) && matches!(self.values, Values::Levels(_)) {
             bail!(
@@ -148,10 +159,16 @@ impl Inputs {
     }
 
     /// Number of levels of the data.
-    pub(crate) fn levels(&self) -> u32 {
+    ///
+    /// # Errors
+    /// When nothing says it.
+    pub(crate) fn levels(&self) -> Result<u32> {
         match &self.values {
-            Values::Levels(set) => set.levels(),
-            Values::Numbers(_, levels) => *levels,
+            Values::Levels(set) => Ok(set.levels()),
+            Values::Numbers(_, levels) => levels.context(
+                "nothing says how many values a pixel can take in the data; --levels does, as in \
+                 --levels 256",
+            ),
         }
     }
 
@@ -162,16 +179,19 @@ impl Inputs {
     /// When the data have a single level.
     pub(crate) fn within_bins(&self, run: &Run, range: Range<usize>) -> Result<Tensor> {
         let scaled = self.scaled(range);
-        let is_filled = self.are_levels() && run.dequantized_levels().is_some();
-        let scaling = DataScaling::new(self.levels(), (-1.0, 1.0))?;
-        Ok(if is_filled { scaling.middles(&scaled) } else { scaled })
+        if !self.are_levels() || run.dequantized_levels().is_none() {
+            return Ok(scaled);
+        }
+        let scaling = DataScaling::new(self.levels()?, self.data_range.ends())?;
+        Ok(scaling.middles(&scaled))
     }
 
-    /// Some images `[n, c, h, w]` on the CPU: levels scaled so that the first is -1 and the last 1,
-    /// numbers as they are.
+    /// Some images `[n, c, h, w]` on the CPU in the range of the model's data: levels scaled so that the
+    /// first is its lower end and the last its upper end, numbers as they are.
     pub(crate) fn scaled(&self, range: Range<usize>) -> Tensor {
         let [c, h, w] = self.shape.map(|side| side as i64);
-        Tensor::from_slice(&self.numbers_of(range.clone())).view([range.len() as i64, c, h, w])
+        let images = Tensor::from_slice(&self.numbers_of(range.clone()));
+        self.data_range.from_symmetric(&images.view([range.len() as i64, c, h, w]))
     }
 
     fn numbers_of(&self, range: Range<usize>) -> Vec<f32> {
@@ -200,15 +220,14 @@ struct Images {
 
 /// The test or train images of the run's data set.
 fn of_run(run: &Run, args: &InputArgs) -> Result<Images> {
-    let data = run.data(args.source.as_deref()).with_context(|| {
-        let source = args.source.as_ref().unwrap_or(&run.config().data.source);
-        format!("the run's data set {source} (--source says where it lies now)")
-    })?;
+    let data = run.data(args.source.as_deref(), "--source")?;
     let set = match args.data.as_str() {
         "train" => data.train,
-        _ => data.held_out.with_context(|| {
-            format!("the run's data set {} holds no test images out", run.config().data.source)
-        })?,
+        _ => {
+            let name = data.train.name().to_owned();
+            data.held_out
+                .with_context(|| format!("the data set {name} holds no test images out"))?
+        }
     };
     of_set(run, std::sync::Arc::unwrap_or_clone(set))
 }
@@ -228,10 +247,8 @@ fn of_set(run: &Run, set: Dataset) -> Result<Images> {
 
 /// A data set on the levels of a run: a picture of these, in which they are spread over 0 to 255, is
 /// taken back to them. What has values in between stays as it is, which is said.
-fn on_levels(set: Dataset, levels: u32) -> Result<Dataset> {
-    if set.levels() == levels {
-        return Ok(set);
-    }
+fn on_levels(set: Dataset, levels: Option<u32>) -> Result<Dataset> {
+    let Some(levels) = levels.filter(|levels| *levels != set.levels()) else { return Ok(set) };
     let of_byte: BTreeMap<u8, u8> =
         (0..=255).take(levels as usize).map(|level| (picture_byte(level, levels), level)).collect();
     let level = |byte: &u8| of_byte.get(byte).copied().filter(|_| set.levels() == 256);
@@ -278,11 +295,11 @@ mod tests {
         let levels: Vec<u8> = (0..17).chain(0..3).collect();
         let bytes: Vec<u8> = levels.iter().map(|level| picture_byte(*level, 17)).collect();
         let picture = Dataset::new("a picture", bytes.clone(), [1, 4, 5], 256).unwrap();
-        let taken = on_levels(picture, 17).unwrap();
+        let taken = on_levels(picture, Some(17)).unwrap();
         assert_eq!((taken.levels(), taken.images()), (17, &levels[..]));
         let between = bytes.iter().map(|byte| byte.saturating_add(1)).collect();
         let picture = Dataset::new("a picture", between, [1, 4, 5], 256).unwrap();
-        assert_eq!(on_levels(picture.clone(), 17).unwrap().levels(), 256);
-        assert_eq!(on_levels(picture, 256).unwrap().levels(), 256);
+        assert_eq!(on_levels(picture.clone(), Some(17)).unwrap().levels(), 256);
+        assert_eq!(on_levels(picture, Some(256)).unwrap().levels(), 256);
     }
 }

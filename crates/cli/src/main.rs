@@ -49,6 +49,8 @@ fn main() -> ExitCode {
         Command::Encode(options) => commands::encode::run(&options),
         Command::Decode(options) => commands::decode::run(&options),
         Command::Interpolate(options) => commands::interpolate::run(&options),
+        Command::Convert(options) => commands::convert::run(&options),
+        Command::Model(options) => commands::model::run(&options),
         Command::Data(options) => commands::data::run(&options),
         Command::Plan(options) => commands::plan::run(&options),
         Command::Schedule(options) => commands::schedule::run(&options),

@@ -1,27 +1,63 @@
-//! A run as the commands use it: opened by name, with what its images look like.
+//! A model as the commands use it: opened by its path, with what its images look like.
 
+use crate::commands::data::size;
 use crate::device::Computation;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use tch::{Device, Tensor};
+use tweedie_checkpoints::{WeightChoice, WeightKind};
 use tweedie_score::Learned;
-use tweedie_training::{Choice, RunConfig, RunData, RunSchedule, TrainedModel};
+use tweedie_training::{
+    Choice, DataRange, Habits, Model, ModelOptions, NetworkConfig, Origin, RunConfig, RunData,
+    RunSchedule, ShortNetwork,
+};
 use tweedie_unet::{Precision, ScoreNetwork};
 
 /// Which weights to use, and how to compute with them.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Weights")]
 pub(crate) struct Weights {
-    /// The averaged weights, or those the optimizer left
-    #[arg(long, value_enum, default_value = "ema")]
-    weights: WeightsName,
-    /// The checkpoint of a run: latest, best, or the number of its step
-    #[arg(long, value_name = "WHICH", default_value = "latest", value_parser = checkpoint)]
-    checkpoint: Choice,
+    #[command(flatten)]
+    source: Source,
     /// What the network computes in
-    #[arg(long, value_enum, default_value = "f32")]
+    #[arg(long, value_enum, default_value = "f32", help_heading = "Weights")]
     precision: PrecisionName,
+}
+
+/// Which weights, and what is not said beside them.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Weights")]
+pub(crate) struct Source {
+    /// The averaged weights, or those the optimizer left [default: ema]
+    #[arg(long, value_enum)]
+    weights: Option<WeightsName>,
+    /// The checkpoint of a run: latest, best, or the number of its step [default: latest]
+    #[arg(long, value_name = "WHICH", value_parser = checkpoint)]
+    checkpoint: Option<Choice>,
+    #[command(flatten)]
+    unsaid: Unsaid,
+}
+
+/// What the checkpoints of other programs may leave open.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Checkpoints of other programs")]
+pub(crate) struct Unsaid {
+    /// How the network of a .pt, .pth or bare file of weights is built: JSON with the keys of its program,
+    /// or flags as text [default: NAME.json, config.json, NAME.txt or flags.txt beside it]
+    #[arg(id = "network_config", long = "config", value_name = "FILE", conflicts_with = "flags")]
+    config: Option<PathBuf>,
+    /// The flags of guided- or improved-diffusion, as on its command line
+    #[arg(long, value_name = "FLAGS", allow_hyphen_values = true)]
+    flags: Option<String>,
+    /// Height and width of the images [default: those trained on]
+    #[arg(long, value_name = "HxW", value_parser = size)]
+    size: Option<[usize; 2]>,
+    /// Number of values that a pixel can take in the data, where no data set says it
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=65_536))]
+    levels: Option<u32>,
+    /// Number of classes, of a network with one row more, for no class
+    #[arg(id = "class_count", long = "classes", value_name = "N")]
+    classes: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -47,43 +83,90 @@ fn checkpoint(text: &str) -> Result<Choice, String> {
     }
 }
 
-/// A trained model and the device it runs on.
+impl Weights {
+    /// How a model is opened on a device.
+    fn options(&self, device: Device) -> ModelOptions {
+        let precision = match self.precision {
+            PrecisionName::F32 => Precision::F32,
+            PrecisionName::Bf16 => Precision::Bf16,
+        };
+        ModelOptions { device, precision, ..self.source.options() }
+    }
+}
+
+impl Source {
+    /// How a model is opened on the CPU, in f32.
+    pub(crate) fn options(&self) -> ModelOptions {
+        let Unsaid { config, flags, size, levels, classes } = self.unsaid.clone();
+        ModelOptions {
+            choice: self.checkpoint.unwrap_or_default(),
+            weights: match self.weights() {
+                WeightsName::Ema => WeightChoice::Averaged,
+                WeightsName::Raw => WeightChoice::Raw,
+            },
+            config,
+            flags,
+            size,
+            levels,
+            classes,
+            ..ModelOptions::default()
+        }
+    }
+
+    fn weights(&self) -> WeightsName {
+        self.weights.unwrap_or(WeightsName::Ema)
+    }
+
+    /// An option that was given, if any was.
+    pub(crate) fn given(&self) -> Option<&'static str> {
+        let Unsaid { config, flags, size, levels, classes } = &self.unsaid;
+        let given = [
+            ("--weights", self.weights.is_some()),
+            ("--checkpoint", self.checkpoint.is_some()),
+            ("--config", config.is_some()),
+            ("--flags", flags.is_some()),
+            ("--size", size.is_some()),
+            ("--levels", levels.is_some()),
+            ("--classes", classes.is_some()),
+        ];
+        given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
+    }
+}
+
+/// Opens a model and says on standard error what was opened.
+pub(crate) fn open_model(path: &Path, source: &Source, options: &ModelOptions) -> Result<Model> {
+    let model = Model::open(path, options)?;
+    announce(path, source.weights(), model.origin());
+    Ok(model)
+}
+
+/// A model and the device it runs on.
 pub(crate) struct Run {
-    model: TrainedModel,
+    model: Model,
     precision: PrecisionName,
 }
 
 impl Run {
-    /// Opens a run's folder or one of its checkpoints, and says on standard error what was opened.
+    /// Opens a run's folder, one of its checkpoints, or a checkpoint of another program, and says on
+    /// standard error what was opened.
     pub(crate) fn open(path: &Path, weights: &Weights, computation: &Computation) -> Result<Self> {
-        let device = computation.start()?;
-        let mut model = match weights.weights {
-            WeightsName::Ema => TrainedModel::load(path, weights.checkpoint, device)?,
-            WeightsName::Raw => TrainedModel::load_raw(path, weights.checkpoint, device)?,
-        };
-        for (checkpoint, error) in &model.passed_over {
-            eprintln!("passed over {}: {}", checkpoint.display(), crate::print::chain(error));
-        }
-        model.unet = model.unet.for_inference(match weights.precision {
-            PrecisionName::F32 => Precision::F32,
-            PrecisionName::Bf16 => Precision::Bf16,
-        })?;
-        eprintln!("run: {}, {:?} weights of step {}", path.display(), weights.weights, model.step);
+        let model = open_model(path, &weights.source, &weights.options(computation.start()?))?;
         Ok(Self { model, precision: weights.precision })
     }
 
-    pub(crate) fn config(&self) -> &RunConfig {
-        &self.model.config
+    /// The configuration of a run; a checkpoint of another program has none.
+    pub(crate) fn config(&self) -> Option<&RunConfig> {
+        self.model.run_config()
     }
 
-    /// Steps the network was trained for.
-    pub(crate) fn step(&self) -> u64 {
-        self.model.step
+    /// Steps the network was trained for, where that is known.
+    pub(crate) fn step(&self) -> Option<u64> {
+        self.model.step()
     }
 
     /// What tells its weights from all others.
-    pub(crate) fn weights_identity(&self) -> &str {
-        &self.model.weights_sha256
+    pub(crate) fn weights_identity(&self) -> Result<String> {
+        Ok(self.model.weights_sha256()?)
     }
 
     /// What the network computes in.
@@ -96,7 +179,17 @@ impl Run {
 
     /// What the network says of the variance of a step, if it learned one.
     pub(crate) fn learned_variance(&self) -> Option<Learned> {
-        self.config().learned_variance()
+        self.model.learned_variance()
+    }
+
+    /// How the program that the model comes from samples with it.
+    pub(crate) fn habits(&self) -> Habits {
+        self.model.habits()
+    }
+
+    /// The range of the values of its data.
+    pub(crate) fn data_range(&self) -> DataRange {
+        self.model.data_range()
     }
 
     pub(crate) fn network(&self) -> ScoreNetwork<'_> {
@@ -114,39 +207,77 @@ impl Run {
 
     /// Channels, height and width of what the network takes and returns.
     pub(crate) fn shape(&self) -> [usize; 3] {
-        self.model.images.shape
+        self.model.images().shape
     }
 
     /// Channels, height and width of its images, before the padding of training.
     pub(crate) fn unpadded_shape(&self) -> [usize; 3] {
-        self.model.images.unpadded
+        self.model.images().unpadded
     }
 
-    /// Number of values a pixel can take in the data.
-    pub(crate) fn levels(&self) -> u32 {
-        self.model.images.levels
+    /// Number of values a pixel can take in the data, where that is known.
+    pub(crate) fn levels(&self) -> Option<u32> {
+        self.model.images().levels
     }
 
-    /// The run's data set, where it lies now if that is somewhere else, without padding.
+    /// The model's data set without padding: the run's own, where it lies now if that is somewhere else.
+    /// `option` is the one that says where.
     ///
     /// # Errors
-    /// When it is not there, or damaged.
-    pub(crate) fn data(&self, source: Option<&str>) -> Result<RunData> {
-        let mut config = self.config().clone();
-        if let Some(source) = source {
-            source.clone_into(&mut config.data.source);
+    /// When it is not there, or damaged, or nothing says which it is.
+    pub(crate) fn data(&self, source: Option<&str>, option: &str) -> Result<RunData> {
+        let mut config = self.model.description().clone();
+        match (source, self.config()) {
+            (Some(source), _) => source.clone_into(&mut config.data.source),
+            (None, Some(_)) => {}
+            (None, None) => bail!(
+                "the checkpoint does not say what it was trained on; {option} names the data set"
+            ),
         }
-        Ok(RunData::open(&config)?)
+        if self.config().is_none() {
+            config.data.size = Some(self.image_size());
+            // classes are asked for where they are used
+            let unconditional =
+                ShortNetwork { class_conditional: false, ..ShortNetwork::default() };
+            config.network = NetworkConfig::Short(unconditional);
+        }
+        RunData::open(&config).with_context(|| match self.config() {
+            Some(_) => {
+                format!(
+                    "the run's data set {} ({option} says where it lies now)",
+                    config.data.source
+                )
+            }
+            None => format!("the data set {}", config.data.source),
+        })
+    }
+
+    /// Height and width of pictures to be read for it.
+    pub(crate) fn image_size(&self) -> [usize; 2] {
+        let [_, height, width] = self.unpadded_shape();
+        [height, width]
     }
 
     /// Number of levels if the model was trained on dequantized images, whose scale is another.
     pub(crate) fn dequantized_levels(&self) -> Option<u32> {
-        self.config().data.dequantize.then_some(self.model.images.levels)
+        self.config()?.data.dequantize.then_some(self.levels()?)
     }
 
     /// Number of classes the network knows; 0 for none.
     pub(crate) fn class_count(&self) -> usize {
-        self.model.images.classes.unwrap_or(0)
+        self.model.images().classes.unwrap_or(0)
+    }
+
+    /// Refuses to ask without a class a network that was never told none.
+    pub(crate) fn check_unconditional(&self) -> Result<()> {
+        let images = self.model.images();
+        if images.classes.is_some() && !images.null_class {
+            bail!(
+                "this network was always told a class: it cannot be asked without one (--classes says \
+                 whether the last row of its table stands for no class)"
+            );
+        }
+        Ok(())
     }
 
     /// One class an image, the asked ones taken in turn; all of the network's when none are asked.
@@ -174,8 +305,31 @@ impl Run {
         }
     }
 
-    /// Images `[n, c, h, w]` without the border that training added.
-    pub(crate) fn without_padding(&self, images: &Tensor) -> Tensor {
-        self.model.images.without_padding(images)
+    /// Drawn states `[n, c, h, w]` as images with values from -1 to 1, without the border that training
+    /// added.
+    pub(crate) fn as_images(&self, states: &Tensor) -> Tensor {
+        self.data_range().to_symmetric(&self.model.images().without_padding(states))
+    }
+}
+
+/// Says on standard error which weights of what were opened.
+fn announce(path: &Path, weights: WeightsName, origin: &Origin) {
+    match origin {
+        Origin::Run { step, passed_over, .. } => {
+            for (checkpoint, error) in passed_over {
+                eprintln!("passed over {}: {}", checkpoint.display(), crate::print::chain(error));
+            }
+            eprintln!("run: {}, {weights:?} weights of step {step}", path.display());
+        }
+        Origin::Published { source, weights, notes } => {
+            notes.iter().for_each(|note| eprintln!("{note}"));
+            let weights = match weights {
+                WeightKind::Averaged { .. } => "averaged weights",
+                WeightKind::Raw => "weights as the optimizer left them",
+                WeightKind::Unsaid => "weights",
+            };
+            eprintln!("model: {}, {weights} of {source}", path.display());
+        }
+        _ => {}
     }
 }

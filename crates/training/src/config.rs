@@ -3,7 +3,10 @@
 mod allowed;
 mod conditional;
 mod keys;
+mod network;
+mod network_input;
 mod objective;
+mod over;
 mod overrides;
 mod schedule;
 mod sections;
@@ -13,20 +16,22 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tweedie_schedules::Prediction;
 use tweedie_score::Learned;
-use tweedie_unet::InputScaling;
+use tweedie_unet::{InputScaling, TimeInput};
 
 pub use allowed::Allowed;
+pub use network::{NetworkConfig, ShortNetwork};
+pub use network_input::{InputScalingKind, TimeInputKind};
 pub use objective::{
     DistanceKind, ObjectiveConfig, ObjectiveKind, PredictionKind, ProjectionKind, ReductionKind,
     VarianceKind, WeightingKind,
 };
 pub use schedule::{ScheduleConfig, ScheduleKind};
 pub use sections::{
-    BestBy, CheckpointConfig, DataConfig, DecayKind, DeviceChoice, LoggingConfig, NetworkConfig,
-    Precision, SampleConfig, SplitChoice, TimeSampling, TrainingConfig,
+    BestBy, CheckpointConfig, DataConfig, DecayKind, DeviceChoice, LoggingConfig, Precision,
+    SampleConfig, SplitChoice, TimeSampling, TrainingConfig,
 };
 
-use crate::{ConfigError, RunSchedule};
+use crate::{ConfigError, DataRange, RunSchedule};
 
 /// Everything that decides what a run computes.
 ///
@@ -65,6 +70,11 @@ impl RunConfig {
         for text in overrides {
             overrides::apply(&mut table, text)?;
         }
+        Self::of_table(table)
+    }
+
+    /// The configuration in a table, checked.
+    fn of_table(table: toml::Table) -> Result<Self, ConfigError> {
         keys::check(&table)?;
         let config: Self = table.try_into().map_err(|source| ConfigError::Syntax { source })?;
         config.completed()
@@ -78,6 +88,23 @@ impl RunConfig {
         let text = std::fs::read_to_string(path)
             .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
         Self::parse(&text, overrides).map_err(|source| ConfigError::InFile {
+            path: path.to_path_buf(),
+            source: source.into(),
+        })
+    }
+
+    /// As [`parse_over`](Self::parse_over), from a file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and as there; the error names the file.
+    pub fn load_over(
+        path: &Path,
+        overrides: &[String],
+        network: &Self,
+    ) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+        Self::parse_over(&text, overrides, network).map_err(|source| ConfigError::InFile {
             path: path.to_path_buf(),
             source: source.into(),
         })
@@ -127,6 +154,7 @@ impl RunConfig {
             PredictionKind::Noise => Prediction::Noise,
             PredictionKind::Data => Prediction::Data,
             PredictionKind::Velocity => Prediction::Velocity,
+            PredictionKind::Score => Prediction::Score,
             PredictionKind::Edm => Prediction::EdmF { sigma_data: self.sigma_data() },
         }
     }
@@ -137,15 +165,30 @@ impl RunConfig {
         self.objective.variance.and_then(VarianceKind::learned)
     }
 
-    /// How a state is scaled before the network takes it: to unit variance where noise explodes and
-    /// for EDM's `F`, and else not at all.
+    /// How a state is scaled before the network takes it: unless it is said otherwise, to unit variance
+    /// where noise explodes and for EDM's `F`, and else not at all.
     #[must_use]
     pub fn input_scaling(&self) -> InputScaling {
-        if self.scales_input() {
-            InputScaling::UnitVariance { sigma_data: self.sigma_data() }
-        } else {
-            InputScaling::None
+        match self.objective.input_scaling.unwrap_or_else(|| self.suited_scaling()) {
+            InputScalingKind::UnitVariance => {
+                InputScaling::UnitVariance { sigma_data: self.sigma_data() }
+            }
+            InputScalingKind::None => InputScaling::None,
         }
+    }
+
+    /// What the network is told in place of a time of `schedule`, which is its own.
+    #[must_use]
+    pub fn time_input(&self, schedule: &RunSchedule) -> TimeInput {
+        let suited = || TimeInputKind::suited_to(self.schedule.kind);
+        let kind = self.objective.time_input.unwrap_or_else(suited);
+        kind.of(schedule, self.schedule.steps)
+    }
+
+    /// The range of the data's values.
+    #[must_use]
+    pub fn data_range(&self) -> DataRange {
+        if self.data.centered { DataRange::Symmetric } else { DataRange::Unit }
     }
 
     /// The deviation of the data that EDM's scalings are made for.
@@ -155,7 +198,7 @@ impl RunConfig {
 
     /// The same with the keys filled in whose defaults depend on others, and held against what one
     /// key alone cannot tell.
-    fn completed(mut self) -> Result<Self, ConfigError> {
+    pub(crate) fn completed(mut self) -> Result<Self, ConfigError> {
         let TrainingConfig { batch_size, accumulation, .. } = self.training;
         if !batch_size.is_multiple_of(accumulation) {
             return Err(ConfigError::UnevenAccumulation { batch_size, accumulation });
@@ -293,7 +336,8 @@ mod tests {
         let config = RunConfig::parse("", &set("data.source=sets/fashion")).unwrap();
         assert_eq!(config.data.source, "sets/fashion");
         let config = RunConfig::parse("", &set("network.multipliers=[1, 2, 2]")).unwrap();
-        assert_eq!(config.network.multipliers, [1, 2, 2]);
+        let NetworkConfig::Short(network) = config.network else { panic!("a short table") };
+        assert_eq!(network.multipliers, [1, 2, 2]);
         let config = RunConfig::parse("", &set("training.learning_rate = 1e-4")).unwrap();
         assert_eq!(config.training.learning_rate, 1e-4);
         check_refused("", &["training.batch_size=0"], &["training.batch_size", "0", "from 1 to"]);

@@ -1,11 +1,11 @@
-//! What the network of a run returns and takes.
+//! What the network of a model returns and takes.
 
 use tweedie_schedules::Prediction;
 use tweedie_unet::{InputScaling, ScoreNetwork, TimeInput, UNet};
 
 use crate::{RunConfig, RunSchedule};
 
-/// All that a run's weights do not say about what they compute.
+/// All that a model's weights do not say about what they compute.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Conventions {
     prediction: Prediction,
@@ -18,13 +18,13 @@ impl Conventions {
     pub(crate) fn new(config: &RunConfig, schedule: &RunSchedule, classes: Option<usize>) -> Self {
         Self {
             prediction: config.prediction(),
-            time_input: schedule.time_input(),
+            time_input: config.time_input(schedule),
             input_scaling: config.input_scaling(),
             classes,
         }
     }
 
-    /// A network of the run as a score function.
+    /// A network of the model as a score function.
     pub(crate) fn network<'a>(&self, unet: &'a UNet) -> ScoreNetwork<'a> {
         let Self { prediction, time_input, input_scaling, classes } = *self;
         ScoreNetwork { unet, prediction, time_input, input_scaling, classes }

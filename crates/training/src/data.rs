@@ -33,7 +33,7 @@ impl RunData {
                 Self { train: Arc::new(splits.train.joined(&splits.test)?), held_out: None }
             }
         };
-        if config.network.class_conditional && data.train.classes() == 0 {
+        if config.network.is_class_conditional() && data.train.classes() == 0 {
             return Err(TrainError::NoLabels { source_name: source.clone() });
         }
         Ok(data)

@@ -61,7 +61,7 @@ pub enum ConfigError {
     #[error("there is no {key}; the configuration of a run has every key, so a part of it is lost")]
     MissingKey {
         /// The key, with its table.
-        key: &'static str,
+        key: String,
     },
     /// The value is not one that the key accepts.
     #[error("{key} is {value}, expected {allowed}")]
@@ -228,6 +228,67 @@ pub enum TrainError {
         /// The step asked for, if one was.
         step: Option<u64>,
     },
+    /// A checkpoint of another program cannot be used.
+    #[error("cannot use {}", path.display())]
+    InModel {
+        /// The checkpoint.
+        path: PathBuf,
+        /// Why not.
+        source: Box<TrainError>,
+    },
+    /// What a run says itself was given.
+    #[error("--{what} is for checkpoints of other programs; a run says it itself")]
+    RunSaysIt {
+        /// What was given.
+        what: &'static str,
+    },
+    /// A checkpoint of a run was chosen where there is only one.
+    #[error("--checkpoint is for runs; a checkpoint of another program holds one set of weights")]
+    OneSetOfWeights,
+    /// The model has something that diffusers has not.
+    #[error("diffusers has no counterpart of {what}")]
+    NotInDiffusers {
+        /// What it lacks.
+        what: String,
+    },
+    /// Something lies where a new folder is to be made.
+    #[error("{} exists already; choose another place", path.display())]
+    Exists {
+        /// The place.
+        path: PathBuf,
+    },
+    /// Nothing says how many levels the data has.
+    #[error("nothing says how many values a pixel can take in the data; --levels does")]
+    NoLevels,
+    /// A checkpoint does not say how large its images are.
+    #[error("the checkpoint does not say how large its images are; --size HEIGHTxWIDTH does")]
+    NoSize,
+    /// A network that does not return images.
+    #[error(
+        "the network takes {taken} channels and returns {returned}, expected {}{}",
+        if *learned { "" } else { "as many, or " },
+        "twice as many, for a learned variance"
+    )]
+    Channels {
+        /// Channels of the input.
+        taken: i64,
+        /// Channels of the output.
+        returned: i64,
+        /// Whether it learned a variance.
+        learned: bool,
+    },
+    /// A network that cannot be built here.
+    #[error("the checkpoint holds a network {family}, of which there is none here")]
+    NoNetwork {
+        /// What the network is.
+        family: String,
+    },
+    /// A network that takes its time in a way that is not known here.
+    #[error("the network takes its time as {time}, which no run's does")]
+    NoTimeInput {
+        /// What it takes.
+        time: String,
+    },
     /// One checkpoint was given, and another asked for.
     #[error(
         "{} is the checkpoint of step {step}; to choose among checkpoints give the run's folder",
@@ -301,7 +362,6 @@ impl TrainError {
 }
 
 /// An error's message and those of its sources, as they are printed.
-#[cfg(test)]
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let rest = error.source().map_or_else(String::new, |source| format!(": {}", chain(source)));
     format!("{error}{rest}")

@@ -12,21 +12,26 @@
 //!
 //! The loss is that of Ho et al. 2020, eq. 14, or one of its relatives in `tweedie_losses`.
 
+mod architecture;
 mod clock;
 mod config;
 mod conventions;
+mod convert;
 mod data;
+mod data_range;
 mod draws;
 mod error;
 mod learning_rate;
 mod lock;
 mod losses_by_level;
 mod metrics;
+mod model;
 mod network;
 mod objective;
 mod observer;
 mod optimizer;
 mod picture;
+mod published;
 mod records;
 mod run_folder;
 mod schedule;
@@ -40,15 +45,20 @@ mod trainer;
 
 pub use config::{
     Allowed, BestBy, CheckpointConfig, DataConfig, DecayKind, DeviceChoice, DistanceKind,
-    LoggingConfig, NetworkConfig, ObjectiveConfig, ObjectiveKind, Precision, PredictionKind,
-    ProjectionKind, ReductionKind, RunConfig, SampleConfig, ScheduleConfig, ScheduleKind,
-    SplitChoice, TimeSampling, TrainingConfig, VarianceKind, WeightingKind,
+    InputScalingKind, LoggingConfig, NetworkConfig, ObjectiveConfig, ObjectiveKind, Precision,
+    PredictionKind, ProjectionKind, ReductionKind, RunConfig, SampleConfig, ScheduleConfig,
+    ScheduleKind, ShortNetwork, SplitChoice, TimeInputKind, TimeSampling, TrainingConfig,
+    VarianceKind, WeightingKind,
 };
 pub use data::RunData;
+pub use data_range::DataRange;
 pub use error::{ConfigError, TrainError};
 pub use learning_rate::learning_rate;
 pub use losses_by_level::{LevelLoss, LossesByLevel};
 pub use metrics::{Metrics, read_metrics};
+pub use model::{
+    Habits, Model, ModelImages, ModelOptions, Origin, is_run, open_network, schedule_of,
+};
 pub use network::ImageForm;
 pub use observer::{Event, Observer};
 pub use run_folder::RunFolder;

@@ -4,14 +4,10 @@ use std::borrow::Cow;
 
 use tch::{Device, Kind, Tensor};
 use tweedie_checkpoints::{Dtype, TensorFile, View};
-use tweedie_unet::{UNet, UNetConfig, UNetError};
+use tweedie_unet::UNet;
 
-use crate::config::{DeviceChoice, NetworkConfig, Precision};
-use crate::{ConfigError, RunConfig, TrainError};
-
-/// Most values that the weights of a network may have together: 4 GiB of them, and as much again
-/// for their average and each of the optimizer's moments.
-const MOST_WEIGHTS: u64 = 1 << 30;
+use crate::config::{DeviceChoice, Precision};
+use crate::{RunConfig, TrainError, architecture};
 
 /// What the data decides about the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -60,88 +56,24 @@ pub(crate) fn device_name(device: Device) -> String {
     }
 }
 
-/// The layers of the network for images of this form, with twice the channels out for a learned
-/// variance.
-pub(crate) fn unet_config(
-    network: &NetworkConfig,
-    form: &ImageForm,
-    learned_variance: bool,
-) -> Result<UNetConfig, TrainError> {
-    let table = tweedie_unet::NetworkConfig {
-        channels: network.channels as i64,
-        multipliers: network.multipliers.iter().map(|m| *m as i64).collect(),
-        blocks: network.blocks,
-        attention_resolutions: network.attention.iter().map(|height| *height as i64).collect(),
-        head_channels: (network.head_channels > 0).then_some(network.head_channels as i64),
-        groups: network.groups as i64,
-        dropout: network.dropout,
-        classes: form.classes.map(|classes| classes as i64),
-        learned_variance,
-        ..tweedie_unet::NetworkConfig::default()
-    };
-    let unet = table.unet(form.shape.map(|size| size as i64));
-    let config = unet.map_err(|error| in_our_words(error, network))?;
-    let weights = UNet::count_parameters(&config).map_err(|error| in_our_words(error, network))?;
-    if weights > MOST_WEIGHTS {
-        return Err(ConfigError::Unfit {
-            key: "network.channels",
-            value: format!(
-                "{}, with network.multipliers {:?}: a network of {weights} weights",
-                network.channels, network.multipliers
-            ),
-            allowed: format!("at most {MOST_WEIGHTS} weights"),
-        }
-        .into());
-    }
-    Ok(config)
-}
-
-/// An error about the network under the keys of a run's configuration.
-fn in_our_words(error: UNetError, network: &NetworkConfig) -> TrainError {
-    let unfit = |key, value, allowed| ConfigError::Unfit { key, value, allowed }.into();
-    match error {
-        UNetError::Value { key, value, allowed } => unfit(our_key(key), value, allowed),
-        UNetError::InputSize { height, width, divisor } => unfit(
-            "network.multipliers",
-            format!("{:?}", network.multipliers),
-            format!(
-                "as many levels as halve images of {height}x{width} evenly ({divisor} must divide \
-                 both), or other sides by data.pad"
-            ),
-        ),
-        other => other.into(),
-    }
-}
-
-/// The key of a run's configuration that decides what the network calls `key`.
-fn our_key(key: &'static str) -> &'static str {
-    match key {
-        "network.attention_resolutions" => "network.attention",
-        "network.classes" | "num_class_embeds" => "network.class_conditional",
-        "attention_head_dim" => "network.head_channels",
-        "norm_num_groups" | "attn_norm_num_groups" => "network.groups",
-        "block_out_channels" | "freq_shift" => "network.channels",
-        "layers_per_block" => "network.blocks",
-        "dropout" => "network.dropout",
-        other => other,
-    }
-}
-
 /// A network with initial weights drawn from the run's seed.
 pub(crate) fn build(
     config: &RunConfig,
     form: &ImageForm,
     device: Device,
 ) -> Result<UNet, TrainError> {
-    let learned_variance = config.learned_variance().is_some();
-    let drawn =
-        UNet::new(&unet_config(&config.network, form, learned_variance)?, config.training.seed)?;
+    let drawn = UNet::new(&architecture::of_run(config, form)?, config.training.seed)?;
     let mut unet = drawn.to_device(device)?;
-    unet.set_precision(match config.training.precision {
+    unet.set_precision(precision(config.training.precision));
+    Ok(unet)
+}
+
+/// What the network computes in.
+pub(crate) fn precision(precision: Precision) -> tweedie_unet::Precision {
+    match precision {
         Precision::F32 => tweedie_unet::Precision::F32,
         Precision::Bf16 => tweedie_unet::Precision::Bf16,
-    });
-    Ok(unet)
+    }
 }
 
 /// A tensor as the checkpoint writer wants it: bytes are copied out when their turn comes.
@@ -153,10 +85,10 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// A tensor of 32-bit floats.
+    /// A tensor of 32-bit floats, or of 64-bit ones, as some constants of networks are.
     pub(crate) fn new(tensor: &Tensor) -> Self {
         let shape = tensor.size().into_iter().map(|size| size as usize).collect();
-        Self { tensor: tensor.detach(), dtype: Dtype::F32, shape }
+        Self { tensor: tensor.detach(), dtype: dtype(tensor), shape }
     }
 
     /// A count.
@@ -186,6 +118,24 @@ impl View for Stored {
     }
 }
 
+/// The type under which a tensor is saved.
+fn dtype(tensor: &Tensor) -> Dtype {
+    match tensor.kind() {
+        Kind::Double => Dtype::F64,
+        Kind::BFloat16 => Dtype::BF16,
+        Kind::Int64 => Dtype::I64,
+        _ => Dtype::F32,
+    }
+}
+
+/// The bytes of a tensor's values, row-major.
+pub(crate) fn bytes_of(tensor: &Tensor) -> Result<Vec<u8>, TrainError> {
+    let values = tensor.detach().f_to_device(Device::Cpu)?.contiguous();
+    let mut bytes = vec![0; values.numel() * values.kind().elt_size_in_bytes()];
+    values.f_copy_data_u8(&mut bytes, values.numel())?;
+    Ok(bytes)
+}
+
 /// Copies the tensors called `prefix` + name from `file` into `targets`, in place.
 pub(crate) fn read_into<'a>(
     file: &TensorFile,
@@ -195,8 +145,8 @@ pub(crate) fn read_into<'a>(
     for (name, target) in targets {
         let name = format!("{prefix}{name}");
         let shape: Vec<usize> = target.size().iter().map(|size| *size as usize).collect();
-        let bytes = file.read_expecting(&name, Dtype::F32, &shape)?;
-        let saved = Tensor::f_from_data_size(&bytes, &target.size(), Kind::Float)?;
+        let bytes = file.read_expecting(&name, dtype(target), &shape)?;
+        let saved = Tensor::f_from_data_size(&bytes, &target.size(), target.kind())?;
         tch::no_grad(|| target.shallow_clone().f_copy_(&saved))?;
     }
     Ok(())
@@ -205,40 +155,4 @@ pub(crate) fn read_into<'a>(
 /// Whether every value of every tensor is finite.
 pub(crate) fn all_finite(tensors: &[&Tensor]) -> Result<bool, TrainError> {
     Ok(tweedie_torch_ext::total_norm(tensors)?.is_finite())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check_refused(overrides: &[&str], says: &[&str]) {
-        let overrides: Vec<String> = overrides.iter().map(ToString::to_string).collect();
-        let config = RunConfig::parse("", &overrides).unwrap();
-        let shape = [1, 8, 8];
-        let form = ImageForm { shape, unpadded: shape, levels: 17, classes: Some(10) };
-        let message = unet_config(&config.network, &form, false).unwrap_err().to_string();
-        for part in says {
-            assert!(message.contains(part), "`{part}` is not in: {message}");
-        }
-    }
-
-    #[test]
-    fn what_does_not_fit_is_named_by_the_keys_of_the_run() {
-        check_refused(&["network.attention=[5]"], &["network.attention is 5", "[8, 4]"]);
-        check_refused(
-            &["network.head_channels=65"],
-            &["network.head_channels is 65", "at most 64"],
-        );
-        check_refused(&["network.groups=5"], &["network.groups is 5", "network.channels, 32"]);
-        check_refused(&["network.channels=1", "network.groups=1"], &["network.channels is 1"]);
-        let says = ["network.multipliers is [1, 1, 1, 1, 1]", "8x8", "data.pad"];
-        check_refused(&["network.multipliers=[1, 1, 1, 1, 1]", "network.attention=[]"], &says);
-    }
-
-    #[test]
-    fn a_network_that_no_memory_holds_is_refused_before_it_is_made() {
-        let says = ["network.channels is 8192", "[64, 64]", "at most 1073741824 weights"];
-        check_refused(&["network.channels=8192", "network.multipliers=[64,64]"], &says);
-    }
 }

@@ -16,7 +16,7 @@ use tweedie_unet::ScoreNetwork;
 
 use crate::config::SampleConfig;
 use crate::network::ImageForm;
-use crate::{ConfigError, RunSchedule, TrainError};
+use crate::{ConfigError, DataRange, RunSchedule, TrainError};
 
 /// Images drawn at once: a large picture takes no more memory than a small one.
 const AT_ONCE: usize = 64;
@@ -46,6 +46,8 @@ pub(crate) struct Drawing<'a> {
     pub(crate) config: &'a SampleConfig,
     /// The network has learned the scale of levels that are filled with noise.
     pub(crate) dequantized: bool,
+    /// The range of what it draws.
+    pub(crate) data_range: DataRange,
 }
 
 impl Drawing<'_> {
@@ -69,10 +71,11 @@ impl Drawing<'_> {
                 None => return Ok(None),
             }
         }
-        self.save(&form.without_padding(&Tensor::cat(&parts, 0)), path).map(Some)
+        let images = self.data_range.to_symmetric(&Tensor::cat(&parts, 0));
+        self.save(&form.without_padding(&images), path).map(Some)
     }
 
-    /// Images of the given classes, `[n, c, h, w]` in `[-1, 1]`, on the CPU.
+    /// Images of the given classes, `[n, c, h, w]` in the range of the data, on the CPU.
     fn draw_part(
         &self,
         (times, solver): (&TimeGrid, &dyn Solver<Tensor>),
@@ -85,7 +88,8 @@ impl Drawing<'_> {
         let like = Tensor::zeros(shape, (Kind::Float, self.network.unet.device()));
         let mut x = noise.normal_like(&like)? * times.start().level.sigma;
         let inner = Conditioned { network: &self.network, conditions: classes.to_vec() };
-        let score = MapData { inner, map: Clip { low: -1.0, high: 1.0 } };
+        let (low, high) = self.data_range.ends();
+        let score = MapData { inner, map: Clip { low, high } };
         let mut stepper = solver.plan(times)?;
         for step in 0..solver.steps(times) {
             if stop.load(Ordering::Relaxed) {

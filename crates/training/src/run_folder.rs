@@ -29,10 +29,20 @@ impl RunFolder {
     /// When there is a run already, or parts of one, or the folder cannot be written.
     pub fn create(root: &Path, config: &RunConfig) -> Result<Self, TrainError> {
         Self::check_free(root)?;
-        let folder = Self { root: root.to_path_buf() };
         std::fs::create_dir_all(root).map_err(TrainError::io("create", root))?;
-        write_atomically(&folder.config(), config.to_toml()?.as_bytes())?;
+        let folder = Self::at(root);
+        folder.write_config(config)?;
         Ok(folder)
+    }
+
+    /// The folder of a run that is being made: it becomes one with its configuration.
+    pub(crate) fn at(root: &Path) -> Self {
+        Self { root: root.to_path_buf() }
+    }
+
+    /// Writes the configuration.
+    pub(crate) fn write_config(&self, config: &RunConfig) -> Result<(), TrainError> {
+        Ok(write_atomically(&self.config(), config.to_toml()?.as_bytes())?)
     }
 
     /// Refuses a folder in which a run lies, or parts of one, which a new run would take over.

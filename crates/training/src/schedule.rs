@@ -5,15 +5,9 @@ use tweedie_schedules::{
     VpCosine, VpLinear,
 };
 use tweedie_sde::Sde;
-use tweedie_unet::TimeInput;
 
 use crate::ScheduleConfig;
 use crate::config::ScheduleKind;
-
-/// The factor of continuous times: `[0, 1]` becomes the indices of a table of 1000 steps.
-const TIME_SCALE: f64 = 999.0; // Song et al. 2021, the code released with it
-/// The factor of `ln sigma`: 1000 times EDM's 1/4, as [`TimeInput::LogNoise`] says.
-const LOG_NOISE_SCALE: f64 = 250.0;
 
 /// The forward process that a network was trained on.
 ///
@@ -43,12 +37,14 @@ impl RunSchedule {
         let rates = (config.beta_min.unwrap_or(f64::NAN), config.beta_max.unwrap_or(f64::NAN));
         let sigmas = (config.sigma_min.unwrap_or(f64::NAN), config.sigma_max.unwrap_or(f64::NAN));
         let clean = config.time_min.unwrap_or(f64::NAN);
+        let table = |table: DiscreteTable| match config.zero_terminal_snr {
+            true => table.rescaled_to_zero_snr().map(Self::Table),
+            false => Ok(Self::Table(table)),
+        };
         Ok(match kind {
-            ScheduleKind::Linear => {
-                Self::Table(DiscreteTable::linear(*steps, *beta_start, *beta_end)?)
-            }
-            ScheduleKind::Cosine => Self::Table(DiscreteTable::cosine(*steps)?),
-            ScheduleKind::Betas => Self::Table(DiscreteTable::from_betas(betas)?),
+            ScheduleKind::Linear => table(DiscreteTable::linear(*steps, *beta_start, *beta_end)?)?,
+            ScheduleKind::Cosine => table(DiscreteTable::cosine(*steps)?)?,
+            ScheduleKind::Betas => table(DiscreteTable::from_betas(betas)?)?,
             ScheduleKind::VpLinear => {
                 Self::VpLinear(VpLinear::new(rates.0, rates.1)?.with_time_range(clean, 1.0)?)
             }
@@ -108,17 +104,6 @@ impl RunSchedule {
             Self::SubVp(schedule) => schedule,
             Self::Ve(schedule) => schedule,
             Self::Edm(schedule) => schedule,
-        }
-    }
-
-    /// What a network trained on it is told in place of a time: the index of a table's step, 999 t,
-    /// or, where noise explodes, its logarithm.
-    #[must_use]
-    pub fn time_input(&self) -> TimeInput {
-        match self {
-            Self::Table(table) => TimeInput::Index { steps: table.len() },
-            Self::Ve(_) | Self::Edm(_) => TimeInput::LogNoise { scale: LOG_NOISE_SCALE },
-            _ => TimeInput::Time { scale: TIME_SCALE },
         }
     }
 }
@@ -196,13 +181,9 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_told_the_time_in_the_words_of_its_schedule() {
-        let input = |text: &str, t: f64| {
-            let schedule = schedule(text);
-            schedule.time_input().of(schedule.point(t))
-        };
-        assert_eq!(input("kind = \"linear\"", 1.0), 999.0);
-        assert_eq!(input("kind = \"sub_vp\"", 1.0), 999.0);
-        assert!((input("kind = \"edm\"", 2.0) - 250.0 * 2.0_f64.ln()).abs() < 1e-12);
+    fn a_table_can_be_made_to_end_in_pure_noise() {
+        let table = schedule("kind = \"linear\"\nzero_terminal_snr = true");
+        assert_eq!(table.level(1.0).alpha, 0.0);
+        assert!(schedule("kind = \"linear\"").level(1.0).alpha > 0.0);
     }
 }

@@ -103,10 +103,16 @@ impl Progress {
     }
 }
 
+/// Whether a checkpoint holds all that a model is made of.
+pub(crate) fn check_model(checkpoint: &StoredCheckpoint) -> Result<(), CheckpointError> {
+    Progress::of(checkpoint)?;
+    [WEIGHTS, EMA].into_iter().try_for_each(|name| checkpoint.tensors(name).map(drop))
+}
+
 /// Whether a checkpoint holds all that a run is resumed from.
 pub(crate) fn check(checkpoint: &StoredCheckpoint) -> Result<(), CheckpointError> {
-    Progress::of(checkpoint)?;
-    [WEIGHTS, EMA, OPTIMIZER].into_iter().try_for_each(|name| checkpoint.tensors(name).map(drop))
+    check_model(checkpoint)?;
+    checkpoint.tensors(OPTIMIZER).map(drop)
 }
 
 /// The state of a run between two steps.
@@ -138,10 +144,19 @@ impl State {
         Ok(Self { step: 0, unet, ema, optimizer, times, progress })
     }
 
+    /// Begins with the weights of another network, and with their average.
+    pub(crate) fn start_from(&mut self, other: &UNet) -> Result<(), TrainError> {
+        let weights =
+            || other.weights().into_iter().map(|(name, t)| (name.to_owned(), t.shallow_clone()));
+        self.unet.load(weights())?;
+        self.ema.load(weights())?;
+        Ok(())
+    }
+
     /// Replaces everything by what a checkpoint holds.
     pub(crate) fn load(&mut self, checkpoint: &StoredCheckpoint) -> Result<(), TrainError> {
-        network::read_into(&checkpoint.tensors(WEIGHTS)?, "", self.unet.parameters().iter())?;
-        network::read_into(&checkpoint.tensors(EMA)?, "", self.ema.parameters().iter())?;
+        network::read_into(&checkpoint.tensors(WEIGHTS)?, "", self.unet.weights())?;
+        network::read_into(&checkpoint.tensors(EMA)?, "", self.ema.weights())?;
         self.optimizer.load(self.unet.parameters(), &checkpoint.tensors(OPTIMIZER)?)?;
         self.progress = Progress::of(checkpoint)?;
         self.times.resume(&self.progress.time_sampler)?;
@@ -156,7 +171,7 @@ impl State {
         score: Option<f64>,
     ) -> Result<StoredCheckpoint, TrainError> {
         let named = |unet: &UNet| -> Vec<(String, Stored)> {
-            unet.parameters().iter().map(|(n, t)| (n.to_owned(), Stored::new(t))).collect()
+            unet.weights().into_iter().map(|(n, t)| (n.to_owned(), Stored::new(t))).collect()
         };
         let mut staged = store.stage(self.step)?;
         staged.write(WEIGHTS, named(&self.unet))?;

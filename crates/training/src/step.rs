@@ -15,7 +15,7 @@ use crate::losses_by_level::LossAt;
 use crate::network::ImageForm;
 use crate::objective::{self, Objective, Shown};
 use crate::state::State;
-use crate::{RunConfig, RunSchedule, TrainError, learning_rate, times};
+use crate::{DataRange, RunConfig, RunSchedule, TrainError, learning_rate, times};
 
 /// Keeps the divisor of the clipping away from zero, as `torch.nn.utils.clip_grad_norm_` does.
 const CLIP_EPS: f64 = 1e-6;
@@ -26,6 +26,7 @@ pub(crate) struct StepPlan {
     pub(crate) draws: DrawPlan,
     objective: Box<dyn Objective>,
     pub(crate) conventions: Conventions,
+    pub(crate) data_range: DataRange,
     /// Label of the null class, which comes after the last class; `None` without classes.
     null_class: Option<i64>,
     device: Device,
@@ -64,6 +65,7 @@ impl StepPlan {
             },
             objective: objective::build(config, schedule, images)?,
             conventions: Conventions::new(config, schedule, images.classes),
+            data_range: config.data_range(),
             null_class: images.classes.map(|classes| classes as i64),
             device,
         })
@@ -101,7 +103,7 @@ impl StepPlan {
 
     /// The loss of each image of a batch of held-out ones: number `batch.step` of them.
     pub(crate) fn measure(&self, unet: &UNet, batch: &Batch) -> Result<Vec<LossAt>, TrainError> {
-        let x0 = images_of(batch)?;
+        let x0 = self.images_of(batch)?;
         let draws = self.draws.held_out(batch.step, &x0, &*self.objective)?;
         let prepared = self.prepare(x0, draws, batch)?;
         let losses = tch::no_grad(|| self.losses(unet, &prepared, 0..batch.shape[0], false))?;
@@ -110,8 +112,14 @@ impl StepPlan {
         Ok(each.map(|((loss, at), weight)| LossAt { at, loss, weight }).collect())
     }
 
+    /// The images of a batch in the range of the run's data.
+    fn images_of(&self, batch: &Batch) -> Result<Tensor, TrainError> {
+        let shape = batch.shape.map(|size| size as i64);
+        Ok(self.data_range.from_symmetric(&Tensor::from_slice(&batch.images).f_reshape(shape)?))
+    }
+
     fn for_training(&self, batch: &Batch, times: &dyn TimeSampler) -> Result<Prepared, TrainError> {
-        let x0 = images_of(batch)?;
+        let x0 = self.images_of(batch)?;
         let draws = self.draws.training(batch.step, &x0, times, &*self.objective)?;
         self.prepare(x0, draws, batch)
     }
@@ -181,9 +189,4 @@ fn mean(losses: &[f64], weights: &[f64]) -> f64 {
 
 fn numbers(losses: &Tensor) -> Result<Vec<f64>, TrainError> {
     Ok(Vec::try_from(losses.detach().to_kind(Kind::Double).to_device(Device::Cpu))?)
-}
-
-fn images_of(batch: &Batch) -> Result<Tensor, TrainError> {
-    let shape = batch.shape.map(|size| size as i64);
-    Ok(Tensor::from_slice(&batch.images).f_reshape(shape)?)
 }

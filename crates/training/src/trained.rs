@@ -8,9 +8,10 @@ use tweedie_schedules::Prediction;
 use tweedie_unet::{ScoreNetwork, UNet};
 
 use crate::conventions::Conventions;
+use crate::model::read_network;
 use crate::network::{self, ImageForm};
 use crate::state::{self, EMA, Progress, WEIGHTS};
-use crate::{RunConfig, RunFolder, RunSchedule, TrainError};
+use crate::{RunConfig, RunFolder, RunSchedule, TrainError, architecture};
 
 /// Which checkpoint of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -78,8 +79,9 @@ impl TrainedModel {
         let Chosen { config, checkpoint, passed_over } =
             if is_checkpoint(run) { one(run, choice)? } else { choose(run, choice)? };
         let images = Progress::of(&checkpoint)?.images;
-        let unet = network::build(&config, &images, device)?;
-        network::read_into(&checkpoint.tensors(file)?, "", unet.parameters().iter())?;
+        let architecture = architecture::of_run(&config, &images)?;
+        let mut unet = read_network(&architecture, &checkpoint.tensors(file)?, device)?;
+        unet.set_precision(network::precision(config.training.precision));
         let schedule = config.noise_schedule()?;
         let state = checkpoint.state();
         let weights_sha256 = state.files.get(file).map_or_else(String::new, |of| of.sha256.clone());
@@ -129,7 +131,7 @@ fn choose(run: &Path, choice: Choice) -> Result<Chosen, TrainError> {
         Choice::Step(step) => Some(step),
     };
     let Some(step) = step else {
-        let found = store.latest_with(state::check)?;
+        let found = store.latest_with(state::check_model)?;
         let checkpoint = found.checkpoint.ok_or_else(|| none(None))?;
         return Ok(Chosen { config, checkpoint, passed_over: found.damaged });
     };

@@ -20,7 +20,7 @@ use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::records::Records;
 use crate::summary::Summary;
-use crate::{RunConfig, RunFolder, TrainError, state};
+use crate::{Model, RunConfig, RunFolder, TrainError, state};
 
 /// How [`Trainer::run`] came to an end.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,6 +65,20 @@ impl Trainer {
     /// When there is a run already or parts of one, the data cannot be used, or the network cannot
     /// be built. Nothing is written then.
     pub fn new(config: RunConfig, run: &Path) -> Result<Self, TrainError> {
+        Self::begin(config, run, None)
+    }
+
+    /// Begins a new run as [`new`](Self::new) does, with the weights of `model` for weights and average.
+    /// They are the checkpoint of step 0, so that the run needs nothing outside its folder.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new), and when the weights do not fit the network of the run; all that do
+    /// not are listed.
+    pub fn from_model(config: RunConfig, run: &Path, model: &Model) -> Result<Self, TrainError> {
+        Self::begin(config, run, Some(model))
+    }
+
+    fn begin(config: RunConfig, run: &Path, from: Option<&Model>) -> Result<Self, TrainError> {
         RunFolder::check_free(run)?;
         // A configuration made in code is held to the same bounds as one from a file.
         let mut config = RunConfig::parse(&config.to_toml()?, &[])?;
@@ -72,12 +86,22 @@ impl Trainer {
             config.training.threads =
                 std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         }
-        let setup = Setup::new(&config)?;
+        let mut setup = Setup::new(&config)?;
+        if let Some(model) = from {
+            setup.state.start_from(&model.unet)?;
+        }
         std::fs::create_dir_all(run).map_err(TrainError::io("create", run))?;
         let lock = RunLock::take(run)?;
-        let folder = RunFolder::create(run, &config)?;
+        let folder = RunFolder::at(run);
+        if from.is_some() {
+            // before the configuration, without which the folder is no run that could be resumed
+            setup.state.save(&folder.make_checkpoints()?, None)?;
+        }
+        folder.write_config(&config)?;
         folder.remove_leftovers()?;
-        Self::assemble(config, folder, setup, lock)
+        let mut trainer = Self::assemble(config, folder, setup, lock)?;
+        trainer.saved = from.map(|_| 0);
+        Ok(trainer)
     }
 
     /// Takes a run up again at its newest whole checkpoint, or at its beginning where it has none.
@@ -97,6 +121,9 @@ impl Trainer {
         if let Some(checkpoint) = found.checkpoint {
             trainer.setup.state.load(&checkpoint)?;
             trainer.saved = Some(trainer.step());
+        } else if trainer.config.training.from.is_some() {
+            // its beginning is lost, and another would be another run
+            return Err(TrainError::NoCheckpoint { run: run.to_path_buf(), step: None });
         }
         // Only now, with everything read, is anything changed.
         trainer.folder.remove_leftovers()?;

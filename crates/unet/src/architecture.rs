@@ -1,6 +1,7 @@
 //! Which network it is: the configuration of one of the families.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::UNetError;
 use crate::builder::Builder;
@@ -93,6 +94,31 @@ impl ArchitectureConfig {
             Self::ScoreSde(config) => config,
             Self::NcsnV2(config) => config,
         }
+    }
+
+    /// Reads a configuration out of JSON: the name of the family under `family`, and the family's own
+    /// keys.
+    ///
+    /// # Errors
+    /// If the family, a key or a value is unknown, or a value out of range; the error names them.
+    pub fn from_values(mut values: Map<String, Value>) -> Result<Self, UNetError> {
+        let family = values.remove("family").unwrap_or_default();
+        Ok(match family.as_str() {
+            Some("diffusers") => Self::Diffusers(UNetConfig::from_values(values)?),
+            Some("score-sde") => Self::ScoreSde(ScoreSdeConfig::from_values(values)?),
+            Some("ncsnv2") => Self::NcsnV2(NcsnV2Config::from_values(values)?),
+            _ => {
+                let allowed = "\"diffusers\", \"score-sde\" or \"ncsnv2\"".to_owned();
+                return Err(UNetError::Value { key: "family", value: family.to_string(), allowed });
+            }
+        })
+    }
+
+    /// The name of the family, as configurations say it.
+    #[must_use]
+    pub fn family_name(&self) -> String {
+        let values = serde_json::to_value(self).unwrap_or_default();
+        values.get("family").and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
     /// Checks ranges and that values go together; what only a layer can tell is checked when one is

@@ -66,7 +66,8 @@ fn web_address(text: &str) -> Result<String, String> {
     }
 }
 
-fn size(text: &str) -> Result<[usize; 2], String> {
+/// Height and width, as in 32x32.
+pub(crate) fn size(text: &str) -> Result<[usize; 2], String> {
     let parsed = text.split_once('x').and_then(|(h, w)| Some([h.parse().ok()?, w.parse().ok()?]));
     let positive = parsed.filter(|sides| sides.iter().all(|side| (1..=16384).contains(side)));
     positive.ok_or_else(|| "expected height and width of 1 to 16384, such as 32x32".into())

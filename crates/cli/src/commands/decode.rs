@@ -17,7 +17,7 @@ use tch::Tensor;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The run folder, or one of its checkpoints
+    /// The run folder, one of its checkpoints, or a checkpoint of another program
     run: PathBuf,
     /// The latents: .safetensors as `tweedie encode` writes them, or .npy
     latents: PathBuf,
@@ -64,7 +64,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         bar.inc(range.len() as u64);
     }
     bar.finish_and_clear();
-    let images = run.without_padding(&Tensor::cat(&parts, 0));
+    let images = run.as_images(&Tensor::cat(&parts, 0));
     let levels = run.dequantized_levels();
     let decoded = Images { images: &images, classes: &classes, levels };
     print::line(&decoded.write(&options.out, options.columns)?)?;

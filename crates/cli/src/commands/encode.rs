@@ -21,7 +21,7 @@ use tweedie_likelihood::RoundTripError;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The run folder, or one of its checkpoints
+    /// The run folder, one of its checkpoints, or a checkpoint of another program
     run: PathBuf,
     /// Where to write the latents: .safetensors (with the classes of the images) or .npy
     #[arg(long, short, value_name = "PATH", default_value = "latents.safetensors")]

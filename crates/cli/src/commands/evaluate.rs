@@ -6,7 +6,7 @@ use crate::generate::Request;
 use crate::registry::Method;
 use crate::run::{Run, Weights};
 use crate::{print, progress};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, ValueEnum};
 use ndarray::{Array2, ArrayView2};
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ use tweedie_training::RunData;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The run folder, or one of its checkpoints
+    /// The run folder, one of its checkpoints, or a checkpoint of another program
     run: PathBuf,
     /// Number of images to draw [default: as many as in the reference, at most 10000]
     #[arg(long, short = 'n', value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1_000_000))]
@@ -34,7 +34,7 @@ pub(crate) struct Options {
     /// The real images to compare with
     #[arg(long, value_enum, default_value = "train")]
     reference: Reference,
-    /// Where the data set lies now [default: where it lay when the run was trained]
+    /// The data set, or where that of a run lies now [default: where it lay when the run was trained]
     #[arg(long, value_name = "PATH")]
     data: Option<String>,
     /// Print one JSON object
@@ -69,10 +69,7 @@ const MOST_SAMPLES: usize = 10_000;
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
-    let data = run.data(options.data.as_deref()).with_context(|| {
-        let source = options.data.as_ref().unwrap_or(&run.config().data.source);
-        format!("the run's data set {source} (--data says where it lies now)")
-    })?;
+    let data = run.data(options.data.as_deref(), "--data")?;
     let reference = match options.reference {
         Reference::Train => Dataset::clone(&data.train),
         Reference::All => data.all()?,
@@ -105,15 +102,16 @@ fn asked_classes(run: &Run, reference: &Dataset, count: Option<u32>) -> Vec<Opti
 
 /// Draws the images: rows of pixels in `[0, 1]`, without padding.
 fn draw(run: &Run, options: &Options, classes: &[Option<usize>]) -> Result<Array2<f32>> {
+    let method = options.method.suited_to(run);
     let request = Request {
         classes,
         batch_size: options.drawing.batch_size,
         seed: options.drawing.seed,
-        method: &options.method,
+        method: &method,
     };
     let generation = request.planned(run)?;
     let bar = generation.bar();
-    let images = run.without_padding(&generation.images(&bar)?);
+    let images = run.as_images(&generation.images(&bar)?);
     bar.finish_and_clear();
     let values = Vec::<f32>::try_from(images.contiguous().flatten(0, -1))?;
     let item = values.len() / classes.len();
@@ -162,7 +160,7 @@ fn json(report: &Report, options: &Options, run: &Run, seconds: f64) -> Result<S
     let about = [
         ("run", serde_json::to_value(&options.run)?),
         ("step", run.step().into()),
-        ("sampler", options.method.describe(run.schedule()).into()),
+        ("sampler", options.method.suited_to(run).describe(run.schedule()).into()),
         ("seed", options.drawing.seed.into()),
         ("reference_images", format!("{:?}", options.reference).to_lowercase().into()),
         ("sampling_seconds", seconds.into()),

@@ -23,7 +23,7 @@ use tweedie_likelihood::slerp;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The run folder, or one of its checkpoints
+    /// The run folder, one of its checkpoints, or a checkpoint of another program
     run: PathBuf,
     /// Where the way starts: the number of an image of --data, a picture, or a latent as FILE or
     /// FILE#NUMBER (.npy or .safetensors)
@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let (from, to) = (from?, to?);
     let class = class(&run, [&from, &to], options)?;
     let way = way(&flow, [from, to], class, options.steps)?;
-    let images = run.without_padding(&way);
+    let images = run.as_images(&way);
     let classes = vec![class; options.steps];
     let drawn = Images { images: &images, classes: &classes, levels: run.dequantized_levels() };
     print::line(&drawn.write(&options.out, Some(options.steps))?)?;

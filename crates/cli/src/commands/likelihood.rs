@@ -24,6 +24,7 @@ use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tweedie_checkpoints::write_atomically;
+use tweedie_training::is_run;
 
 /// Measure how likely images are under a run, in bits per dimension
 ///
@@ -34,12 +35,12 @@ use tweedie_checkpoints::write_atomically;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The run folder, or one of its checkpoints
+    /// The run folder, one of its checkpoints, or a checkpoint of another program
     run: PathBuf,
     /// How the likelihood is found
     #[arg(long, value_enum)]
     method: MethodName,
-    /// Where to write the report, a .json [default: likelihood-METHOD.json in the run folder]; beside it
+    /// Where to write the report, a .json [default: likelihood-METHOD.json in the run folder, or here]; beside it
     /// lie, while the measurement is unfinished, what is done, and the picture of the bound's terms
     #[arg(long, short, value_name = "PATH")]
     out: Option<PathBuf>,
@@ -85,7 +86,9 @@ impl Options {
             MethodName::Flow => "likelihood-flow.json",
             MethodName::Bound => "likelihood-bound.json",
         };
-        self.out.clone().unwrap_or_else(|| self.run.join(name))
+        // a folder of another program stays as it is
+        let folder = if is_run(&self.run) { &self.run } else { Path::new("") };
+        self.out.clone().unwrap_or_else(|| folder.join(name))
     }
 
     /// Refuses options of the method that was not asked for.
@@ -139,7 +142,7 @@ fn answer<M: Measurement>(
     out: &Path,
 ) -> Result<ExitCode> {
     let stop = Stop::on_signals("after this batch")?;
-    let question = question(options, subject, method);
+    let question = question(options, subject, method)?;
     let mut ledger = Ledger::open(&out.with_extension("unfinished.json"), question, options.fresh)?;
     if let Outcome::Stopped { done, of } = measure(method, &mut ledger, &stop)? {
         let words = format!("stopped after {done} of {of} images; what is done is kept");
@@ -169,12 +172,12 @@ fn question<M: Measurement>(
     options: &Options,
     subject: Subject<'_>,
     method: &M,
-) -> Map<String, Value> {
+) -> Result<Map<String, Value>> {
     let Subject { run, inputs, .. } = subject;
     let common = [
         ("method", json!(format!("{:?}", options.method).to_lowercase())),
         ("step", json!(run.step())),
-        ("weights", json!(run.weights_identity())),
+        ("weights", json!(run.weights_identity()?)),
         ("--data", json!(options.inputs.data)),
         ("images", json!(inputs.len())),
         ("checksum of the images", json!(inputs.checksum())),
@@ -185,11 +188,8 @@ fn question<M: Measurement>(
         ("--precision", json!(run.precision())),
         ("device", json!(format!("{:?}", run.device()).to_lowercase())),
     ];
-    common
-        .into_iter()
-        .chain(method.question())
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+    let all = common.into_iter().chain(method.question());
+    Ok(all.map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// The report with what was asked.

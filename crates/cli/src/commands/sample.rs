@@ -19,7 +19,7 @@ use tch::Tensor;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
-    /// The run folder, or one of its checkpoints
+    /// The run folder, one of its checkpoints, or a checkpoint of another program
     run: PathBuf,
     /// Where to write: .png (one grid), .npy, .safetensors, or a folder (one PNG an image)
     #[arg(long, short, value_name = "PATH", default_value = "samples.png")]
@@ -59,7 +59,9 @@ Examples:
   tweedie sample runs/digits --count 1000 --out samples.npy
   tweedie sample runs/digits-ve --sampler reverse-diffusion --corrector langevin --steps 500
   tweedie sample runs/digits-edm --sampler heun --steps 18
-  tweedie sample runs/digits-vp --sampler ode --rtol 1e-4";
+  tweedie sample runs/digits-vp --sampler ode --rtol 1e-4
+  tweedie sample ddpm-cifar10-32 --steps 50
+  tweedie sample checkpoint_8.pth --config ncsnpp.json --sampler reverse-diffusion";
 
 /// Columns of a denoising strip: more would be too small to see.
 const STRIP_COLUMNS: usize = 12;
@@ -72,11 +74,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     format.check(&options.out)?;
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
     let classes = run.classes_in_turn(&options.classes, options.count)?;
+    let method = options.method.suited_to(&run);
     let request = Request {
         classes: &classes,
         batch_size: options.drawing.batch_size,
         seed: options.drawing.seed,
-        method: &options.method,
+        method: &method,
     };
     let generation = request.planned(&run)?;
     let bar = generation.bar();
@@ -87,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         let states = generation.at_steps(&strip_steps(steps), &bar)?;
         write_strip(&run, &states, steps + 1, options)?
     } else {
-        let images = run.without_padding(&generation.images(&bar)?);
+        let images = run.as_images(&generation.images(&bar)?);
         let levels = run.dequantized_levels();
         let drawn = Images { images: &images, classes: &classes, levels };
         drawn.write(&options.out, options.columns)?
@@ -108,7 +111,7 @@ fn write_strip(run: &Run, states: &[Tensor], all: usize, options: &Options) -> R
     let (columns, count) = (states.len(), states[0].size()[0]);
     let row = |image: i64| states.iter().map(move |state| state.get(image));
     let rows: Vec<Tensor> = (0..count).flat_map(row).collect();
-    let images = run.without_padding(&Tensor::stack(&rows, 0));
+    let images = run.as_images(&Tensor::stack(&rows, 0));
     let classes = vec![None; rows.len()];
     let strip = Images { images: &images, classes: &classes, levels: run.dequantized_levels() };
     strip.write(&options.out, Some(columns))?;

@@ -1,7 +1,8 @@
 //! `tweedie train`: starts a run, or takes one up again.
 
+use crate::run::{Source, open_model};
 use crate::{print, progress::TrainingProgress, stop::Stop};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -20,6 +21,12 @@ pub(crate) struct Options {
     /// Folder of the new run [default: runs/ and the name of the configuration]
     #[arg(long, short, value_name = "RUN", conflicts_with = "resume")]
     out: Option<PathBuf>,
+    /// Begin with the weights of this run, checkpoint or folder of diffusers: what the configuration leaves
+    /// out of [network], [schedule] and what the network takes and returns, it says
+    #[arg(long, value_name = "PATH", conflicts_with = "resume")]
+    from: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
     /// Go on with the run in this folder from its last checkpoint
     #[arg(long, value_name = "RUN")]
     resume: Option<PathBuf>,
@@ -32,6 +39,8 @@ const EXAMPLES: &str = "\
 Examples:
   tweedie train configs/digits.toml --out runs/digits
   tweedie train configs/digits.toml --out runs/short --set training.steps=200
+  tweedie train configs/digits.toml --from runs/digits --out runs/longer
+  tweedie train flowers.toml --from ddpm-cifar10-32 --out runs/flowers
   tweedie train --resume runs/digits";
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -53,10 +62,28 @@ fn open(options: &Options) -> Result<(PathBuf, Trainer)> {
         return Ok((folder.clone(), Trainer::resume(folder)?));
     }
     let path = options.config.as_deref().context("a configuration is required")?;
-    let config = RunConfig::load(path, &options.overrides)?;
     let folder = options.out.clone().unwrap_or_else(|| default_folder(path));
-    let trainer = Trainer::new(config, &folder)?;
-    Ok((folder, trainer))
+    if let Some(from) = &options.from {
+        let trainer = fine_tune(path, from, options, &folder)?;
+        return Ok((folder, trainer));
+    }
+    if let Some(option) = options.source.given() {
+        bail!("{option} goes with --from");
+    }
+    let config = RunConfig::load(path, &options.overrides)?;
+    if let Some(from) = config.training.from {
+        bail!("{}: training.from is what --from wrote there; give --from {from}", path.display());
+    }
+    Ok((folder.clone(), Trainer::new(config, &folder)?))
+}
+
+/// A run that begins with the weights of a model.
+fn fine_tune(path: &Path, from: &Path, options: &Options, folder: &Path) -> Result<Trainer> {
+    let model = open_model(from, &options.source, &options.source.options())?;
+    let mut config = RunConfig::load_over(path, &options.overrides, model.description())?;
+    config.training.from = Some(from.display().to_string());
+    let trainer = Trainer::from_model(config, folder, &model);
+    trainer.with_context(|| format!("cannot begin with {}", from.display()))
 }
 
 fn default_folder(config: &Path) -> PathBuf {

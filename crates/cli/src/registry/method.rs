@@ -5,6 +5,7 @@ use super::plan::Plan;
 use super::sampler::{Sampler, Settings, SolverTypeName, VarianceName};
 use super::spacing::SpacingName;
 use super::span::span;
+use crate::run::Run;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use tch::Tensor;
@@ -12,7 +13,7 @@ use tweedie_samplers::{
     AnnealedLangevin, Combination, Langevin, LearnedAncestral, PredictorCorrector, Solver, trace,
 };
 use tweedie_schedules::{DiscreteTable, NoiseSchedule, Prediction, TimeGrid};
-use tweedie_score::{Clip, DynamicThreshold, Learned, MapData, ScoreFn};
+use tweedie_score::{Clip, DataMap, DynamicThreshold, Learned, MapData, ScoreFn, Times};
 use tweedie_training::RunSchedule;
 
 /// A move within a noise level, between the steps of the method.
@@ -37,7 +38,7 @@ pub(crate) struct Method {
     /// Share of the ancestral noise that is added: 0 is none, 1 all of it [default: 0; with noise: 1]
     #[arg(long, value_name = "ETA", allow_hyphen_values = true)]
     eta: Option<f64>,
-    /// Variance of ancestral sampling [default: fixed-small]
+    /// Variance of ancestral sampling [default: that of the program the model comes from, or fixed-small]
     #[arg(long, value_enum)]
     variance: Option<VarianceName>,
     /// Network evaluations that a step draws on, 1 to 3 [default: 2]
@@ -74,7 +75,11 @@ pub(crate) struct Method {
     /// [default: 0.001 for VP and sub-VP, the cleanest time trained for VE and EDM]
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     eps: Option<f64>,
-    /// Do not hold the data estimate of each step within the range of the data
+    /// Hold the data estimate of each step within the range of the data [default: as the program that the
+    /// model comes from does]
+    #[arg(long, conflicts_with_all = ["threshold", "no_clip"])]
+    clip: bool,
+    /// Do not hold it
     #[arg(long, conflicts_with = "threshold")]
     no_clip: bool,
     /// Dynamic thresholding instead: hold each image within this quantile of its own values
@@ -113,6 +118,13 @@ impl Method {
         Settings { eta, variance, order, solver_type, single_step, churn, rtol, atol }
     }
 
+    /// The same where nothing else is asked for as the program does that the model comes from.
+    pub(crate) fn suited_to(&self, run: &Run) -> Self {
+        let ancestral = self.sampler_for(run.schedule()) == Sampler::Ddpm;
+        let own = run.habits().variance.filter(|_| ancestral).map(VarianceName::from);
+        Self { variance: self.variance.or(own), ..self.clone() }
+    }
+
     fn sampler_for(&self, schedule: &RunSchedule) -> Sampler {
         self.sampler.unwrap_or_else(|| Sampler::suited_to(schedule))
     }
@@ -139,6 +151,7 @@ impl Method {
             ("--spacing", self.spacing.is_some()),
             ("--corrector", self.corrector.is_some()),
             ("--threshold", self.threshold.is_some()),
+            ("--clip", self.clip),
         ];
         if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
             bail!("{option} means nothing to --sampler {}, which finds its steps", sampler.name());
@@ -207,15 +220,25 @@ impl Method {
     /// When the quantile is out of range.
     pub(crate) fn held_in_range<'a>(
         &self,
-        schedule: &RunSchedule,
+        run: &Run,
         score: &'a dyn ScoreFn<Tensor>,
     ) -> Result<Box<dyn ScoreFn<Tensor> + 'a>> {
-        Ok(match self.threshold {
-            Some(quantile) => {
-                Box::new(MapData { inner: score, map: DynamicThreshold::new(quantile)? })
+        let range = run.data_range();
+        if let Some(quantile) = self.threshold {
+            let threshold = DynamicThreshold::new(quantile)?;
+            // which holds values around 0
+            let map = move |data: Tensor, at: Times<'_>| {
+                Ok(range.from_symmetric(&threshold.map(range.to_symmetric(&data), at)?))
+            };
+            return Ok(Box::new(MapData { inner: score, map }));
+        }
+        let asked = self.clip.then(|| range.ends());
+        let bounds = asked.or(run.habits().clip).filter(|_| !self.no_clip);
+        Ok(match bounds {
+            Some((low, high)) if !self.sampler_for(run.schedule()).is_adaptive() => {
+                Box::new(MapData { inner: score, map: Clip { low, high } })
             }
-            None if self.no_clip || self.sampler_for(schedule).is_adaptive() => Box::new(score),
-            None => Box::new(MapData { inner: score, map: Clip { low: -1.0, high: 1.0 } }),
+            _ => Box::new(score),
         })
     }
 
@@ -236,6 +259,7 @@ impl Method {
         }));
         words.extend(self.eps.map(|eps| format!("down to t = {eps}")));
         words.extend(self.threshold.map(|quantile| format!("threshold {quantile}")));
+        words.extend(self.clip.then(|| "clipping".to_owned()));
         words.extend(self.no_clip.then(|| "no clipping".to_owned()));
         words.join(", ")
     }

@@ -3,6 +3,7 @@
 use super::spacing::SpacingName;
 use anyhow::{Result, bail};
 use clap::ValueEnum;
+use tweedie_checkpoints::TrainedVariance;
 use tweedie_samplers::{
     Ancestral, Churn, Ddim, EdmSolver, InSigma, MeanAtEnd, OneStep, ReverseDiffusion, Rule, Solver,
     Stochastic, Variance,
@@ -56,6 +57,16 @@ pub(crate) enum VarianceName {
     FixedLarge,
     /// What the network learned, between the two
     Learned,
+}
+
+impl From<TrainedVariance> for VarianceName {
+    fn from(variance: TrainedVariance) -> Self {
+        match variance {
+            TrainedVariance::FixedSmall | TrainedVariance::FixedSmallLog => Self::FixedSmall,
+            TrainedVariance::FixedLarge | TrainedVariance::FixedLargeLog => Self::FixedLarge,
+            TrainedVariance::Learned | TrainedVariance::LearnedRange => Self::Learned,
+        }
+    }
 }
 
 /// How a step of order two estimates a slope.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tweedie_schedules::{
     DiscreteTable, Edm, SubVpLinear, VeGeometric, VpCosine, VpLinear, cosine_betas_with,
 };
-use tweedie_training::{RunFolder, RunSchedule};
+use tweedie_training::{RunSchedule, schedule_of};
 
 /// What `--help` says about the names.
 pub(crate) const SCHEDULES: &str = "\
@@ -43,7 +43,7 @@ pub(crate) struct ScheduleArgs {
         required_unless_present = "runs"
     )]
     schedules: Vec<NamedSchedule>,
-    /// The schedule that a run was trained with
+    /// The schedule that a run, or a checkpoint of another program, was trained with
     #[arg(long = "run", value_name = "RUN")]
     runs: Vec<PathBuf>,
 }
@@ -78,10 +78,9 @@ impl NamedSchedule {
         Ok(Self { name: text.to_owned(), schedule })
     }
 
-    /// The schedule that a run was trained with.
+    /// The schedule that a model was trained with.
     fn of_run(run: &Path) -> Result<Self> {
-        let (_, config) = RunFolder::open(run)?;
-        let schedule = config.noise_schedule();
+        let schedule = schedule_of(run);
         let schedule = schedule.with_context(|| format!("the schedule of {}", run.display()))?;
         Ok(Self { name: run.display().to_string(), schedule })
     }

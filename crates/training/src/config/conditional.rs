@@ -5,8 +5,8 @@
 
 use super::objective::MIN_SNR_GAMMA;
 use super::{
-    DistanceKind, ObjectiveConfig, ObjectiveKind, PredictionKind, ProjectionKind, ReductionKind,
-    ScheduleKind, TimeSampling, VarianceKind, WeightingKind,
+    DistanceKind, InputScalingKind, ObjectiveConfig, ObjectiveKind, PredictionKind, ProjectionKind,
+    ReductionKind, ScheduleKind, TimeInputKind, TimeSampling, VarianceKind, WeightingKind,
 };
 use crate::{ConfigError, RunConfig, RunSchedule};
 use tweedie_schedules::NoiseSchedule;
@@ -52,10 +52,15 @@ fn unfit(key: &'static str, value: &str, allowed: &str) -> Result<(), ConfigErro
 }
 
 fn complete_scaling(config: &mut RunConfig) -> Result<(), ConfigError> {
-    let weighted = config.objective.weighting == Some(WeightingKind::Edm);
-    let taken = config.scales_input() || weighted;
-    let where_taken = "objective.prediction or objective.weighting = \"edm\", or schedule.kind = \
-                       \"ve\" or \"edm\"";
+    let suited = (config.suited_scaling(), TimeInputKind::suited_to(config.schedule.kind));
+    let objective = &mut config.objective;
+    let scaling = *objective.input_scaling.get_or_insert(suited.0);
+    objective.time_input.get_or_insert(suited.1).check(config.schedule.kind)?;
+    let of_edm = objective.weighting == Some(WeightingKind::Edm)
+        || objective.prediction == PredictionKind::Edm;
+    let taken = scaling == InputScalingKind::UnitVariance || of_edm;
+    let where_taken = "objective.prediction or objective.weighting = \"edm\", or \
+                       objective.input_scaling = \"unit_variance\"";
     key("objective.sigma_data", &mut config.objective.sigma_data, taken, SIGMA_DATA, where_taken)
 }
 
@@ -141,6 +146,11 @@ fn check_bound(config: &RunConfig) -> Result<(), ConfigError> {
             allowed,
         );
     }
+    if !config.data.centered {
+        let allowed =
+            "true with objective.kind = \"hybrid\" or \"vlb\", whose levels go from -1 to 1";
+        return unfit("data.centered", "false", allowed);
+    }
     if config.data.dequantize {
         let allowed = "false with objective.kind = \"hybrid\" or \"vlb\", whose last step tells the \
                        level of each value";
@@ -170,9 +180,12 @@ pub(super) fn check_levels(config: &RunConfig, schedule: &RunSchedule) -> Result
 }
 
 impl RunConfig {
-    /// Whether states are scaled before the network takes them.
-    pub(super) fn scales_input(&self) -> bool {
+    /// How states are scaled before the network takes them, where it is not said.
+    pub(super) fn suited_scaling(&self) -> InputScalingKind {
         let explodes = matches!(self.schedule.kind, ScheduleKind::Ve | ScheduleKind::Edm);
-        explodes || self.objective.prediction == PredictionKind::Edm
+        match explodes || self.objective.prediction == PredictionKind::Edm {
+            true => InputScalingKind::UnitVariance,
+            false => InputScalingKind::None,
+        }
     }
 }

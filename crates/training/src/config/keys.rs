@@ -3,6 +3,7 @@
 use toml::{Table, Value};
 
 use super::Allowed;
+use super::network::FAMILY;
 use crate::{ConfigError, RunConfig};
 
 const MOST: i64 = i64::MAX;
@@ -16,7 +17,17 @@ const TIME_SAMPLINGS: [&str; 5] =
 const KINDS: [&str; 8] =
     ["linear", "cosine", "betas", "vp_linear", "vp_cosine", "sub_vp", "ve", "edm"];
 
-/// The whole configuration. A test holds this list against the sections' fields.
+const TIME_INPUTS: [&str; 7] = [
+    "index",
+    "rescaled_index",
+    "descending_index",
+    "time",
+    "sigma",
+    "log_sigma",
+    "quarter_log_sigma",
+];
+
+/// The whole configuration but a network that is named by its family. A test holds this list against the sections' fields.
 pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("data.source", Allowed::Text),
     ("data.split", Allowed::OneOf(&["train", "all"])),
@@ -24,6 +35,7 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("data.pad", Allowed::Integers(2, 2, 1, SIDE)),
     ("data.flip", Allowed::Flag),
     ("data.dequantize", Allowed::Flag),
+    ("data.centered", Allowed::Flag),
     ("network.channels", Allowed::Integer(1, 8192)),
     ("network.multipliers", Allowed::Integers(1, 16, 1, 64)),
     ("network.blocks", Allowed::Integer(1, 32)),
@@ -37,6 +49,7 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("schedule.beta_start", Allowed::Open(0.0, 1.0)),
     ("schedule.beta_end", Allowed::Open(0.0, 1.0)),
     ("schedule.betas", Allowed::OpenNumbers(0, usize::MAX, 0.0, 1.0)),
+    ("schedule.zero_terminal_snr", Allowed::Flag),
     ("schedule.beta_min", Allowed::Closed(1e-6, 1e6)),
     ("schedule.beta_max", Allowed::Closed(1e-6, 1e6)),
     ("schedule.sigma_min", Allowed::Closed(1e-6, 1e6)),
@@ -46,7 +59,9 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
         "objective.kind",
         Allowed::OneOf(&["denoising", "hybrid", "vlb", "implicit", "sliced", "sliced_vr"]),
     ),
-    ("objective.prediction", Allowed::OneOf(&["noise", "data", "velocity", "edm"])),
+    ("objective.prediction", Allowed::OneOf(&["noise", "data", "velocity", "score", "edm"])),
+    ("objective.time_input", Allowed::OneOf(&TIME_INPUTS)),
+    ("objective.input_scaling", Allowed::OneOf(&["none", "unit_variance"])),
     ("objective.sigma_data", Allowed::Closed(1e-6, 1e6)),
     ("objective.weighting", Allowed::OneOf(&["own", "sigma", "likelihood", "min_snr", "edm"])),
     ("objective.min_snr_gamma", Allowed::Closed(1e-6, 1e6)),
@@ -80,6 +95,7 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("training.threads", Allowed::Integer(0, tweedie_torch_ext::MOST_THREADS as i64)),
     ("training.seed", Allowed::Integer(0, MOST)),
     ("training.max_bad_steps", Allowed::Integer(1, MOST)),
+    ("training.from", Allowed::Text),
     ("logging.every", Allowed::Integer(1, MOST)),
     ("logging.held_out_every", Allowed::Integer(0, MOST)),
     ("logging.held_out_images", Allowed::Integer(1, MOST)),
@@ -95,9 +111,17 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("samples.seed", Allowed::Integer(0, MOST)),
 ];
 
-/// Keys that came later: the configuration of a run made before has none of them, and then each
-/// takes the default that it had in effect.
-const LATER: [&str; 3] = ["objective.kind", "objective.weighting", "objective.reduction"];
+/// Keys that came later, version by version: the configuration of a run made before one has none of its
+/// keys, and then each takes the default that it had in effect.
+const LATER: [&[&str]; 2] = [
+    &["objective.kind", "objective.weighting", "objective.reduction"],
+    &[
+        "data.centered",
+        "schedule.zero_terminal_snr",
+        "objective.time_input",
+        "objective.input_scaling",
+    ],
+];
 
 /// Refuses a table in which a key is missing of those that `config` is written with.
 pub(super) fn check_complete(table: &Table, config: &RunConfig) -> Result<(), ConfigError> {
@@ -107,18 +131,46 @@ pub(super) fn check_complete(table: &Table, config: &RunConfig) -> Result<(), Co
             table.get(section).and_then(|entries| entries.get(name)).is_some()
         })
     };
-    let made_before = !LATER.iter().any(|key| has(table, key));
-    let needed = |key: &str| has(&whole, key) && !(made_before && LATER.contains(&key));
-    match KEYS.iter().find(|(key, _)| needed(key) && !has(table, key)) {
-        Some((key, _)) => Err(ConfigError::MissingKey { key }),
+    let made_before = |version: &&[&str]| !version.iter().any(|key| has(table, key));
+    let forgiven: Vec<_> = LATER.into_iter().filter(made_before).flatten().collect();
+    let needed = |key: &str| has(&whole, key) && !forgiven.contains(&&key);
+    if let Some((key, _)) = KEYS.iter().find(|(key, _)| needed(key) && !has(table, key)) {
+        return Err(ConfigError::MissingKey { key: (*key).to_owned() });
+    }
+    match whole
+        .get(NETWORK)
+        .zip(table.get(NETWORK))
+        .and_then(|(all, some)| lost(NETWORK, all, some))
+    {
+        Some(key) => Err(ConfigError::MissingKey { key }),
         None => Ok(()),
     }
+}
+
+/// The first key within the table `name` that stands in `all` and not in `some`.
+fn lost(name: &str, all: &Value, some: &Value) -> Option<String> {
+    all.as_table()?.iter().find_map(|(key, value)| {
+        let name = format!("{name}.{key}");
+        match some.get(key) {
+            Some(other) => lost(&name, value, other),
+            None => Some(name),
+        }
+    })
+}
+
+/// The section that may name a family of networks, whose keys the family knows.
+const NETWORK: &str = "network";
+
+/// Whether this is a section whose keys are those of a family of networks.
+fn names_a_family(section: &str, entries: &Table) -> bool {
+    section == NETWORK && entries.contains_key(FAMILY)
 }
 
 /// Holds every value of `table` against the list.
 pub(super) fn check(table: &Table) -> Result<(), ConfigError> {
     for (section, content) in table {
         match content {
+            Value::Table(entries) if names_a_family(section, entries) => {}
             Value::Table(entries) if is_section(section) => {
                 for (name, value) in entries {
                     check_value(&format!("{section}.{name}"), value)?;
@@ -153,9 +205,14 @@ fn is_section(name: &str) -> bool {
     KEYS.iter().any(|(key, _)| key.split('.').next() == Some(name))
 }
 
-/// Whether the configuration has a key of this name.
-pub(super) fn is_known(name: &str) -> bool {
-    allowed(name).is_some()
+/// Whether the configuration in `table` may have a key of this name.
+pub(super) fn may_stand_in(name: &str, table: &Table) -> bool {
+    let family = || match (name.split_once('.'), table.get(NETWORK)) {
+        (Some((NETWORK, FAMILY)), _) => true,
+        (Some((NETWORK, _)), Some(Value::Table(entries))) => names_a_family(NETWORK, entries),
+        _ => false,
+    };
+    allowed(name).is_some() || family()
 }
 
 /// The error for a key that does not exist, with the one most like it.
@@ -175,7 +232,9 @@ pub(super) fn unknown(name: &str, value: &Value) -> ConfigError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{ProjectionKind, ReductionKind, VarianceKind, WeightingKind};
+    use crate::config::{
+        InputScalingKind, ProjectionKind, ReductionKind, TimeInputKind, VarianceKind, WeightingKind,
+    };
 
     fn keys_of(config: &RunConfig) -> Vec<String> {
         let Value::Table(table) = Value::try_from(config).unwrap() else { panic!("a table") };
@@ -195,11 +254,14 @@ mod tests {
         let objective = &mut config.objective;
         (objective.sigma_data, objective.min_snr_gamma) = (Some(0.5), Some(5.0));
         objective.weighting = Some(WeightingKind::Own);
+        objective.time_input = Some(TimeInputKind::Index);
+        objective.input_scaling = Some(InputScalingKind::None);
         objective.reduction = Some(ReductionKind::Mean);
         (objective.variance, objective.vlb_weight) = (Some(VarianceKind::Learned), Some(1.0));
         (objective.projections, objective.projection) = (Some(1), Some(ProjectionKind::Gaussian));
         let training = &mut config.training;
         (training.log_normal_mean, training.log_normal_deviation) = (Some(-1.2), Some(1.2));
+        training.from = Some("model".to_owned());
         let schedule = &mut config.schedule;
         (schedule.beta_min, schedule.beta_max) = (Some(0.1), Some(20.0));
         (schedule.sigma_min, schedule.sigma_max) = (Some(0.01), Some(50.0));

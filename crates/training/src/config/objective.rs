@@ -5,6 +5,8 @@ use tweedie_losses::{Counting, Distance, LossError, Reduction, Weighting};
 use tweedie_schedules::{Prediction, Variance};
 use tweedie_score::{Learned, ProbeKind, ReverseNoise};
 
+use super::{InputScalingKind, TimeInputKind};
+
 /// `[objective]`: what the network is asked for, and how its error is counted.
 ///
 /// Keys that only some objectives take are `None` with the others.
@@ -15,6 +17,12 @@ pub struct ObjectiveConfig {
     pub kind: ObjectiveKind,
     /// What the network returns.
     pub prediction: PredictionKind,
+    /// What it is told in place of a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_input: Option<TimeInputKind>,
+    /// How a state is scaled before it takes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub input_scaling: Option<InputScalingKind>,
     /// Standard deviation of the data that EDM's scalings are made for: of prediction "edm", of the
     /// weighting of that name, and of the input where noise explodes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +59,8 @@ impl Default for ObjectiveConfig {
         Self {
             kind: ObjectiveKind::Denoising,
             prediction: PredictionKind::Noise,
+            time_input: None,
+            input_scaling: None,
             sigma_data: None,
             weighting: None,
             min_snr_gamma: None,
@@ -223,6 +233,8 @@ pub enum PredictionKind {
     Data,
     /// The velocity `alpha eps - sigma x0`.
     Velocity,
+    /// The score.
+    Score,
     /// EDM's `F`, a mixture of data and noise that has unit variance at every level.
     Edm,
 }

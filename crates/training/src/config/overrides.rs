@@ -12,17 +12,19 @@ pub(super) fn apply(table: &mut Table, text: &str) -> Result<(), ConfigError> {
         return Err(ConfigError::MalformedOverride { text: text.to_owned() });
     };
     let (key, value) = (key.trim(), parse(value.trim()));
-    let Some((section, name)) = key.split_once('.').filter(|_| keys::is_known(key)) else {
+    let Some((path, name)) = key.rsplit_once('.').filter(|_| keys::may_stand_in(key, table)) else {
         return Err(keys::unknown(key, &value));
     };
-    let entries = table.entry(section).or_insert_with(|| Value::Table(Table::new()));
-    match entries {
-        Value::Table(entries) => {
-            entries.insert(name.to_owned(), value);
-            Ok(())
+    let mut entries = table;
+    for part in path.split('.') {
+        let inner = entries.entry(part).or_insert_with(|| Value::Table(Table::new()));
+        match inner {
+            Value::Table(inner) => entries = inner,
+            other => return Err(keys::unknown(path, other)),
         }
-        other => Err(keys::unknown(section, other)),
     }
+    entries.insert(name.to_owned(), value);
+    Ok(())
 }
 
 fn parse(text: &str) -> Value {

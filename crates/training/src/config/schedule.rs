@@ -18,6 +18,8 @@ pub struct ScheduleConfig {
     pub beta_end: f64,
     /// The betas of kind "betas", one a step; empty with any other kind.
     pub betas: Vec<f64>,
+    /// Rescale the betas of a table so that no signal is left after its last step.
+    pub zero_terminal_snr: bool,
     /// Rate at time 0 of kinds `"vp_linear"` and `"sub_vp"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub beta_min: Option<f64>,
@@ -43,6 +45,7 @@ impl Default for ScheduleConfig {
             beta_start: 1e-4,
             beta_end: 0.02,
             betas: Vec::new(),
+            zero_terminal_snr: false,
             beta_min: None,
             beta_max: None,
             sigma_min: None,
@@ -71,6 +74,12 @@ impl ScheduleConfig {
                 (None, Some(given)) => return Err(self.kind.does_not_take(key, given.to_string())),
                 _ => {}
             }
+        }
+        if self.zero_terminal_snr && !self.kind.is_discrete() {
+            let allowed =
+                "false, or a schedule.kind with steps: \"linear\", \"cosine\" or \"betas\"";
+            let (value, allowed) = ("true".to_owned(), allowed.to_owned());
+            return Err(ConfigError::Unfit { key: "schedule.zero_terminal_snr", value, allowed });
         }
         if self.kind == ScheduleKind::Betas || self.betas.is_empty() {
             return Ok(());
@@ -136,7 +145,7 @@ impl ScheduleKind {
     }
 
     /// The word for it in a configuration.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Linear => "linear",
             Self::Cosine => "cosine",

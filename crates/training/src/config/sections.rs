@@ -20,6 +20,8 @@ pub struct DataConfig {
     pub flip: bool,
     /// Add uniform noise within each level.
     pub dequantize: bool,
+    /// Values from -1 to 1; otherwise from 0 to 1.
+    pub centered: bool,
 }
 
 impl Default for DataConfig {
@@ -31,6 +33,7 @@ impl Default for DataConfig {
             pad: None,
             flip: false,
             dequantize: false,
+            centered: true,
         }
     }
 }
@@ -43,43 +46,6 @@ pub enum SplitChoice {
     Train,
     /// Train and test images together.
     All,
-}
-
-/// `[network]`: the U-Net. Its input size and number of classes come from the data.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct NetworkConfig {
-    /// Channels at full resolution, before the multipliers.
-    pub channels: usize,
-    /// Channels of each level as multiples of `channels`; each level halves height and width.
-    pub multipliers: Vec<usize>,
-    /// Residual blocks a level.
-    pub blocks: usize,
-    /// Image heights at which self-attention stands, such as 16.
-    pub attention: Vec<usize>,
-    /// Channels of an attention head; 0 for a single head.
-    pub head_channels: usize,
-    /// Groups of the group norms.
-    pub groups: usize,
-    /// Probability with which a residual block drops a value while training.
-    pub dropout: f64,
-    /// Tell the network each image's class.
-    pub class_conditional: bool,
-}
-
-impl Default for NetworkConfig {
-    fn default() -> Self {
-        Self {
-            channels: 32,
-            multipliers: vec![1, 2],
-            blocks: 2,
-            attention: vec![4],
-            head_channels: 8,
-            groups: 8,
-            dropout: 0.0,
-            class_conditional: true,
-        }
-    }
 }
 
 /// `[training]`: the optimizer and the loop.
@@ -129,6 +95,9 @@ pub struct TrainingConfig {
     pub seed: u64,
     /// A run stops when this many steps in a row had a loss or gradient that is not finite.
     pub max_bad_steps: u64,
+    /// The checkpoint that the weights began from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
 }
 
 impl Default for TrainingConfig {
@@ -154,6 +123,7 @@ impl Default for TrainingConfig {
             threads: 0,
             seed: 0,
             max_bad_steps: 20,
+            from: None,
         }
     }
 }

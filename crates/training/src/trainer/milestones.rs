@@ -179,6 +179,7 @@ impl Trainer {
             form: &state.progress.images,
             config: &self.config.samples,
             dequantized: self.config.data.dequantize,
+            data_range: self.config.data_range(),
         };
         let Some(picture) = drawing.draw(&path, stop)? else { return Ok(()) };
         records.picture(step, picture)?;

@@ -132,6 +132,7 @@ fn a_picture_shows_images_without_their_padding_and_in_more_than_one_part() {
         form: &state.progress.images,
         config: &trainer.config.samples,
         dequantized: false,
+        data_range: crate::DataRange::Symmetric,
     };
     let picture = drawing.draw(&path, &AtomicBool::new(false)).unwrap().unwrap();
     // Digits of 8x8 pixels enlarged 8 times, 2 pixels between.

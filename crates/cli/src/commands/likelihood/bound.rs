@@ -163,6 +163,7 @@ impl<'a> Bound<'a> {
         if !inputs.are_levels() {
             bail!("--data: the bound is that of levels, expected a data set or a picture");
         }
+        let (low, high) = run.data_range().ends();
         let mut moment_passes = None;
         let noise: Box<dyn ReverseNoise> = match variance {
             BoundVariance::FixedSmall => Box::new(Variance::FixedSmall),
@@ -172,10 +173,10 @@ impl<'a> Bound<'a> {
                 let count = args.moment_images.unwrap_or(MOMENT_IMAGES);
                 let (moments, passes) = moments::at(subject, &grid, count, keeping)?;
                 moment_passes = Some(passes);
-                Box::new(AnalyticDpm::new(1.0, moments)?.with_data_range(-1.0, 1.0)?)
+                Box::new(AnalyticDpm::new(1.0, moments)?.with_data_range(low, high)?)
             }
         };
-        let bins = Bins::new(inputs.levels() as usize, -1.0, 1.0)?;
+        let bins = Bins::new(inputs.levels()? as usize, low, high)?;
         let decoder = Decoder { bins, ..Decoder::default() };
         let bound = VariationalBound::new(&grid, &*noise, decoder)?
             .with_prior_std(run.schedule().prior_std())?;
@@ -227,7 +228,8 @@ impl Measurement for Bound<'_> {
         let conditions = self.subject.inputs.classes(range);
         let score = Conditioned { network: self.subject.run.network(), conditions };
         let score = Counted::new(&score, |calls| work.calls(calls));
-        let clipped = MapData { inner: &score, map: Clip { low: -1.0, high: 1.0 } };
+        let (low, high) = self.subject.run.data_range().ends();
+        let clipped = MapData { inner: &score, map: Clip { low, high } };
         let score: &dyn ScoreFn<_> = if self.args.clips() { &clipped } else { &score };
         state.add(&self.bound.evaluate(&x0, score, &mut noise)?);
         Ok(())
@@ -296,7 +298,7 @@ impl Bound<'_> {
             ("bits_per_dim", json!(total.mean())),
             ("standard_error", json!(finite(total.standard_error()))),
             ("dimensions", json!(self.subject.inputs.dimensions())),
-            ("levels", json!(self.subject.inputs.levels())),
+            ("levels", json!(self.subject.inputs.levels().ok())),
             ("prior", mean(state.prior())),
             ("between", json!(between(state))),
             ("decoder", mean(decoder)),

@@ -111,7 +111,7 @@ impl<'a> Flow<'a> {
         let likelihood = FlowLikelihood::new(run.schedule().clone(), args.flow.method()?)
             .with_divergence(divergence)
             .with_lower_limit(args.flow.lower_limit(run.schedule())?)?;
-        let scaling = DataScaling::new(inputs.levels(), (-1.0, 1.0))?;
+        let scaling = DataScaling::new(inputs.levels()?, run.data_range().ends())?;
         if inputs.are_levels() && run.dequantized_levels().is_none() {
             eprintln!(
                 "warning: this model was trained on bare levels, without noise within them \
@@ -239,7 +239,7 @@ impl Flow<'_> {
             ("standard_error", json!(finite(bits.standard_error()))),
             ("bits_per_dim_of_repeats", json!(state.repeats())),
             ("dimensions", json!(self.subject.inputs.dimensions())),
-            ("levels", json!(self.subject.inputs.levels())),
+            ("levels", json!(self.subject.inputs.levels().ok())),
             ("nats_of_latents_under_prior", mean(state.latents())),
             ("nats_along_flow", mean(state.change())),
             ("nats_taken_by_prior_at_most", mean(state.prior_share())),

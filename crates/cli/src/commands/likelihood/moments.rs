@@ -25,7 +25,7 @@ pub(super) fn at(
     let Subject { run, inputs, drawing: Drawing { seed, batch_size } } = subject;
     let train = inputs.of_train(run, count, seed)?;
     let passes = points.len() * train.len().div_ceil(batch_size);
-    let name = identity(run, &train, seed);
+    let name = identity(run, &train, seed)?;
     let path = keeping.out.with_extension("moments.json");
     if !keeping.fresh
         && let Ok(kept) = EstimatedMoments::load(&path, &name, &points)
@@ -39,15 +39,15 @@ pub(super) fn at(
 }
 
 /// All that decides what the moments are, besides the levels.
-fn identity(run: &Run, train: &Inputs, seed: u64) -> String {
+fn identity(run: &Run, train: &Inputs, seed: u64) -> Result<String> {
     // the checksum is that of the images with the classes that the network is told
-    format!(
+    Ok(format!(
         "{} in {}, {} images {}, noise of seed {seed}",
-        run.weights_identity(),
+        run.weights_identity()?,
         run.precision(),
         train.len(),
         train.checksum()
-    )
+    ))
 }
 
 fn estimate(

@@ -1,0 +1,209 @@
+//! Checkpoints of other programs: every command takes them, and runs go there and back.
+
+use std::path::{Path, PathBuf};
+
+use crate::program::{Program, TINY};
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A folder as diffusers saves it: google/ddpm-cifar10-32, narrow and 16x16.
+fn diffusers() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../training/tests/data/pipelines/ddpm-cifar10-32")
+        .canonicalize()
+        .unwrap()
+}
+
+/// The same with exploding noise: google/ncsnpp-celebahq-256, narrow and 64x64.
+fn exploding() -> PathBuf {
+    diffusers().with_file_name("ncsnpp-celebahq-256")
+}
+
+/// A run on the digits, trained for a moment.
+fn run(folder: &Path) -> PathBuf {
+    let run = folder.join("run");
+    Program::train(folder, TINY, &run, &[]).expect_success();
+    run
+}
+
+fn bytes(path: &Path) -> Vec<u8> {
+    std::fs::read(path).unwrap()
+}
+
+/// Pictures of 16x16 in colour, to train on.
+fn pictures(folder: &Path) -> PathBuf {
+    let pictures = folder.join("pictures");
+    std::fs::create_dir(&pictures).unwrap();
+    for number in 0..12_u8 {
+        let colour = |x: u32, y: u32| image::Rgb([number * 20, (x * 16) as u8, (y * 16) as u8]);
+        image::RgbImage::from_fn(16, 16, colour)
+            .save(pictures.join(format!("{number}.png")))
+            .unwrap();
+    }
+    pictures
+}
+
+#[test]
+fn commands_take_a_folder_of_diffusers() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, at) = (diffusers(), |name: &str| folder.path().join(name));
+    let images = at("images.npy");
+    let sample = ["sample", text(&model), "--count", "2", "--steps", "3", "--out", text(&images)];
+    let output = Program::run(&sample).expect_success();
+    assert!(output.contains("2 images"), "{output}");
+    let flow = ["--rtol", "0.1", "--atol", "0.1", "--limit", "1"];
+    let (latents, decoded) = (at("latents.npy"), at("decoded.npy"));
+    let data = ["--data", text(&images)];
+    let encode = [&["encode", text(&model), "--out", text(&latents)], &data[..], &flow].concat();
+    Program::run(&encode).expect_success();
+    let decode = ["decode", text(&model), text(&latents), "--out", text(&decoded), "--rtol", "0.1"];
+    Program::run(&decode).expect_success();
+    let plan = ["plan", "--run", text(&model), "--sampler", "ddim", "--steps", "4", "--json"];
+    assert!(Program::run(&plan).expect_success().contains("\"evaluations\":4"));
+    // nothing was written into it
+    assert_eq!(std::fs::read_dir(&model).unwrap().count(), 5);
+}
+
+#[test]
+fn what_a_checkpoint_does_not_say_is_asked_for_by_option() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, images) = (diffusers(), folder.path().join("images.npy"));
+    let sample = ["sample", text(&model), "--count", "1", "--steps", "1", "--out", text(&images)];
+    Program::run(&sample).expect_success();
+    let out = folder.path().join("report.json");
+    let flow = ["likelihood", text(&model), "--method", "flow", "--out", text(&out)];
+    let evaluate = ["evaluate", text(&model), "--count", "2"];
+    let converted = folder.path().join("converted");
+    let convert = ["convert", text(&model), text(&converted), "--to", "tweedie"];
+    for (arguments, says) in [
+        ([&flow[..], &["--data", text(&images)]].concat(), "--levels"),
+        (flow.to_vec(), "--source"),
+        (evaluate.to_vec(), "--data"),
+        (convert.to_vec(), "--data"),
+        ([&convert[..], &["--data", "somewhere"]].concat(), "--levels"),
+        ([&sample[..], &["--checkpoint", "best"]].concat(), "--checkpoint"),
+        ([&sample[..], &["--classes", "3"]].concat(), "--classes is 3"),
+        ([&sample[..], &["--size", "15x16"]].concat(), "8 must divide"),
+    ] {
+        let message = Program::run(&arguments).expect_refusal();
+        assert!(message.contains(says), "{arguments:?}: `{says}` is not in: {message}");
+    }
+    assert!(!out.exists() && !converted.exists());
+    let run = run(folder.path());
+    let message = Program::run(&["sample", text(&run), "--levels", "4"]).expect_refusal();
+    assert!(message.contains("--levels") && message.contains("run"), "{message}");
+}
+
+#[test]
+fn a_run_becomes_a_folder_of_diffusers_that_draws_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, at) = (run(folder.path()), |name: &str| folder.path().join(name));
+    let (there, again) = (at("there"), at("again"));
+    Program::run(&["convert", text(&run), text(&there)]).expect_success();
+    let back = ["convert", text(&there), text(&again), "--to", "tweedie"];
+    let said = ["--data", "digits", "--levels", "17", "--classes", "10"];
+    Program::run(&[&back[..], &said].concat()).expect_success();
+    let drawn = |model: &Path, more: &[&str]| {
+        let out = at("drawn.npy");
+        let sample = ["sample", text(model), "-n", "2", "--class", "3", "--steps", "5", "--out"];
+        Program::run(&[&sample[..], &[text(&out)], more].concat()).expect_success();
+        bytes(&out)
+    };
+    let own = drawn(&run, &[]);
+    assert_eq!(drawn(&there, &["--classes", "10"]), own);
+    assert_eq!(drawn(&again, &[]), own);
+    // what is there stays
+    let message = Program::run(&["convert", text(&run), text(&there)]).expect_refusal();
+    assert!(message.contains("exists already"), "{message}");
+}
+
+#[test]
+fn what_diffusers_cannot_say_is_refused_by_name_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (run, out) = (folder.path().join("run"), folder.path().join("out"));
+    let ve = ["--set", "schedule.kind=ve", "--set", "training.steps=1"];
+    Program::train(folder.path(), TINY, &run, &ve).expect_success();
+    let message = Program::run(&["convert", text(&run), text(&out)]).expect_refusal();
+    assert!(message.contains("objective.input_scaling"), "{message}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_checkpoint_is_trained_on_and_the_run_is_whole_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, at) = (pictures(folder.path()), |name: &str| folder.path().join(name));
+    let model = at("model");
+    Program::run(&["convert", text(&diffusers()), text(&model)]).expect_success();
+    let source = format!("data.source={}", text(&pictures));
+    let tiny = "[data]\nsize = [16, 16]\n[training]\nsteps = 2\nbatch_size = 2\nthreads = 1\n\
+                label_dropout = 0.0\n[samples]\nevery = 0\n";
+    let fine_tune = |run: &Path, steps: &str| {
+        let more = ["--from", text(&model), "--set", &source, "--set", steps];
+        Program::train(folder.path(), tiny, run, &more)
+    };
+    fine_tune(&at("untouched"), "training.learning_rate=1e-30").expect_success();
+    fine_tune(&at("tuned"), "training.learning_rate=1e-3").expect_success();
+    std::fs::remove_dir_all(&model).unwrap();
+    let config = String::from_utf8(bytes(&at("tuned/config.toml"))).unwrap();
+    for says in ["family = \"diffusers\"", "beta_end = 0.02", "attention_head_dim = \"null\""] {
+        assert!(config.contains(says), "{config}");
+    }
+    let drawn = |model: &Path| {
+        let out = at("drawn.npy");
+        let sample = ["sample", text(model), "-n", "1", "--steps", "2", "--out", text(&out)];
+        Program::run(&[&sample[..], &["--no-clip"]].concat()).expect_success();
+        bytes(&out)
+    };
+    assert_eq!(drawn(&at("untouched")), drawn(&diffusers()));
+    assert_ne!(drawn(&at("tuned")), drawn(&diffusers()));
+}
+
+#[test]
+fn weights_that_do_not_fit_the_networks_table_are_all_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let run = Program::train(folder.path(), TINY, &out, &["--from", text(&diffusers())]);
+    let message = run.expect_refusal();
+    for says in [
+        "unexpected: ",
+        "of another shape: ",
+        "conv_in.weight [16, 3, 3, 3], expected [8, 1, 3, 3]",
+    ] {
+        assert!(message.contains(says), "`{says}` is not in: {message}");
+    }
+    assert!(!out.join("config.toml").exists());
+}
+
+#[test]
+fn information_names_family_parameters_and_conventions() {
+    let info = Program::run(&["model", "info", text(&exploding())]).expect_success();
+    for says in ["diffusers", "sigma 0.01 to 1348", "0 to 1", "sigma", "score", "conv_in"] {
+        assert!(info.contains(says), "`{says}` is not in: {info}");
+    }
+    let json = Program::run(&["model", "info", text(&diffusers()), "--json"]).expect_success();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["family"], "diffusers");
+    assert_eq!(json["image"], serde_json::json!([3, 16, 16]));
+    assert!(json["layers"].as_array().unwrap().len() > 20);
+}
+
+#[test]
+fn a_damaged_folder_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy");
+    std::fs::create_dir_all(copy.join("unet")).unwrap();
+    let from = diffusers().join("unet");
+    let weights = bytes(&from.join("diffusion_pytorch_model.safetensors"));
+    std::fs::copy(from.join("config.json"), copy.join("unet/config.json")).unwrap();
+    let write = |bytes: &[u8]| {
+        std::fs::write(copy.join("unet/diffusion_pytorch_model.safetensors"), bytes).unwrap();
+        Program::run(&["sample", text(&copy)]).expect_refusal()
+    };
+    assert!(write(&weights[..weights.len() / 2]).contains("diffusion_pytorch_model.safetensors"));
+    assert!(write(&weights).contains("scheduler_config.json"));
+    assert!(Program::run(&["model", "info", text(&copy)]).expect_success().contains("diffusers"));
+    std::fs::write(copy.join("unet/config.json"), "{\"layers_per_block\": -1}").unwrap();
+    assert!(write(&weights).contains("layers_per_block"));
+}

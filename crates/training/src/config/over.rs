@@ -1,0 +1,61 @@
+//! A configuration laid over what a checkpoint says: what it leaves out is the checkpoint's.
+
+use toml::{Table, Value};
+
+use super::overrides;
+use crate::{ConfigError, RunConfig};
+
+/// Keys of `[objective]` that a network was trained with; the rest is how it is trained on.
+const OF_THE_NETWORK: [&str; 6] =
+    ["kind", "variance", "prediction", "time_input", "input_scaling", "sigma_data"];
+
+impl RunConfig {
+    /// Reads a configuration of a run that goes on training the network that `network` describes. A
+    /// `[network]` or `[schedule]` in the text stands alone; without it, it is the described one. So it is
+    /// with the kind of objective, its prediction, and each of the other keys that say what a network
+    /// takes and returns.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse), of the whole.
+    pub fn parse_over(text: &str, changes: &[String], network: &Self) -> Result<Self, ConfigError> {
+        let mut given: Table =
+            toml::from_str(text).map_err(|source| ConfigError::Syntax { source })?;
+        let described =
+            Table::try_from(network).map_err(|source| ConfigError::Encode { source })?;
+        for section in ["network", "schedule"] {
+            if let (false, Some(known)) = (given.contains_key(section), described.get(section)) {
+                given.insert(section.to_owned(), known.clone());
+            }
+        }
+        fill(&mut given, "data", described.get("data"), &["centered"]);
+        let keys = keys_to_fill(&given);
+        fill(&mut given, "objective", described.get("objective"), keys);
+        for text in changes {
+            overrides::apply(&mut given, text)?;
+        }
+        Self::of_table(given)
+    }
+}
+
+/// The keys of `[objective]` that are the network's: those that go with a kind or a prediction of another
+/// are not.
+fn keys_to_fill(given: &Table) -> &'static [&'static str] {
+    let has = |key| given.get("objective").is_some_and(|entries| entries.get(key).is_some());
+    match (has("kind"), has("prediction")) {
+        (false, false) => &OF_THE_NETWORK,
+        (true, false) => &OF_THE_NETWORK[2..],
+        (false, true) => &["kind", "variance", "time_input", "input_scaling"],
+        (true, true) => &OF_THE_NETWORK[3..5],
+    }
+}
+
+/// Puts the entries of these keys into a section, where they are missing.
+fn fill(given: &mut Table, section: &str, from: Option<&Value>, keys: &[&str]) {
+    let entries = given.entry(section).or_insert_with(|| Value::Table(Table::new()));
+    let (Some(entries), Some(from)) = (entries.as_table_mut(), from) else { return };
+    for key in keys {
+        if let Some(value) = from.get(key) {
+            entries.entry(*key).or_insert_with(|| value.clone());
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A model written for another program, or as a run of this one.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+use tweedie_checkpoints::{
+    DataRange as TrainedRange, NetworkConventions, TrainedNoise, TrainedPrediction, TrainedTime,
+    TrainedVariance, write_diffusers_folder,
+};
+use tweedie_unet::ArchitectureConfig;
+
+use crate::config::{
+    InputScalingKind, PredictionKind, ScheduleConfig, ScheduleKind, TimeInputKind, VarianceKind,
+};
+use crate::network::{ImageForm, Stored};
+use crate::state::{EMA, Progress, WEIGHTS};
+use crate::{Model, RunConfig, RunFolder, TrainError};
+
+impl Model {
+    /// Writes the model as a folder of diffusers, which must not hold anything yet. The weights are those
+    /// that the model was opened with.
+    ///
+    /// # Errors
+    /// When diffusers has no network, noise, or convention like those of the model, or the folder cannot
+    /// be written; nothing is left of it then.
+    pub fn write_diffusers(&self, path: &Path) -> Result<(), TrainError> {
+        let ArchitectureConfig::Diffusers(network) = self.unet.config() else {
+            let what = format!("a network of the family {}", self.unet.config().family_name());
+            return Err(TrainError::NotInDiffusers { what });
+        };
+        let conventions = self.published_conventions()?;
+        let encode = |source| TrainError::Encode { path: path.to_path_buf(), source };
+        let mut config: Map<String, Value> = match serde_json::to_value(network).map_err(encode)? {
+            Value::Object(values) => values,
+            _ => Map::new(),
+        };
+        let [_, height, width] = self.images().shape;
+        config.insert("sample_size".to_owned(), sides(height, width));
+        Ok(write_diffusers_folder(path, &config, Some(&conventions), self.stored_weights())?)
+    }
+
+    /// Writes the model as a run: its configuration, and one checkpoint that holds the weights as weights
+    /// and as their average. The optimizer's state is not in it, so it is a run to use, not to resume.
+    ///
+    /// # Errors
+    /// When there is something at `path` already, nothing says how many levels the data has, or the folder
+    /// cannot be written; nothing is left of it then.
+    pub fn write_run(&self, path: &Path, mut config: RunConfig) -> Result<(), TrainError> {
+        let images = self.images();
+        let form = ImageForm {
+            shape: images.shape,
+            unpadded: images.unpadded,
+            levels: images.levels.ok_or(TrainError::NoLevels)?,
+            classes: images.classes,
+        };
+        if path.exists() {
+            return Err(TrainError::Exists { path: path.to_path_buf() });
+        }
+        config.training.threads = config.training.threads.max(1);
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let parent = parent.unwrap_or(Path::new("."));
+        fs::create_dir_all(parent).map_err(TrainError::io("create", parent))?;
+        // removed when it is dropped, unless it was renamed
+        let staged = tempfile::Builder::new().prefix(".tmp-run-").tempdir_in(parent);
+        let staged = staged.map_err(TrainError::io("create a folder in", parent))?;
+        let folder = RunFolder::at(staged.path());
+        let mut checkpoint = folder.make_checkpoints()?.stage(self.step().unwrap_or(0))?;
+        checkpoint.write(WEIGHTS, self.stored_weights())?;
+        checkpoint.write(EMA, self.stored_weights())?;
+        checkpoint.commit(None, &Progress::new(form))?;
+        folder.write_config(&config)?;
+        fs::rename(staged.path(), path).map_err(TrainError::io("rename to", path))
+    }
+
+    fn stored_weights(&self) -> Vec<(String, Stored)> {
+        let weights = self.unet.weights().into_iter();
+        weights.map(|(name, tensor)| (name.to_owned(), Stored::new(tensor))).collect()
+    }
+
+    /// What the weights do not say, as another program would say it.
+    fn published_conventions(&self) -> Result<NetworkConventions, TrainError> {
+        match self.conventions_as_read() {
+            Some(conventions) => Ok(conventions.clone()),
+            None => conventions_of(self.description()),
+        }
+    }
+}
+
+fn sides(height: usize, width: usize) -> Value {
+    if height == width { height.into() } else { vec![height, width].into() }
+}
+
+/// The conventions of a run's network.
+fn conventions_of(config: &RunConfig) -> Result<NetworkConventions, TrainError> {
+    let refuse = |what: &str| Err(TrainError::NotInDiffusers { what: what.to_owned() });
+    let noise = noise_of(&config.schedule)?;
+    let steps = noise.steps();
+    let objective = &config.objective;
+    if objective.input_scaling == Some(InputScalingKind::UnitVariance) {
+        return refuse(
+            "a state that is scaled before the network takes it (objective.input_scaling)",
+        );
+    }
+    let prediction = match objective.prediction {
+        PredictionKind::Noise => TrainedPrediction::Noise,
+        PredictionKind::Data => TrainedPrediction::Data,
+        PredictionKind::Velocity => TrainedPrediction::Velocity,
+        PredictionKind::Score => TrainedPrediction::Score,
+        PredictionKind::Edm => return refuse("EDM's prediction (objective.prediction)"),
+    };
+    let suited = || TimeInputKind::suited_to(config.schedule.kind);
+    let time = match objective.time_input.unwrap_or_else(suited) {
+        TimeInputKind::Index => TrainedTime::Index { steps, scale: 1.0 },
+        TimeInputKind::RescaledIndex => TrainedTime::Index { steps, scale: 1000.0 / steps as f64 },
+        TimeInputKind::DescendingIndex => TrainedTime::DescendingIndex { steps },
+        TimeInputKind::Time => TrainedTime::Time { scale: 999.0 },
+        TimeInputKind::Sigma => TrainedTime::Sigma,
+        TimeInputKind::LogSigma | TimeInputKind::QuarterLogSigma => {
+            return refuse(
+                "a network that is told the logarithm of the noise (objective.time_input)",
+            );
+        }
+    };
+    let centered = config.data.centered;
+    Ok(NetworkConventions {
+        noise,
+        prediction,
+        variance: objective.variance.map(variance_of),
+        time,
+        data_range: if centered { TrainedRange::Symmetric } else { TrainedRange::Unit },
+        // as pictures of a run are drawn
+        clip_sample: centered.then_some(1.0),
+    })
+}
+
+fn variance_of(variance: VarianceKind) -> TrainedVariance {
+    match variance {
+        VarianceKind::FixedSmall => TrainedVariance::FixedSmall,
+        VarianceKind::FixedLarge => TrainedVariance::FixedLarge,
+        VarianceKind::Learned => TrainedVariance::Learned,
+        VarianceKind::LearnedRange => TrainedVariance::LearnedRange,
+    }
+}
+
+fn noise_of(schedule: &ScheduleConfig) -> Result<TrainedNoise, TrainError> {
+    let ScheduleConfig { steps, beta_start, beta_end, zero_terminal_snr, .. } = *schedule;
+    let betas = |shape| TrainedNoise::Betas {
+        shape,
+        start: beta_start,
+        end: beta_end,
+        steps,
+        zero_terminal_snr,
+    };
+    let given = |value: Option<f64>| value.unwrap_or(f64::NAN);
+    let (beta_min, beta_max) = (given(schedule.beta_min), given(schedule.beta_max));
+    let (sigma_min, sigma_max) = (given(schedule.sigma_min), given(schedule.sigma_max));
+    Ok(match schedule.kind {
+        ScheduleKind::Linear => betas(tweedie_checkpoints::BetaShape::Linear),
+        ScheduleKind::Cosine => betas(tweedie_checkpoints::BetaShape::SquaredCosine),
+        ScheduleKind::Betas => {
+            TrainedNoise::Table { betas: schedule.betas.clone(), zero_terminal_snr }
+        }
+        ScheduleKind::VpLinear => TrainedNoise::VariancePreserving { beta_min, beta_max, steps },
+        ScheduleKind::SubVp => TrainedNoise::SubVariancePreserving { beta_min, beta_max, steps },
+        ScheduleKind::Ve => TrainedNoise::Exploding { sigma_min, sigma_max, steps },
+        ScheduleKind::VpCosine | ScheduleKind::Edm => {
+            let what = format!("the noise of schedule.kind {:?}", schedule.kind.name());
+            return Err(TrainError::NotInDiffusers { what });
+        }
+    })
+}

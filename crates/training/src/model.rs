@@ -1,0 +1,262 @@
+//! A network ready for sampling, whatever it was saved by.
+
+mod of_published;
+mod options;
+
+use std::path::{Path, PathBuf};
+
+use tch::Tensor;
+use tweedie_checkpoints::{CheckpointError, NetworkConventions, TrainedVariance, WeightKind};
+use tweedie_schedules::Prediction;
+use tweedie_score::Learned;
+use tweedie_unet::{Precision, ScoreNetwork, UNet};
+
+pub(crate) use of_published::read_network;
+pub use options::ModelOptions;
+
+use crate::conventions::Conventions;
+use crate::network::ImageForm;
+use crate::{DataRange, RunConfig, RunSchedule, TrainError, TrainedModel};
+
+/// A network with everything that its weights do not say about what they compute: out of a run, or of a
+/// checkpoint of another program.
+#[derive(Debug)]
+pub struct Model {
+    /// The network.
+    pub unet: UNet,
+    /// The noise levels it was trained on.
+    pub schedule: RunSchedule,
+    config: RunConfig,
+    images: ModelImages,
+    origin: Origin,
+    habits: Habits,
+    /// What a checkpoint of another program says of its network.
+    conventions: Option<NetworkConventions>,
+}
+
+/// What is known of the images of a model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelImages {
+    /// Channels, height and width of the network's input.
+    pub shape: [usize; 3],
+    /// Channels, height and width of the images themselves, before padding.
+    pub unpadded: [usize; 3],
+    /// Number of values that a pixel can take; `None` where nothing says it.
+    pub levels: Option<u32>,
+    /// Number of classes that the network knows, the null class not counted.
+    pub classes: Option<usize>,
+    /// Whether it was told of no class too, by a null class behind the others.
+    pub null_class: bool,
+}
+
+impl ModelImages {
+    /// Images `[n, c, h, w]` of the network's size, cut to that of the images themselves.
+    #[must_use]
+    pub fn without_padding(&self, images: &Tensor) -> Tensor {
+        let [_, height, width] = self.unpadded.map(|size| size as i64);
+        let cut = |images: &Tensor, axis: i64, inner: i64| {
+            images.narrow(axis, (images.size()[axis as usize] - inner) / 2, inner)
+        };
+        cut(&cut(images, 2, height), 3, width)
+    }
+}
+
+/// Where a model comes from.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Origin {
+    /// A run of this program.
+    Run {
+        /// Training steps that the weights have seen.
+        step: u64,
+        /// The sha256 of the file of weights.
+        weights_sha256: String,
+        /// Newer checkpoints that were passed over because they are damaged, newest first.
+        passed_over: Vec<(PathBuf, CheckpointError)>,
+    },
+    /// A checkpoint of another program.
+    Published {
+        /// The name of the program.
+        source: &'static str,
+        /// Whether the weights are a running average.
+        weights: WeightKind,
+        /// What a user should know of how it was read.
+        notes: Vec<String>,
+    },
+}
+
+/// How the program that a model comes from samples with it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Habits {
+    /// The variance of its ancestral steps, where it says one.
+    pub variance: Option<TrainedVariance>,
+    /// The range within which it holds estimates of the data; `None` where it does not hold them.
+    pub clip: Option<(f64, f64)>,
+}
+
+impl Model {
+    /// Opens the folder of a run or of one of its checkpoints, a folder of diffusers, or a checkpoint
+    /// of score_sde, guided-diffusion or improved-diffusion.
+    ///
+    /// # Errors
+    /// When the path is none of these, is damaged, or says too little; the error says what to add.
+    pub fn open(path: &Path, options: &ModelOptions) -> Result<Self, TrainError> {
+        let opened = match is_run(path) {
+            true => Self::of_run(path, options),
+            false => Self::of_published(path, options),
+        };
+        let mut model = opened?;
+        match options.precision {
+            // in which the weights are already: nothing is copied
+            Precision::F32 => model.unet.set_precision(Precision::F32),
+            other => model.unet = model.unet.for_inference(other)?,
+        }
+        Ok(model)
+    }
+
+    fn of_run(path: &Path, options: &ModelOptions) -> Result<Self, TrainError> {
+        options.refuse_what_a_run_says()?;
+        let trained = match options.weights {
+            tweedie_checkpoints::WeightChoice::Averaged => {
+                TrainedModel::load(path, options.choice, options.device)?
+            }
+            tweedie_checkpoints::WeightChoice::Raw => {
+                TrainedModel::load_raw(path, options.choice, options.device)?
+            }
+        };
+        Ok(Self::from(trained))
+    }
+
+    /// The run's configuration; `None` for a checkpoint of another program.
+    #[must_use]
+    pub fn run_config(&self) -> Option<&RunConfig> {
+        matches!(self.origin, Origin::Run { .. }).then_some(&self.config)
+    }
+
+    /// Network, forward process and conventions as the configuration of a run. Of a checkpoint of
+    /// another program all else in it has its default, and says nothing.
+    #[must_use]
+    pub fn description(&self) -> &RunConfig {
+        &self.config
+    }
+
+    /// What is known of its images.
+    #[must_use]
+    pub fn images(&self) -> &ModelImages {
+        &self.images
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// How the program that it comes from samples with it.
+    #[must_use]
+    pub fn habits(&self) -> Habits {
+        self.habits
+    }
+
+    /// What a checkpoint of another program says of its network, in full.
+    pub(crate) fn conventions_as_read(&self) -> Option<&NetworkConventions> {
+        self.conventions.as_ref()
+    }
+
+    /// Training steps that the weights have seen, where that is known.
+    #[must_use]
+    pub fn step(&self) -> Option<u64> {
+        match self.origin {
+            Origin::Run { step, .. } => Some(step),
+            Origin::Published { .. } => None,
+        }
+    }
+
+    /// The range of the values of its data.
+    #[must_use]
+    pub fn data_range(&self) -> DataRange {
+        self.config.data_range()
+    }
+
+    /// What the network predicts.
+    #[must_use]
+    pub fn prediction(&self) -> Prediction {
+        self.config.prediction()
+    }
+
+    /// What the network says of the variance of a reverse step, if it learned one.
+    #[must_use]
+    pub fn learned_variance(&self) -> Option<Learned> {
+        self.config.learned_variance()
+    }
+
+    /// The network as the score function that samplers call.
+    #[must_use]
+    pub fn score(&self) -> ScoreNetwork<'_> {
+        Conventions::new(&self.config, &self.schedule, self.images.classes).network(&self.unet)
+    }
+
+    /// What tells its weights from all others: a sha256 in hexadecimal digits.
+    ///
+    /// # Errors
+    /// When the weights cannot be read back from their device.
+    pub fn weights_sha256(&self) -> Result<String, TrainError> {
+        match &self.origin {
+            Origin::Run { weights_sha256, .. } => Ok(weights_sha256.clone()),
+            Origin::Published { .. } => of_published::sha256_of(&self.unet),
+        }
+    }
+}
+
+impl From<TrainedModel> for Model {
+    fn from(trained: TrainedModel) -> Self {
+        let TrainedModel { config, schedule, images, step, weights_sha256, unet, passed_over } =
+            trained;
+        let ImageForm { shape, unpadded, levels, classes } = images;
+        let null_class = has_null_class(&unet, classes);
+        let clip = Some(config.data_range().ends());
+        Self {
+            images: ModelImages { shape, unpadded, levels: Some(levels), classes, null_class },
+            origin: Origin::Run { step, weights_sha256, passed_over },
+            habits: Habits { variance: None, clip },
+            conventions: None,
+            unet,
+            schedule,
+            config,
+        }
+    }
+}
+
+/// Whether the table of classes has a row behind those of the classes.
+fn has_null_class(unet: &UNet, classes: Option<usize>) -> bool {
+    unet.config().classes().zip(classes).is_some_and(|(rows, classes)| rows > classes as i64)
+}
+
+/// The network alone of a run or a checkpoint, whether or not anything is said about its noise.
+///
+/// # Errors
+/// When the path is no model, or its weights do not fit.
+pub fn open_network(path: &Path, options: &ModelOptions) -> Result<UNet, TrainError> {
+    match is_run(path) {
+        true => Ok(Model::of_run(path, options)?.unet),
+        false => of_published::network(path, options),
+    }
+}
+
+/// The noise levels that a model was trained on, found without its weights.
+///
+/// # Errors
+/// When the path is no model, or it does not say.
+pub fn schedule_of(path: &Path) -> Result<RunSchedule, TrainError> {
+    if is_run(path) {
+        let (_, config) = crate::RunFolder::open(path)?;
+        return Ok(config.noise_schedule()?);
+    }
+    of_published::schedule_of(path)
+}
+
+/// Whether a path is a run of this program, or one of its checkpoints.
+#[must_use]
+pub fn is_run(path: &Path) -> bool {
+    path.join("config.toml").is_file() || path.join("state.json").is_file()
+}

@@ -1,0 +1,176 @@
+//! A model out of a checkpoint of another program.
+
+use std::path::Path;
+
+use tch::Device;
+use tweedie_checkpoints::{
+    NetworkConventions, PublishedCheckpoint, PublishedOptions, TensorFile, sha256,
+};
+use tweedie_unet::{ArchitectureConfig, UNet, UNetError, read_tensor};
+
+use super::{Habits, Model, ModelImages, ModelOptions, Origin, has_null_class};
+use crate::network::bytes_of;
+use crate::published::{architecture, described};
+use crate::{ConfigError, RunSchedule, TrainError};
+
+impl Model {
+    /// # Errors
+    /// When it cannot be read, or says too little.
+    pub(super) fn of_published(path: &Path, options: &ModelOptions) -> Result<Self, TrainError> {
+        options.refuse_what_runs_have()?;
+        let in_model = |source: TrainError| TrainError::InModel {
+            path: path.to_path_buf(),
+            source: source.into(),
+        };
+        let checkpoint = open_published(path, options)?;
+        Self::of_checkpoint(&checkpoint, options).map_err(in_model)
+    }
+
+    fn of_checkpoint(
+        checkpoint: &PublishedCheckpoint,
+        options: &ModelOptions,
+    ) -> Result<Self, TrainError> {
+        let architecture = architecture(checkpoint)?;
+        let conventions = checkpoint.conventions()?;
+        let config = described(checkpoint, &conventions)?;
+        check_channels(&architecture, config.learned_variance().is_some())?;
+        let shape = shape(checkpoint, &architecture, options.size)?;
+        let classes = classes(&architecture, options.classes)?;
+        let unet = read_network(&architecture, checkpoint.weights(), options.device)?;
+        let null_class = has_null_class(&unet, classes);
+        let levels = options.levels;
+        Ok(Self {
+            images: ModelImages { shape, unpadded: shape, levels, classes, null_class },
+            origin: Origin::Published {
+                source: checkpoint.source().name(),
+                weights: checkpoint.weight_kind(),
+                notes: checkpoint.notes().to_vec(),
+            },
+            habits: habits(&conventions),
+            conventions: Some(conventions),
+            schedule: config.noise_schedule()?,
+            unet,
+            config,
+        })
+    }
+}
+
+/// Opens the checkpoint of another program.
+///
+/// # Errors
+/// When the path is no checkpoint known here.
+pub(crate) fn open_published(
+    path: &Path,
+    options: &ModelOptions,
+) -> Result<PublishedCheckpoint, TrainError> {
+    let ModelOptions { config, flags, weights, .. } = options.clone();
+    let options = PublishedOptions { config, flags, weights, ..PublishedOptions::default() };
+    Ok(PublishedCheckpoint::open_with(path, &options)?)
+}
+
+/// The network with the weights of a file, read one after the other so that no more than one lies in
+/// memory twice.
+///
+/// # Errors
+/// When one cannot be read, or they do not fit the network; all that do not are listed.
+pub(crate) fn read_network(
+    architecture: &ArchitectureConfig,
+    file: &TensorFile,
+    device: Device,
+) -> Result<UNet, TrainError> {
+    let mut failed = None;
+    let weights = file.names().map_while(|name| match read_tensor(file, name) {
+        Ok(tensor) => Some((name.to_owned(), tensor)),
+        Err(error) => {
+            failed = Some(error);
+            None
+        }
+    });
+    let unet = UNet::from_weights(architecture, weights);
+    match failed {
+        Some(error) => Err(error.into()),
+        None if device == Device::Cpu => Ok(unet?),
+        None => Ok(unet?.to_device(device)?),
+    }
+}
+
+/// A network of images returns as many channels as it takes, and as many again for a learned variance.
+fn check_channels(architecture: &ArchitectureConfig, learned: bool) -> Result<(), TrainError> {
+    let (taken, returned) = (architecture.in_channels(), architecture.out_channels());
+    let fits = returned == 2 * taken || (!learned && returned == taken);
+    if fits {
+        return Ok(());
+    }
+    Err(TrainError::Channels { taken, returned, learned })
+}
+
+fn shape(
+    checkpoint: &PublishedCheckpoint,
+    architecture: &ArchitectureConfig,
+    size: Option<[usize; 2]>,
+) -> Result<[usize; 3], TrainError> {
+    let known = checkpoint.image_shape().map(|[_, height, width]| [height, width]);
+    let [height, width] = size.or(known).ok_or(TrainError::NoSize)?;
+    let divisor = architecture.size_divisor();
+    let fits = |side: usize| side > 0 && side.is_multiple_of(divisor as usize);
+    if !fits(height) || !fits(width) {
+        let (height, width) = (height as i64, width as i64);
+        return Err(UNetError::InputSize { height, width, divisor }.into());
+    }
+    Ok([architecture.in_channels() as usize, height, width])
+}
+
+/// The number of classes: that of the rows of their table, or what is said, with one row for no class.
+fn classes(
+    architecture: &ArchitectureConfig,
+    said: Option<usize>,
+) -> Result<Option<usize>, TrainError> {
+    let rows = architecture.classes().map(|rows| rows as usize);
+    match (rows, said) {
+        (rows, None) => Ok(rows),
+        (Some(rows), Some(said)) if said == rows || said + 1 == rows => Ok(Some(said)),
+        (rows, Some(said)) => Err(ConfigError::Unfit {
+            key: "--classes",
+            value: said.to_string(),
+            allowed: match rows {
+                Some(rows) => format!("{rows}, or {} where the last stands for no class", rows - 1),
+                None => "nothing: this network knows no classes".to_owned(),
+            },
+        }
+        .into()),
+    }
+}
+
+/// The network alone.
+///
+/// # Errors
+/// When the path is no checkpoint known here, or its weights do not fit.
+pub(super) fn network(path: &Path, options: &ModelOptions) -> Result<UNet, TrainError> {
+    let checkpoint = open_published(path, options)?;
+    read_network(&architecture(&checkpoint)?, checkpoint.weights(), options.device)
+}
+
+/// The noise levels that a checkpoint says.
+///
+/// # Errors
+/// When the path is no checkpoint known here, or it does not say.
+pub(super) fn schedule_of(path: &Path) -> Result<RunSchedule, TrainError> {
+    let checkpoint = open_published(path, &ModelOptions::default())?;
+    let config = described(&checkpoint, &checkpoint.conventions()?)?;
+    Ok(config.noise_schedule()?)
+}
+
+fn habits(conventions: &NetworkConventions) -> Habits {
+    let clip = conventions.clip_sample.map(|bound| (-bound, bound));
+    Habits { variance: conventions.variance, clip }
+}
+
+/// The sha256 of the names, and of the values, of all weights.
+pub(super) fn sha256_of(unet: &UNet) -> Result<String, TrainError> {
+    let mut sums = String::new();
+    for (name, tensor) in unet.weights() {
+        sums.push_str(name);
+        sums.push_str(&sha256(&bytes_of(tensor)?));
+    }
+    Ok(sha256(sums.as_bytes()))
+}
