@@ -14,7 +14,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tch::{Kind, Tensor};
 use tweedie_checkpoints::{DiffusersFolder, TensorFile};
-use tweedie_unet::{NcsnV2Config, ScoreSdeConfig, UNet, read_tensor, read_tensors};
+use tweedie_unet::{
+    AdmConfig, AdmEncoderConfig, NcsnV2Config, ScoreSdeConfig, UNet, read_tensor, read_tensors,
+};
 
 /// The largest error allowed, relative to the largest absolute output of the call.
 const TOLERANCE: f64 = 1e-4;
@@ -81,6 +83,16 @@ fn run(case: &Path) -> anyhow::Result<f64> {
     match (family.peer.as_str(), family.class.as_str()) {
         ("huggingface/diffusers", "UNet2DModel") => {
             let unet = UNet::from_diffusers(&DiffusersFolder::open(case)?)?;
+            run_calls(case, |io, call| run_unet(&unet, io, call))
+        }
+        ("openai/guided-diffusion" | "openai/improved-diffusion", "UNetModel") => {
+            let config = AdmConfig::from_values(values(case)?)?;
+            let unet = UNet::from_weights(&config, weights(case)?)?;
+            run_calls(case, |io, call| run_unet(&unet, io, call))
+        }
+        ("openai/guided-diffusion", "EncoderUNetModel") => {
+            let config = AdmEncoderConfig::from_values(values(case)?)?;
+            let unet = UNet::from_weights(&config, weights(case)?)?;
             run_calls(case, |io, call| run_unet(&unet, io, call))
         }
         ("yang-song/score_sde_pytorch", "ncsnpp" | "ddpm") => {

@@ -4,10 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::UNetError;
-use crate::builder::Builder;
+use crate::builder::{Builder, Gathering};
+use crate::families::adm::{AdmConfig, AdmEncoderConfig};
 use crate::families::diffusers::UNetConfig;
 use crate::families::ncsnv2::NcsnV2Config;
 use crate::families::score_sde::ScoreSdeConfig;
+use crate::input::check_size;
+use crate::outline::{LayerOutline, Shape, outline};
 use crate::program::Program;
 
 /// What a network is built from: the configuration of one family, in the words of its peer.
@@ -17,11 +20,27 @@ use crate::program::Program;
 pub enum ArchitectureConfig {
     /// diffusers' `UNet2DModel`.
     Diffusers(UNetConfig),
+    /// guided-diffusion's and improved-diffusion's `UNetModel`.
+    Adm(AdmConfig),
+    /// guided-diffusion's `EncoderUNetModel`, a classifier of noisy images.
+    AdmEncoder(AdmEncoderConfig),
     /// NCSN++, DDPM++ and DDPM of `score_sde`.
     ScoreSde(ScoreSdeConfig),
     /// `NCSNv2`.
     #[serde(rename = "ncsnv2")]
     NcsnV2(NcsnV2Config),
+}
+
+impl From<AdmConfig> for ArchitectureConfig {
+    fn from(config: AdmConfig) -> Self {
+        Self::Adm(config)
+    }
+}
+
+impl From<AdmEncoderConfig> for ArchitectureConfig {
+    fn from(config: AdmEncoderConfig) -> Self {
+        Self::AdmEncoder(config)
+    }
 }
 
 impl From<ScoreSdeConfig> for ArchitectureConfig {
@@ -57,6 +76,11 @@ pub(crate) trait Family {
     /// What must divide the height and width of the input.
     fn size_divisor(&self) -> i64;
 
+    /// The number of pixels that the input must have, where the network is made for one.
+    fn pixels(&self) -> Option<i64> {
+        None
+    }
+
     /// What labels the network takes.
     fn labels(&self) -> Labels;
 
@@ -91,6 +115,8 @@ impl ArchitectureConfig {
     pub(crate) fn family(&self) -> &dyn Family {
         match self {
             Self::Diffusers(config) => config,
+            Self::Adm(config) => config,
+            Self::AdmEncoder(config) => config,
             Self::ScoreSde(config) => config,
             Self::NcsnV2(config) => config,
         }
@@ -105,10 +131,13 @@ impl ArchitectureConfig {
         let family = values.remove("family").unwrap_or_default();
         Ok(match family.as_str() {
             Some("diffusers") => Self::Diffusers(UNetConfig::from_values(values)?),
+            Some("adm") => Self::Adm(AdmConfig::from_values(values)?),
+            Some("adm-encoder") => Self::AdmEncoder(AdmEncoderConfig::from_values(values)?),
             Some("score-sde") => Self::ScoreSde(ScoreSdeConfig::from_values(values)?),
             Some("ncsnv2") => Self::NcsnV2(NcsnV2Config::from_values(values)?),
             _ => {
-                let allowed = "\"diffusers\", \"score-sde\" or \"ncsnv2\"".to_owned();
+                let known = ["diffusers", "adm", "adm-encoder", "score-sde", "ncsnv2"];
+                let allowed = format!("one of {known:?}");
                 return Err(UNetError::Value { key: "family", value: family.to_string(), allowed });
             }
         })
@@ -136,7 +165,23 @@ impl ArchitectureConfig {
         self.family().in_channels()
     }
 
-    /// Channels of the output.
+    /// The layers for images of this height and width, in the order in which they run, with what they
+    /// cost; found without making the network.
+    ///
+    /// # Errors
+    /// If a value of the configuration is out of range or does not fit another, or the network does not
+    /// take images of this size.
+    pub fn layers(&self, [height, width]: [i64; 2]) -> Result<Vec<LayerOutline>, UNetError> {
+        self.check()?;
+        check_size([height, width], self.family())?;
+        let mut gathering = Gathering::shapes();
+        let program = self.family().program(&mut gathering.root());
+        let (parameters, _) = gathering.finish()?;
+        let image = Shape { channels: self.in_channels(), height, width };
+        Ok(outline(&program, &parameters, image))
+    }
+
+    /// Channels of the output; classes of a classifier.
     #[must_use]
     pub fn out_channels(&self) -> i64 {
         self.family().out_channels()

@@ -5,6 +5,7 @@ use tweedie_torch_ext::{Activation, add_reusing, attention};
 
 use crate::builder::Builder;
 use crate::layers::{Linear, LinearForm, Norm, NormOptions, Starts};
+use crate::outline::{Shape, dot};
 use crate::program::{Layer, Told};
 
 /// How a family calls and keeps the parameters of its attention.
@@ -98,5 +99,22 @@ impl Layer for SelfAttention {
         let out = self.out.forward(&mixed).view([n, h, w, c]).permute([0, 3, 1, 2]);
         let sum = add_reusing(out, &x);
         if self.options.divisor == 1.0 { sum } else { sum / self.options.divisor }
+    }
+
+    fn kind(&self) -> &'static str {
+        "attention"
+    }
+
+    fn output(&self, x: Shape) -> Shape {
+        x
+    }
+
+    fn multiply_adds(&self, x: Shape) -> u64 {
+        let tokens = x.pixels();
+        let layers = self.projections.iter().chain([&self.out]);
+        let linear: u64 = layers.map(|layer| layer.multiply_adds(tokens)).sum();
+        let inner = self.options.heads.saturating_mul(self.options.head);
+        // q k^T and its product with v
+        linear + dot(tokens.saturating_mul(2 * tokens), inner)
     }
 }

@@ -162,11 +162,6 @@ impl Builder<'_> {
         self.prefix.trim_end_matches('.').to_owned()
     }
 
-    /// The number of values in all parameters so far.
-    pub(crate) fn count(&self) -> u64 {
-        self.gathering.count
-    }
-
     /// The parameter `name` of this module.
     pub(crate) fn parameter(&mut self, name: &str, shape: &[i64], initial: Initial) -> Tensor {
         let name = format!("{}{name}", self.prefix);

@@ -115,6 +115,10 @@ impl Perceptron {
         Self { first, second, between }
     }
 
+    fn multiply_adds(&self) -> u64 {
+        self.first.multiply_adds(1) + self.second.multiply_adds(1)
+    }
+
     fn forward(&self, x: &Tensor) -> Tensor {
         self.second.forward(&self.between.apply(&self.first.forward(x)))
     }
@@ -148,6 +152,19 @@ pub(crate) struct Embedding {
 }
 
 impl Embedding {
+    pub(crate) fn width(&self) -> i64 {
+        self.time.second.to()
+    }
+
+    /// The products for one image.
+    pub(crate) fn multiply_adds(&self) -> u64 {
+        let class = match &self.class {
+            ClassEmbedding::Timestep(layers) => layers.multiply_adds(),
+            _ => 0,
+        };
+        self.time.multiply_adds() + class
+    }
+
     /// Times `[n or 1]` and labels `[n]` to `[n, width]`; for one time without classes `[1, width]`.
     pub(crate) fn forward(&self, times: &Tensor, labels: Option<&Tensor>, kind: Kind) -> Tensor {
         let features = |times: &Tensor| self.features.of(times).to_kind(kind);

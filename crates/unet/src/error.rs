@@ -51,6 +51,24 @@ pub enum UNetError {
         /// What must divide both.
         divisor: i64,
     },
+    /// A pool was made for images of another size.
+    #[error("input is {height}x{width}, but the network's pool is made for {pixels} pixels")]
+    InputPixels {
+        /// Pixels from top to bottom.
+        height: i64,
+        /// Pixels from left to right.
+        width: i64,
+        /// How many there must be.
+        pixels: i64,
+    },
+    /// The network would be larger than any memory.
+    #[error("the network has {parameters} parameters, at most {most} are made")]
+    TooLarge {
+        /// How many it has.
+        parameters: u64,
+        /// How many it may have.
+        most: u64,
+    },
     /// The input lies on another device than the parameters.
     #[error("input is on {got:?}, the network's parameters are on {expected:?}")]
     InputDevice {

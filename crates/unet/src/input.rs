@@ -13,11 +13,22 @@ pub(crate) fn check_images(x: &Tensor, family: &dyn Family) -> Result<i64, UNetE
         [n, c, h, w] if n > 0 && c == channels => (n, h, w),
         _ => return Err(UNetError::InputShape { got, channels }),
     };
+    check_size([height, width], family)?;
+    Ok(batch)
+}
+
+/// Whether a network takes images of this height and width.
+pub(crate) fn check_size([height, width]: [i64; 2], family: &dyn Family) -> Result<(), UNetError> {
     let divisor = family.size_divisor();
     if height < divisor || width < divisor || height % divisor != 0 || width % divisor != 0 {
         return Err(UNetError::InputSize { height, width, divisor });
     }
-    Ok(batch)
+    match family.pixels() {
+        Some(pixels) if height.saturating_mul(width) != pixels => {
+            Err(UNetError::InputPixels { height, width, pixels })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Times as `[1]` where one stands for the whole batch, else `[n]`.

@@ -8,6 +8,7 @@ use tweedie_torch_ext::{Activation, GroupNorm, group_norm};
 
 use crate::ActivationFunction;
 use crate::builder::{Builder, Initial};
+use crate::outline::Shape;
 use crate::program::{Layer, Told};
 
 /// How a layer starts.
@@ -143,6 +144,38 @@ impl Layer for Conv {
         drop(x);
         Conv::forward(self, &padded)
     }
+
+    fn kind(&self) -> &'static str {
+        match (self.stride, self.side()) {
+            (1, 1) => "1x1 convolution",
+            (1, _) => "convolution",
+            _ => "strided convolution",
+        }
+    }
+
+    fn output(&self, x: Shape) -> Shape {
+        let padding = 2 * self.padding + i64::from(self.pads_end);
+        let reach = self.dilation * (self.side() - 1) + 1;
+        let side = |side: i64| (side + padding - reach) / self.stride + 1;
+        let channels = self.weight.size().first().copied().unwrap_or(0);
+        Shape { channels, height: side(x.height), width: side(x.width) }
+    }
+
+    fn multiply_adds(&self, x: Shape) -> u64 {
+        self.multiply_adds_at(self.output(x))
+    }
+}
+
+impl Conv {
+    /// Pixels from one end of the kernel to the other.
+    fn side(&self) -> i64 {
+        self.weight.size().last().copied().unwrap_or(1)
+    }
+
+    /// The products for an output of that size, as for any place where the convolution stands.
+    pub(crate) fn multiply_adds_at(&self, output: Shape) -> u64 {
+        output.pixels().saturating_mul(self.weight.numel() as u64)
+    }
 }
 
 /// In which form a linear layer keeps its parameters.
@@ -183,6 +216,16 @@ impl Linear {
         };
         let weight = b.parameter(weight, shape, initial);
         Self { weight, bias: b.parameter(bias, &[to], initial_bias), form }
+    }
+
+    /// The number of its outputs.
+    pub(crate) fn to(&self) -> i64 {
+        self.bias.size().first().copied().unwrap_or(0)
+    }
+
+    /// The products for so many tokens.
+    pub(crate) fn multiply_adds(&self, tokens: u64) -> u64 {
+        tokens.saturating_mul(self.weight.numel() as u64)
     }
 
     /// The weight as [out, in].
@@ -306,5 +349,53 @@ pub(crate) struct NormActivation {
 impl Layer for NormActivation {
     fn forward(&self, x: Tensor, _: Told<'_>) -> Tensor {
         self.norm.activated(&x, None, self.then)
+    }
+
+    fn kind(&self) -> &'static str {
+        "norm and activation"
+    }
+
+    fn output(&self, x: Shape) -> Shape {
+        x
+    }
+
+    fn multiply_adds(&self, _: Shape) -> u64 {
+        0
+    }
+}
+
+impl Layer for Linear {
+    fn forward(&self, x: Tensor, _: Told<'_>) -> Tensor {
+        self.on_pixels(&x)
+    }
+
+    fn kind(&self) -> &'static str {
+        "linear"
+    }
+
+    fn output(&self, x: Shape) -> Shape {
+        Shape { channels: self.to(), ..x }
+    }
+
+    fn multiply_adds(&self, x: Shape) -> u64 {
+        Linear::multiply_adds(self, x.pixels())
+    }
+}
+
+impl Layer for ActivationFunction {
+    fn forward(&self, x: Tensor, _: Told<'_>) -> Tensor {
+        self.apply(&x)
+    }
+
+    fn kind(&self) -> &'static str {
+        "activation"
+    }
+
+    fn output(&self, x: Shape) -> Shape {
+        x
+    }
+
+    fn multiply_adds(&self, _: Shape) -> u64 {
+        0
     }
 }

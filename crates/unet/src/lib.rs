@@ -51,7 +51,10 @@ mod input;
 mod input_scaling;
 mod layers;
 mod network;
+mod outline;
 mod parameters;
+mod part;
+mod pool;
 mod precision;
 mod program;
 mod resample;
@@ -65,6 +68,7 @@ pub use activation::ActivationFunction;
 pub use architecture::ArchitectureConfig;
 pub use embedding::Features as TimeFeatures;
 pub use error::{UNetError, WeightMismatch};
+pub use families::adm::{AdmConfig, AdmEncoderConfig, AdmPool};
 pub use families::diffusers::{
     ClassEmbedding, DownBlockType, MidBlockType, Resampling, TimeEmbedding, TimeScaleShift,
     UNetConfig, UpBlockType,
@@ -80,6 +84,7 @@ pub use families::score_sde::{
 pub use fir::Fir;
 pub use input_scaling::InputScaling;
 pub use network::NetworkConfig;
+pub use outline::{LayerOutline, Path};
 pub use parameters::Parameters;
 pub use precision::Precision;
 pub use score_network::ScoreNetwork;

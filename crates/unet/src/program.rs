@@ -10,6 +10,8 @@ use tch::{Kind, Tensor};
 use crate::ActivationFunction;
 use crate::builder::Builder;
 use crate::embedding::Embedding;
+use crate::outline::Shape;
+use crate::part::Part;
 
 /// What a forward pass hands to every layer.
 #[derive(Clone, Copy, Debug)]
@@ -23,18 +25,26 @@ pub(crate) struct Told<'a> {
 /// A map of features, [n, c, h, w] to [n, c', h', w'].
 pub(crate) trait Layer: std::fmt::Debug + Send {
     fn forward(&self, x: Tensor, told: Told<'_>) -> Tensor;
+
+    /// What it is, in a word or two.
+    fn kind(&self) -> &'static str;
+
+    /// The shape of the output for one image.
+    fn output(&self, x: Shape) -> Shape;
+
+    /// The multiplications with an addition for one image.
+    fn multiply_adds(&self, x: Shape) -> u64;
 }
 
 /// A map of two features, what was kept and what came from below, to one.
 pub(crate) trait Junction: std::fmt::Debug + Send {
     fn forward(&self, kept: Tensor, h: Tensor, told: Told<'_>) -> Tensor;
-}
 
-/// A layer and the name of its module.
-#[derive(Debug)]
-pub(crate) struct Part {
-    pub(crate) name: String,
-    pub(crate) layer: Box<dyn Layer>,
+    fn kind(&self) -> &'static str;
+
+    fn output(&self, kept: Shape, h: Shape) -> Shape;
+
+    fn multiply_adds(&self, kept: Shape, h: Shape) -> u64;
 }
 
 /// Which pyramid of images.
@@ -61,6 +71,14 @@ impl Combine {
             Self::Concat => Tensor::cat(&[&a, b], 1),
         }
     }
+
+    /// The channels of what branches of so many channels give.
+    pub(crate) fn channels(self, a: i64, b: i64) -> i64 {
+        match self {
+            Self::Sum { .. } => b,
+            Self::Concat => a + b,
+        }
+    }
 }
 
 /// One move of the interpreter.
@@ -73,7 +91,7 @@ pub(crate) enum Step {
     /// h = the channels of h, then those of what was kept last and not joined yet.
     Join,
     /// h = junction(what was kept last and not joined yet, h).
-    Meet { name: String, junction: Box<dyn Junction> },
+    Meet(Part<dyn Junction>),
     /// The pyramid's image = h.
     Keep(Pyramid),
     /// The pyramid's image = layer(image).
@@ -88,6 +106,12 @@ pub(crate) enum Step {
     Emit,
     /// h = h + output image.
     EmitSum,
+    /// The mean of h over pixels is kept.
+    Mean,
+    /// h = the means that were kept, `[n, c, 1, 1]`.
+    Means,
+    /// h `[n, c, 1, 1]` as `[n, c]`.
+    Flatten,
 }
 
 /// The list of steps while it is written.
@@ -118,16 +142,8 @@ impl Steps {
         b: Builder<'_>,
         make: impl FnOnce(Builder<'_>) -> J,
     ) {
-        self.0.push(Step::Meet { name: b.name(), junction: Box::new(make(b)) });
-    }
-}
-
-impl Part {
-    pub(crate) fn new<L: Layer + 'static>(
-        b: Builder<'_>,
-        make: impl FnOnce(Builder<'_>) -> L,
-    ) -> Self {
-        Self { name: b.name(), layer: Box::new(make(b)) }
+        let (name, junction) = (b.name(), make(b));
+        self.0.push(Step::Meet(Part { name, layer: Box::new(junction) }));
     }
 }
 
@@ -160,6 +176,7 @@ struct State {
     skips: Vec<Tensor>,
     input: Option<Tensor>,
     output: Option<Tensor>,
+    means: Vec<Tensor>,
 }
 
 impl State {
@@ -199,7 +216,7 @@ impl Program {
 
 /// Runs the steps; tensors that no later step needs are let go at once.
 fn run(steps: &[Step], x: Tensor, told: Told<'_>) -> Tensor {
-    let mut state = State { h: x, skips: Vec::new(), input: None, output: None };
+    let mut state = State { h: x, skips: Vec::new(), input: None, output: None, means: Vec::new() };
     for step in steps {
         state = advance(step, state, told);
     }
@@ -214,9 +231,9 @@ fn advance(step: &Step, mut state: State, told: Told<'_>) -> State {
             let skip = state.skips.pop().expect("a program joins what it pushed");
             state.h = Tensor::cat(&[state.h, skip], 1); // [n, c + skipped, h, w]
         }
-        Step::Meet { junction, .. } => {
+        Step::Meet(part) => {
             let kept = state.skips.pop().expect("a program joins what it pushed");
-            state.h = junction.forward(kept, state.h, told);
+            state.h = part.layer.forward(kept, state.h, told);
         }
         Step::Keep(which) => *state.pyramid(*which) = Some(state.h.shallow_clone()),
         Step::Resample(which, part) => {
@@ -247,6 +264,11 @@ fn advance(step: &Step, mut state: State, told: Told<'_>) -> State {
                 state.h = state.h + image;
             }
         }
+        Step::Mean => {
+            state.means.push(state.h.mean_dim([2i64, 3].as_slice(), true, None::<Kind>));
+        }
+        Step::Means => state.h = Tensor::cat(&std::mem::take(&mut state.means), 1),
+        Step::Flatten => state.h = state.h.flatten(1, -1),
     }
     state
 }

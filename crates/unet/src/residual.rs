@@ -6,6 +6,7 @@ use tweedie_torch_ext::{Activation, add_reusing};
 use crate::ActivationFunction;
 use crate::builder::Builder;
 use crate::layers::{Conv, Linear, LinearForm, Norm, NormOptions, Starts};
+use crate::outline::Shape;
 use crate::program::{Layer, Told};
 use crate::resample::Resize;
 
@@ -132,5 +133,29 @@ impl Layer for Residual {
             Shortcut::Linear(linear) => add_reusing(inner, &linear.on_pixels(&x)),
         };
         if options.divisor == 1.0 { sum } else { sum / options.divisor }
+    }
+
+    fn kind(&self) -> &'static str {
+        match &self.options.resize {
+            Resize::Keep => "residual block",
+            Resize::Halve | Resize::FirHalve(_) => "halving residual block",
+            Resize::Double | Resize::FirDouble(_) => "doubling residual block",
+        }
+    }
+
+    fn output(&self, x: Shape) -> Shape {
+        let resized = self.options.resize.output(x);
+        Layer::output(&self.conv1, resized)
+    }
+
+    fn multiply_adds(&self, x: Shape) -> u64 {
+        let output = self.output(x);
+        let shortcut = match &self.shortcut {
+            Shortcut::Identity => 0,
+            Shortcut::Conv(conv) => conv.multiply_adds_at(output),
+            Shortcut::Linear(linear) => linear.multiply_adds(output.pixels()),
+        };
+        let convs = [&self.conv1, &self.conv2].map(|conv| conv.multiply_adds_at(output));
+        convs.iter().sum::<u64>() + shortcut + self.told.multiply_adds(1)
     }
 }

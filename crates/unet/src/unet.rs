@@ -11,6 +11,9 @@ use crate::program::Program;
 use crate::weights::read_tensors;
 use crate::{ArchitectureConfig, Precision, UNetConfig, UNetError};
 
+/// Most values in the parameters of a network that is made: 32 GiB of them.
+const MOST_PARAMETERS: u64 = 1 << 33;
+
 /// A network of any family, called in one way.
 #[derive(Debug)]
 pub struct UNet {
@@ -44,13 +47,19 @@ impl UNet {
     /// starts at zero, as in the published DDPM code. They are a pure function of the seed.
     ///
     /// # Errors
-    /// If a value of the configuration is out of range or does not fit another.
+    /// If a value of the configuration is out of range or does not fit another, or the network would
+    /// be larger than any memory.
     pub fn new(
         config: &(impl Clone + Into<ArchitectureConfig>),
         seed: u64,
     ) -> Result<Self, UNetError> {
+        let config = config.clone().into();
+        let parameters = Self::count_parameters(&config)?;
+        if parameters > MOST_PARAMETERS {
+            return Err(UNetError::TooLarge { parameters, most: MOST_PARAMETERS });
+        }
         let gathering = Gathering::seeded(seed);
-        let drawn = Self::build(config.clone().into(), gathering, Precision::F32, Device::Cpu)?;
+        let drawn = Self::build(config, gathering, Precision::F32, Device::Cpu)?;
         drawn.copied(Precision::F32, Device::Cpu, Kind::Float)
     }
 
@@ -210,7 +219,7 @@ impl UNet {
     /// `class_labels` are `[n]` where the network has a table of classes (or embeds labels like
     /// times), vectors `[n, width]` where `class_embed_type` is identity, and absent otherwise. With
     /// `train` dropout acts, drawing from libtorch's generator. The output has the kind of x and
-    /// lies contiguous. Times are taken as they are, as in diffusers: 0 to 999 for DDPM.
+    /// lies contiguous; a classifier's is `[n, classes]`. Times are taken as they are, as in diffusers: 0 to 999 for DDPM.
     ///
     /// # Errors
     /// If shape, size, device, times or labels do not fit; the error says what would.

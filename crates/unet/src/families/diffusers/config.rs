@@ -9,19 +9,19 @@ use crate::{ActivationFunction, UNetError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DownBlockType {
     /// Residual blocks.
-    #[serde(rename = "DownBlock2D", alias = "UNetResDownBlock2D")]
+    #[serde(rename = "DownBlock2D")]
     Down,
     /// Residual blocks with attention behind each.
-    #[serde(rename = "AttnDownBlock2D", alias = "UNetResAttnDownBlock2D")]
+    #[serde(rename = "AttnDownBlock2D")]
     AttnDown,
     /// Residual blocks, and the input image filtered down beside them.
-    #[serde(rename = "SkipDownBlock2D", alias = "UNetResSkipDownBlock2D")]
+    #[serde(rename = "SkipDownBlock2D")]
     SkipDown,
     /// As the last, with attention behind each block.
-    #[serde(rename = "AttnSkipDownBlock2D", alias = "UNetResAttnSkipDownBlock2D")]
+    #[serde(rename = "AttnSkipDownBlock2D")]
     AttnSkipDown,
     /// Residual blocks, one of which halves the size.
-    #[serde(rename = "ResnetDownsampleBlock2D", alias = "UNetResResnetDownsampleBlock2D")]
+    #[serde(rename = "ResnetDownsampleBlock2D")]
     ResnetDown,
 }
 
@@ -29,19 +29,19 @@ pub enum DownBlockType {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum UpBlockType {
     /// Residual blocks.
-    #[serde(rename = "UpBlock2D", alias = "UNetResUpBlock2D")]
+    #[serde(rename = "UpBlock2D")]
     Up,
     /// Residual blocks with attention behind each.
-    #[serde(rename = "AttnUpBlock2D", alias = "UNetResAttnUpBlock2D")]
+    #[serde(rename = "AttnUpBlock2D")]
     AttnUp,
     /// Residual blocks, and an image growing beside them that is added to the output.
-    #[serde(rename = "SkipUpBlock2D", alias = "UNetResSkipUpBlock2D")]
+    #[serde(rename = "SkipUpBlock2D")]
     SkipUp,
     /// As the last, with attention behind the last block.
-    #[serde(rename = "AttnSkipUpBlock2D", alias = "UNetResAttnSkipUpBlock2D")]
+    #[serde(rename = "AttnSkipUpBlock2D")]
     AttnSkipUp,
     /// Residual blocks, one of which doubles the size.
-    #[serde(rename = "ResnetUpsampleBlock2D", alias = "UNetResResnetUpsampleBlock2D")]
+    #[serde(rename = "ResnetUpsampleBlock2D")]
     ResnetUp,
 }
 
@@ -217,6 +217,10 @@ impl UNetConfig {
             return Err(UNetError::Class { class: class.as_str().unwrap_or("?").to_owned() });
         }
         values.retain(|key, _| !key.starts_with('_'));
+        for key in ["down_block_types", "up_block_types"] {
+            let types = values.get_mut(key).and_then(serde_json::Value::as_array_mut);
+            types.into_iter().flatten().for_each(without_old_prefix);
+        }
         let config: Self = serde_path_to_error::deserialize(serde_json::Value::Object(values))
             .map_err(|error| UNetError::Config {
                 key: error.path().to_string(),
@@ -237,16 +241,19 @@ impl UNetConfig {
         let learned = self.time_embedding_type == TimeEmbedding::Learned;
         let lengths = format!("{levels} entries, one for each of block_out_channels");
         let list = |list: &dyn std::fmt::Debug| format!("{list:?}");
+        let sized = |channels: i64| (1..=1 << 20).contains(&channels);
         let positive = |value: Option<i64>| value.is_none_or(|value| value > 0);
         let optional = |value: Option<i64>| value.map_or("null".to_owned(), |v| v.to_string());
         let checks = [
-            (self.in_channels > 0, "in_channels", self.in_channels.to_string(), "at least 1"),
-            (self.out_channels > 0, "out_channels", self.out_channels.to_string(), "at least 1"),
+            (sized(self.in_channels), "in_channels", self.in_channels.to_string(), "1 to 2^20"),
+            (sized(self.out_channels), "out_channels", self.out_channels.to_string(), "1 to 2^20"),
             (
-                levels > 0 && levels < 32 && self.block_out_channels.iter().all(|c| *c > 1),
+                levels > 0
+                    && levels < 32
+                    && self.block_out_channels.iter().all(|c| (2..=1 << 20).contains(c)),
                 "block_out_channels",
                 list(&self.block_out_channels),
-                "1 to 31 numbers of at least 2",
+                "1 to 31 numbers from 2 to 2^20",
             ),
             (
                 self.down_block_types.len() == levels,
@@ -261,10 +268,10 @@ impl UNetConfig {
                 &lengths,
             ),
             (
-                self.layers_per_block > 0,
+                (1..=1024).contains(&self.layers_per_block),
                 "layers_per_block",
                 self.layers_per_block.to_string(),
-                "at least 1",
+                "1 to 1024",
             ),
             (
                 self.mid_block_scale_factor.is_finite() && self.mid_block_scale_factor != 0.0,
@@ -391,6 +398,13 @@ impl UNetConfig {
     #[must_use]
     pub fn size_divisor(&self) -> i64 {
         1 << (self.block_out_channels.len() - 1)
+    }
+}
+
+/// The present name of a type of levels that old configurations call `UNetRes...`.
+fn without_old_prefix(name: &mut serde_json::Value) {
+    if let Some(present) = name.as_str().and_then(|name| name.strip_prefix("UNetRes")) {
+        *name = present.into();
     }
 }
 

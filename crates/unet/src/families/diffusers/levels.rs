@@ -8,7 +8,8 @@ use crate::attention::SelfAttention;
 use crate::builder::Builder;
 use crate::fir::Fir;
 use crate::layers::{Conv, Groups, Norm, NormActivation, Start};
-use crate::program::{Combine, Part, Pyramid, Step, Steps};
+use crate::part::Part;
+use crate::program::{Combine, Pyramid, Step, Steps};
 use crate::resample::{Resample, Resize};
 use crate::residual::{Residual, ResidualOptions};
 

@@ -7,6 +7,7 @@ use super::NcsnV2Model;
 use super::norm::{FeatureNorm, NormThenActivation};
 use crate::builder::Builder;
 use crate::layers::{Conv, Start};
+use crate::outline::Shape;
 use crate::program::{Layer, Told};
 
 /// What a block changes beside the number of channels.
@@ -97,6 +98,28 @@ impl Layer for Block {
             Some(conv) => add_reusing(inner, &conv.forward(&x)),
             None => add_reusing(inner, &x),
         }
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.halves { "halving residual block" } else { "residual block" }
+    }
+
+    fn output(&self, x: Shape) -> Shape {
+        let Shape { height, width, .. } = x;
+        let channels = Layer::output(&self.conv2, x).channels;
+        match self.halves {
+            true => Shape { channels, height: height / 2, width: width / 2 },
+            false => Shape { channels, height, width },
+        }
+    }
+
+    fn multiply_adds(&self, x: Shape) -> u64 {
+        let output = self.output(x);
+        // The second convolution and its mean are one with a kernel of 4x4.
+        let second = self.conv2.multiply_adds_at(output);
+        let second = if self.halves { second / 9 * 16 } else { second };
+        let shortcut = self.shortcut.as_ref().map_or(0, |conv| conv.multiply_adds_at(output));
+        self.conv1.multiply_adds_at(x) + second + shortcut
     }
 }
 

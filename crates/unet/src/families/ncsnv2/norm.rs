@@ -6,6 +6,7 @@ use super::{NcsnV2Model, NcsnV2Norm};
 use crate::ActivationFunction;
 use crate::builder::{Builder, Initial};
 use crate::layers::cast;
+use crate::outline::Shape;
 use crate::program::{Layer, Told};
 
 /// Added to variances.
@@ -143,5 +144,17 @@ pub(super) struct NormThenActivation {
 impl Layer for NormThenActivation {
     fn forward(&self, x: Tensor, told: Told<'_>) -> Tensor {
         self.then.apply(&self.norm.forward(&x, told.train))
+    }
+
+    fn kind(&self) -> &'static str {
+        "norm and activation"
+    }
+
+    fn output(&self, x: Shape) -> Shape {
+        x
+    }
+
+    fn multiply_adds(&self, _: Shape) -> u64 {
+        0
     }
 }

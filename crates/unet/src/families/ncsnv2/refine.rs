@@ -6,6 +6,7 @@ use tweedie_torch_ext::add_reusing;
 use crate::ActivationFunction;
 use crate::builder::Builder;
 use crate::layers::{Conv, Start};
+use crate::outline::Shape;
 use crate::program::{Junction, Layer, Told};
 
 /// Channels of a refining block.
@@ -71,6 +72,25 @@ impl Layer for Refine {
     fn forward(&self, x: Tensor, _: Told<'_>) -> Tensor {
         self.refined(&self.adapted[0].forward(x))
     }
+
+    fn kind(&self) -> &'static str {
+        "refining block"
+    }
+
+    fn output(&self, x: Shape) -> Shape {
+        x
+    }
+
+    fn multiply_adds(&self, x: Shape) -> u64 {
+        self.adapted[0].multiply_adds(x) + self.multiply_adds_of_sum(x)
+    }
+}
+
+impl Refine {
+    fn multiply_adds_of_sum(&self, x: Shape) -> u64 {
+        let pooled: u64 = self.pooled.iter().map(|conv| conv.multiply_adds_at(x)).sum();
+        pooled + self.output.multiply_adds(x)
+    }
 }
 
 impl Junction for Refine {
@@ -84,6 +104,22 @@ impl Junction for Refine {
             below.upsample_bilinear2d(size, true, None, None)
         };
         self.refined(&add_reusing(kept, &below))
+    }
+
+    fn kind(&self) -> &'static str {
+        "refining block"
+    }
+
+    fn output(&self, kept: Shape, h: Shape) -> Shape {
+        Shape { channels: Layer::output(&self.merged[0], h).channels, ..kept }
+    }
+
+    fn multiply_adds(&self, kept: Shape, h: Shape) -> u64 {
+        let inputs = self.adapted.iter().zip(&self.merged).zip([kept, h]);
+        let adapted: u64 = inputs
+            .map(|((pairs, conv), x)| pairs.multiply_adds(x) + conv.multiply_adds_at(x))
+            .sum();
+        adapted + self.multiply_adds_of_sum(Junction::output(self, kept, h))
     }
 }
 
@@ -105,6 +141,10 @@ impl Pairs {
             |pair, stage| Conv::without_bias(b.at(format_args!("{pair}_{stage}_conv")), channels);
         let pairs = (1..=count).map(|pair| [conv(pair, 1), conv(pair, 2)]).collect();
         Self { pairs, activation }
+    }
+
+    fn multiply_adds(&self, x: Shape) -> u64 {
+        self.pairs.iter().flatten().map(|conv| conv.multiply_adds_at(x)).sum()
     }
 
     fn forward(&self, mut x: Tensor) -> Tensor {

@@ -6,7 +6,8 @@ use crate::builder::Builder;
 use crate::embedding::{ClassEmbedding, Embedding, Features, Perceptron};
 use crate::fir::Fir;
 use crate::layers::{Conv, Linear, Norm, NormActivation, Start, Starts};
-use crate::program::{Combine, Part, Pyramid, Step, Steps};
+use crate::part::Part;
+use crate::program::{Combine, Pyramid, Step, Steps};
 use crate::resample::{FilteredConv, Resample, Resize};
 use crate::residual::Residual;
 

@@ -1,0 +1,246 @@
+//! What a network is made of and costs: its layers as a table, found without running it.
+
+use tch::Tensor;
+
+use crate::parameters::Parameters;
+use crate::part::Part;
+use crate::program::{Program, Pyramid, Step};
+
+/// Channels, height and width of the features of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    pub(crate) channels: i64,
+    pub(crate) height: i64,
+    pub(crate) width: i64,
+}
+
+impl Shape {
+    pub(crate) fn pixels(self) -> u64 {
+        (self.height.max(0) as u64).saturating_mul(self.width.max(0) as u64)
+    }
+
+    fn values(self) -> u64 {
+        self.pixels().saturating_mul(self.channels.max(0) as u64)
+    }
+}
+
+/// count * each, saturating: sizes come from configurations.
+pub(crate) fn dot(count: u64, each: i64) -> u64 {
+    count.saturating_mul(each.max(0) as u64)
+}
+
+/// Which tensor a layer works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Path {
+    /// Times and classes.
+    Embedding,
+    /// The features.
+    Features,
+    /// The images beside them on the way down, ever smaller.
+    InputImages,
+    /// The images beside them on the way up, ever larger.
+    OutputImages,
+}
+
+/// One layer of a network, in the order in which they run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerOutline {
+    /// The name of its module.
+    pub name: String,
+    /// What it is.
+    pub kind: &'static str,
+    /// What it works on.
+    pub path: Path,
+    /// Channels, height and width of its output.
+    pub output: [i64; 3],
+    /// Values in its parameters.
+    pub parameters: u64,
+    /// Multiplications with an addition for one image.
+    pub multiply_adds: u64,
+    /// Bytes of its output for one image, in f32.
+    pub activation_bytes: u64,
+    /// Whether its output is kept for the way up.
+    pub keeps: bool,
+    /// The number of the layer, from 0, whose output it is given too.
+    pub joins: Option<usize>,
+}
+
+struct Walk<'a> {
+    parameters: &'a Parameters,
+    rows: Vec<LayerOutline>,
+    h: Shape,
+    /// Shapes kept, with the numbers of their layers.
+    skips: Vec<(Shape, usize)>,
+    input: Shape,
+    output: Shape,
+    means: i64,
+    /// What the next layer joins.
+    joins: Option<usize>,
+}
+
+/// The layers for images of this shape; the embedding is the first.
+pub(crate) fn outline(
+    program: &Program,
+    parameters: &Parameters,
+    image: Shape,
+) -> Vec<LayerOutline> {
+    let mut walk = Walk {
+        parameters,
+        rows: Vec::new(),
+        h: image,
+        skips: Vec::new(),
+        input: image,
+        output: image,
+        means: 0,
+        joins: None,
+    };
+    if let Some(embedding) = &program.embedding {
+        let width = embedding.width();
+        walk.row("embedding", "embedding", Path::Embedding, [width, 1, 1]);
+        walk.last().multiply_adds = embedding.multiply_adds();
+    }
+    for step in &program.steps {
+        walk.step(step);
+    }
+    walk.count_embedding();
+    walk.rows
+}
+
+impl Walk<'_> {
+    fn row(&mut self, name: &str, kind: &'static str, path: Path, output: [i64; 3]) {
+        let [channels, height, width] = output;
+        let values = Shape { channels, height, width }.values();
+        let within =
+            |other: &str| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+        let inside = self.parameters.iter().filter(|(other, _)| within(other));
+        let parameters = inside.map(|(_, tensor)| tensor.numel() as u64).sum();
+        self.rows.push(LayerOutline {
+            name: name.to_owned(),
+            kind,
+            path,
+            output,
+            parameters,
+            multiply_adds: 0,
+            activation_bytes: values.saturating_mul(4),
+            keeps: false,
+            joins: self.joins.take(),
+        });
+    }
+
+    fn last(&mut self) -> &mut LayerOutline {
+        self.rows.last_mut().expect("a row was just added")
+    }
+
+    /// A layer of x; gives the shape of its output.
+    fn part(&mut self, part: &Part, x: Shape, path: Path) -> Shape {
+        let output = part.layer.output(x);
+        let Shape { channels, height, width } = output;
+        self.row(&part.name, part.layer.kind(), path, [channels, height, width]);
+        self.last().multiply_adds = part.layer.multiply_adds(x);
+        output
+    }
+
+    fn step(&mut self, step: &Step) {
+        match step {
+            Step::Apply(part) => self.h = self.part(part, self.h, Path::Features),
+            Step::Push => {
+                self.skips.push((self.h, self.rows.len().saturating_sub(1)));
+                if let Some(row) = self.rows.last_mut() {
+                    row.keeps = true;
+                }
+            }
+            Step::Join => {
+                if let Some((shape, row)) = self.skips.pop() {
+                    self.h.channels += shape.channels;
+                    self.joins = Some(row);
+                }
+            }
+            Step::Meet(part) => {
+                if let Some((kept, row)) = self.skips.pop() {
+                    self.joins = Some(row);
+                    let output = part.layer.output(kept, self.h);
+                    let Shape { channels, height, width } = output;
+                    self.row(
+                        &part.name,
+                        part.layer.kind(),
+                        Path::Features,
+                        [channels, height, width],
+                    );
+                    self.last().multiply_adds = part.layer.multiply_adds(kept, self.h);
+                    self.h = output;
+                }
+            }
+            Step::Keep(Pyramid::Input) => self.input = self.h,
+            Step::Keep(Pyramid::Output) => self.output = self.h,
+            Step::Resample(Pyramid::Input, part) => {
+                self.input = self.part(part, self.input, Path::InputImages);
+            }
+            Step::Resample(Pyramid::Output, part) => {
+                self.output = self.part(part, self.output, Path::OutputImages);
+            }
+            Step::Feed(part, combine) => {
+                let fed = match part {
+                    Some(part) => self.part(part, self.input, Path::InputImages),
+                    None => self.input,
+                };
+                self.h.channels = combine.channels(fed.channels, self.h.channels);
+            }
+            Step::Draw(parts) => {
+                let h = self.h;
+                let draw = |x, part| self.part(part, x, Path::OutputImages);
+                self.output = parts.iter().fold(h, draw);
+            }
+            Step::Mean => self.means += self.h.channels,
+            Step::Means => self.h = Shape { channels: self.means, height: 1, width: 1 },
+            Step::Emit => self.h = self.output,
+            Step::Merge(..) | Step::EmitSum | Step::Flatten => {}
+        }
+    }
+
+    /// The embedding's parameters are those of no other layer.
+    fn count_embedding(&mut self) {
+        let all = self.parameters.iter().map(|(_, tensor): (_, &Tensor)| tensor.numel() as u64);
+        let others: u64 = self.rows.iter().map(|row| row.parameters).sum();
+        let rest = all.sum::<u64>().saturating_sub(others);
+        if let Some(row) = self.rows.first_mut().filter(|row| row.path == Path::Embedding) {
+            row.parameters = rest;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ArchitectureConfig, LayerOutline, NetworkConfig, UNet};
+
+    fn layers(config: &NetworkConfig) -> (ArchitectureConfig, Vec<LayerOutline>) {
+        let config = ArchitectureConfig::from(config.unet([1, 8, 8]).unwrap());
+        let layers = config.layers([8, 8]).unwrap();
+        (config, layers)
+    }
+
+    #[test]
+    fn every_parameter_is_in_one_layer_and_every_skip_comes_from_one() {
+        let (config, layers) = layers(&NetworkConfig::default());
+        let parameters: u64 = layers.iter().map(|layer| layer.parameters).sum();
+        assert_eq!(parameters, UNet::count_parameters(&config).unwrap());
+        let kept = layers.iter().filter(|layer| layer.keeps).count();
+        let joined: Vec<usize> = layers.iter().filter_map(|layer| layer.joins).collect();
+        assert_eq!(joined.len(), kept);
+        assert!(joined.iter().all(|row| layers[*row].keeps));
+    }
+
+    #[test]
+    fn shapes_and_products_are_those_of_the_layers() {
+        let (_, layers) = layers(&NetworkConfig::default());
+        let find = |name: &str| layers.iter().find(|layer| layer.name == name).unwrap();
+        let first = find("conv_in");
+        assert_eq!((first.output, first.multiply_adds), ([32, 8, 8], 32 * 9 * 64));
+        assert_eq!(first.activation_bytes, 4 * 32 * 64);
+        let block = find("down_blocks.1.resnets.0");
+        // two 3x3 convolutions, the shortcut and the projection of the embedding
+        let products = (64 * 32 * 9 + 64 * 64 * 9 + 64 * 32) * 16 + 64 * 128;
+        assert_eq!((block.output, block.multiply_adds), ([64, 4, 4], products));
+        assert_eq!(find("down_blocks.0.downsamplers.0.conv").output, [32, 4, 4]);
+        assert_eq!(find("conv_out").output, [1, 8, 8]);
+    }
+}
