@@ -343,3 +343,6 @@ impl AdmEncoderConfig {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

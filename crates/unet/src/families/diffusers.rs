@@ -236,3 +236,6 @@ impl UNetConfig {
         steps.apply(b.at("resnets").at(1), |b| Residual::new(b, channels, channels, residual));
     }
 }
+
+#[cfg(test)]
+mod tests;

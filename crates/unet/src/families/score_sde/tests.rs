@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 use tch::Tensor;
 
 use super::*;
+use crate::UNet;
 use crate::families::nonlinearity::Nonlinearity;
 use crate::gradient_check::{Call, check_bf16, check_gradients};
-use crate::UNet;
 
 fn entries(value: Value) -> Map<String, Value> {
     let Value::Object(entries) = value else { panic!("not an object") };
