@@ -20,8 +20,8 @@ fn main() -> Result<(), Failure> {
     for (name, side, values) in networks() {
         let values = values.as_object().cloned().unwrap_or_default();
         let config = ArchitectureConfig::from_values(values)?;
-        let picture = Picture::of(&config.layers([side, side])?);
-        std::fs::write(format!("{folder}/network-{name}.svg"), picture.svg())?;
+        let layers = config.layers([side, side])?;
+        std::fs::write(format!("{folder}/network-{name}.svg"), Picture::of(&layers).svg())?;
     }
     Ok(())
 }
