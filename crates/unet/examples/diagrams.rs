@@ -152,10 +152,10 @@ impl<'a> Picture<'a> {
         for level in &self.levels {
             let (top, [height, width]) = (y, level.size);
             let title = format!("{height}×{width}");
-            let down = boxed(&mut body, MARGIN, top, &lines(&title, &level.down));
-            y = down;
-            if !level.up.is_empty() {
-                y = y.max(boxed(&mut body, MARGIN + COLUMN + GAP, top, &lines(&title, &level.up)));
+            for (x, layers) in [(MARGIN, &level.down), (MARGIN + COLUMN + GAP, &level.up)] {
+                if !layers.is_empty() {
+                    y = y.max(boxed(&mut body, x, top, &lines(&title, layers)));
+                }
             }
             if level.skips > 0 {
                 arrow(&mut body, top + LINE, level.skips);

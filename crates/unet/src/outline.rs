@@ -71,8 +71,8 @@ struct Walk<'a> {
     h: Shape,
     /// Shapes kept, with the numbers of their layers.
     skips: Vec<(Shape, usize)>,
-    input: Shape,
-    output: Shape,
+    input: Option<Shape>,
+    output: Option<Shape>,
     means: i64,
     /// What the next layer joins.
     joins: Option<usize>,
@@ -89,8 +89,8 @@ pub(crate) fn outline(
         rows: Vec::new(),
         h: image,
         skips: Vec::new(),
-        input: image,
-        output: image,
+        input: None,
+        output: None,
         means: 0,
         joins: None,
     };
@@ -170,29 +170,30 @@ impl Walk<'_> {
                     self.h = output;
                 }
             }
-            Step::Keep(Pyramid::Input) => self.input = self.h,
-            Step::Keep(Pyramid::Output) => self.output = self.h,
+            Step::Keep(Pyramid::Input) => self.input = Some(self.h),
+            Step::Keep(Pyramid::Output) => self.output = Some(self.h),
             Step::Resample(Pyramid::Input, part) => {
-                self.input = self.part(part, self.input, Path::InputImages);
+                self.input = self.input.map(|x| self.part(part, x, Path::InputImages));
             }
             Step::Resample(Pyramid::Output, part) => {
-                self.output = self.part(part, self.output, Path::OutputImages);
+                self.output = self.output.map(|x| self.part(part, x, Path::OutputImages));
             }
             Step::Feed(part, combine) => {
+                let image = self.input.unwrap_or(self.h);
                 let fed = match part {
-                    Some(part) => self.part(part, self.input, Path::InputImages),
-                    None => self.input,
+                    Some(part) => self.part(part, image, Path::InputImages),
+                    None => image,
                 };
                 self.h.channels = combine.channels(fed.channels, self.h.channels);
             }
             Step::Draw(parts) => {
                 let h = self.h;
                 let draw = |x, part| self.part(part, x, Path::OutputImages);
-                self.output = parts.iter().fold(h, draw);
+                self.output = Some(parts.iter().fold(h, draw));
             }
             Step::Mean => self.means += self.h.channels,
             Step::Means => self.h = Shape { channels: self.means, height: 1, width: 1 },
-            Step::Emit => self.h = self.output,
+            Step::Emit => self.h = self.output.unwrap_or(self.h),
             Step::Merge(..) | Step::EmitSum | Step::Flatten => {}
         }
     }

@@ -6,6 +6,7 @@
 //! which moves they make in which order, so a family is a list of [`Step`]s.
 
 use tch::{Kind, Tensor};
+use tweedie_torch_ext::add_reusing;
 
 use crate::ActivationFunction;
 use crate::builder::Builder;
@@ -261,7 +262,7 @@ fn advance(step: &Step, mut state: State, told: Told<'_>) -> State {
         Step::Emit => state.h = state.output.take().expect("a program emits what it drew"),
         Step::EmitSum => {
             if let Some(image) = state.output.take() {
-                state.h = state.h + image;
+                state.h = add_reusing(state.h, &image);
             }
         }
         Step::Mean => {
