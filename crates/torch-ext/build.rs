@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "cpp/attention.cpp",
     "cpp/norm.cpp",
     "cpp/norm_kernels.cpp",
     "cpp/optimizer.cpp",
+    "cpp/recompute.cpp",
     "cpp/runtime.cpp",
     "cpp/tensors.cpp",
 ];

@@ -1,6 +1,6 @@
 //! The C side: declarations of the shim, and the three ways a call comes back.
 
-use std::ffi::{CStr, c_char, c_double, c_int};
+use std::ffi::{CStr, c_char, c_double, c_int, c_void};
 use std::ptr::null_mut;
 
 use tch::Tensor;
@@ -10,6 +10,9 @@ use crate::Error;
 
 pub(crate) type Tensors = *const *const C_tensor;
 pub(crate) type Outcome = *mut c_char;
+/// Runs what the pointer stands for on so many tensors, and writes its output; 0 if it came back.
+pub(crate) type LayerCall =
+    unsafe extern "C" fn(*const c_void, *const *mut C_tensor, usize, *mut C_tensor) -> c_int;
 
 unsafe extern "C" {
     pub(crate) fn tweedie_free(text: *mut c_char);
@@ -68,6 +71,17 @@ unsafe extern "C" {
         q: *const C_tensor,
         k: *const C_tensor,
         v: *const C_tensor,
+        out: *mut *mut C_tensor,
+    ) -> Outcome;
+    pub(crate) fn tweedie_assign(from: *const C_tensor, to: *mut C_tensor);
+    pub(crate) fn tweedie_recomputed(
+        all: Tensors,
+        count: usize,
+        inputs: usize,
+        draws: c_int,
+        call: LayerCall,
+        forget: unsafe extern "C" fn(*mut c_void),
+        data: *mut c_void,
         out: *mut *mut C_tensor,
     ) -> Outcome;
     pub(crate) fn tweedie_libtorch_version() -> *const c_char;

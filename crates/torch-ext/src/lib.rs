@@ -8,6 +8,7 @@
 //!   over lists of tensors at once;
 //! - [`group_norm`] (with `SiLU` in the same pass) and [`attention`], the two kernels that a U-Net
 //!   on a CPU gains most from, both differentiable any number of times;
+//! - [`recomputed`], layers that run again for the gradient instead of keeping their inner values;
 //! - [`default_device`], which loads a CUDA libtorch where there is one, so that one binary serves
 //!   machines with and without a GPU.
 //!
@@ -25,6 +26,7 @@ mod layout;
 mod list;
 mod norm;
 mod optimizer;
+mod recompute;
 mod runtime;
 
 pub use attention::attention;
@@ -36,4 +38,5 @@ pub use norm::{Activation, GroupNorm, group_norm};
 pub use optimizer::{
     AdamW, AdamWState, adamw_step, clear_gradients, gradients, lerp_, scale_, total_norm,
 };
+pub use recompute::recomputed;
 pub use runtime::{MOST_THREADS, grad_enabled, libtorch_version, set_threads, threads};

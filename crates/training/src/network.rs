@@ -65,6 +65,7 @@ pub(crate) fn build(
     let drawn = UNet::new(&architecture::of_run(config, form)?, config.training.seed)?;
     let mut unet = drawn.to_device(device)?;
     unet.set_precision(precision(config.training.precision));
+    unet.set_gradient_checkpointing(config.training.gradient_checkpointing);
     Ok(unet)
 }
 

@@ -133,10 +133,10 @@ impl Walk<'_> {
 
     /// A layer of x; gives the shape of its output.
     fn part(&mut self, part: &Part, x: Shape, path: Path) -> Shape {
-        let output = part.layer.output(x);
+        let output = part.output(x);
         let Shape { channels, height, width } = output;
-        self.row(&part.name, part.layer.kind(), path, [channels, height, width]);
-        self.last().multiply_adds = part.layer.multiply_adds(x);
+        self.row(&part.name, part.kind(), path, [channels, height, width]);
+        self.last().multiply_adds = part.multiply_adds(x);
         output
     }
 
@@ -158,15 +158,10 @@ impl Walk<'_> {
             Step::Meet(part) => {
                 if let Some((kept, row)) = self.skips.pop() {
                     self.joins = Some(row);
-                    let output = part.layer.output(kept, self.h);
+                    let output = part.output(kept, self.h);
                     let Shape { channels, height, width } = output;
-                    self.row(
-                        &part.name,
-                        part.layer.kind(),
-                        Path::Features,
-                        [channels, height, width],
-                    );
-                    self.last().multiply_adds = part.layer.multiply_adds(kept, self.h);
+                    self.row(&part.name, part.kind(), Path::Features, [channels, height, width]);
+                    self.last().multiply_adds = part.multiply_adds(kept, self.h);
                     self.h = output;
                 }
             }

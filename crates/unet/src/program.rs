@@ -5,6 +5,8 @@
 //! (the input, ever smaller) and another on the way up (the output, ever larger). Families differ in
 //! which moves they make in which order, so a family is a list of [`Step`]s.
 
+use std::sync::{Arc, Mutex};
+
 use tch::{Kind, Tensor};
 use tweedie_torch_ext::add_reusing;
 
@@ -12,6 +14,7 @@ use crate::ActivationFunction;
 use crate::builder::Builder;
 use crate::embedding::Embedding;
 use crate::outline::Shape;
+use crate::parameters::Parameters;
 use crate::part::Part;
 
 /// What a forward pass hands to every layer.
@@ -21,6 +24,8 @@ pub(crate) struct Told<'a> {
     pub(crate) embedding: Option<&'a Tensor>,
     /// Whether dropout acts.
     pub(crate) train: bool,
+    /// Whether layers are computed again for the gradient instead of keeping what is inside.
+    pub(crate) recompute: bool,
 }
 
 /// A map of features, [n, c, h, w] to [n, c', h', w'].
@@ -144,7 +149,7 @@ impl Steps {
         make: impl FnOnce(Builder<'_>) -> J,
     ) {
         let (name, junction) = (b.name(), make(b));
-        self.0.push(Step::Meet(Part { name, layer: Box::new(junction) }));
+        self.0.push(Step::Meet(Part::of(name, Arc::new(Mutex::new(junction)))));
     }
 }
 
@@ -189,20 +194,44 @@ impl State {
     }
 }
 
+/// How a network is run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Mode {
+    /// Whether dropout acts.
+    pub(crate) train: bool,
+    /// Whether layers are computed again for the gradient.
+    pub(crate) recompute: bool,
+}
+
 impl Program {
+    /// Tells every layer which parameters are its own.
+    pub(crate) fn hand_out(&mut self, parameters: &Parameters) {
+        for step in &mut self.steps {
+            match step {
+                Step::Apply(part) | Step::Resample(_, part) | Step::Feed(Some(part), _) => {
+                    part.own(parameters);
+                }
+                Step::Draw(parts) => parts.iter_mut().for_each(|part| part.own(parameters)),
+                Step::Meet(part) => part.own(parameters),
+                _ => {}
+            }
+        }
+    }
+
     /// The output for x `[n, c, h, w]` at times `[n or 1]`, in the kind of x; the labels fit.
     pub(crate) fn run(
         &self,
         x: Tensor,
         times: &Tensor,
         labels: Option<&Tensor>,
-        train: bool,
+        mode: Mode,
     ) -> Tensor {
         let embedding = self
             .embedding
             .as_ref()
             .map(|embedding| self.activation.apply(&embedding.forward(times, labels, x.kind())));
-        let told = Told { embedding: embedding.as_ref(), train };
+        let Mode { train, recompute } = mode;
+        let told = Told { embedding: embedding.as_ref(), train, recompute };
         let output = run(&self.steps, x, told);
         match &self.scale {
             OutputScale::None => output,
@@ -226,7 +255,7 @@ fn run(steps: &[Step], x: Tensor, told: Told<'_>) -> Tensor {
 
 fn advance(step: &Step, mut state: State, told: Told<'_>) -> State {
     match step {
-        Step::Apply(part) => state.h = part.layer.forward(state.h, told),
+        Step::Apply(part) => state.h = part.forward(state.h, told),
         Step::Push => state.skips.push(state.h.shallow_clone()),
         Step::Join => {
             let skip = state.skips.pop().expect("a program joins what it pushed");
@@ -234,21 +263,20 @@ fn advance(step: &Step, mut state: State, told: Told<'_>) -> State {
         }
         Step::Meet(part) => {
             let kept = state.skips.pop().expect("a program joins what it pushed");
-            state.h = part.layer.forward(kept, state.h, told);
+            state.h = part.forward(kept, state.h, told);
         }
         Step::Keep(which) => *state.pyramid(*which) = Some(state.h.shallow_clone()),
         Step::Resample(which, part) => {
             let image = state.pyramid(*which).take();
-            *state.pyramid(*which) = image.map(|image| part.layer.forward(image, told));
+            *state.pyramid(*which) = image.map(|image| part.forward(image, told));
         }
         Step::Feed(part, combine) => {
             let image = state.input.as_ref().expect("a program feeds what it kept").shallow_clone();
-            let fed = part.as_ref().map_or(image.shallow_clone(), |p| p.layer.forward(image, told));
+            let fed = part.as_ref().map_or(image.shallow_clone(), |p| p.forward(image, told));
             state.h = combine.of(fed, &state.h);
         }
         Step::Draw(parts) => {
-            let drawn =
-                parts.iter().fold(state.h.shallow_clone(), |x, part| part.layer.forward(x, told));
+            let drawn = parts.iter().fold(state.h.shallow_clone(), |x, part| part.forward(x, told));
             state.output = Some(match state.output {
                 Some(image) => image + drawn,
                 None => drawn,

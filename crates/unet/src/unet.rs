@@ -7,7 +7,7 @@ use tweedie_torch_ext::{MemoryFormat, to_format};
 use crate::builder::Gathering;
 use crate::input::{check_images, check_labels, check_times};
 use crate::parameters::Parameters;
-use crate::program::Program;
+use crate::program::{Mode, Program};
 use crate::weights::read_tensors;
 use crate::{ArchitectureConfig, Precision, UNetConfig, UNetError};
 
@@ -23,6 +23,8 @@ pub struct UNet {
     program: Program,
     precision: Precision,
     device: Device,
+    /// Whether layers are computed again for the gradient.
+    recompute: bool,
 }
 
 /// The memory format measured fastest on a device.
@@ -111,9 +113,10 @@ impl UNet {
         device: Device,
     ) -> Result<Self, UNetError> {
         config.check()?;
-        let program = config.family().program(&mut gathering.root());
+        let mut program = config.family().program(&mut gathering.root());
         let (parameters, constants) = gathering.finish()?;
-        Ok(Self { config, parameters, constants, program, precision, device })
+        program.hand_out(&parameters);
+        Ok(Self { config, parameters, constants, program, precision, device, recompute: false })
     }
 
     fn copied(&self, precision: Precision, device: Device, kind: Kind) -> Result<Self, UNetError> {
@@ -124,7 +127,8 @@ impl UNet {
         let mut weights = named(&self.parameters, Some(kind));
         weights.extend(named(&self.constants, None));
         let gathering = Gathering::from_weights(weights, kind);
-        Self::build(self.config.clone(), gathering, precision, device)
+        let copy = Self::build(self.config.clone(), gathering, precision, device)?;
+        Ok(Self { recompute: self.recompute, ..copy })
     }
 
     /// What the network was built from.
@@ -171,6 +175,13 @@ impl UNet {
     /// [`UNet::for_inference`].
     pub fn set_precision(&mut self, precision: Precision) {
         self.precision = precision;
+    }
+
+    /// Chooses whether a forward pass that records gradients keeps only the input of every layer and
+    /// computes the layer again when the gradient is formed (Chen et al. 2016): less memory, about a
+    /// third more time, the same gradients, dropout's draws included.
+    pub fn set_gradient_checkpointing(&mut self, checkpointing: bool) {
+        self.recompute = checkpointing;
     }
 
     /// Chooses whether gradients of the parameters are recorded; at first they are not.
@@ -242,7 +253,8 @@ impl UNet {
         let input =
             to_format(&centered.to_kind(self.precision.kind()), fastest_format(self.device));
         drop(centered);
-        let output = self.program.run(input, &times, labels.as_ref(), train);
+        let mode = Mode { train, recompute: self.recompute };
+        let output = self.program.run(input, &times, labels.as_ref(), mode);
         let output = output.to_kind(x.kind());
         Ok(if output.dim() == 4 { to_format(&output, MemoryFormat::Contiguous) } else { output })
     }

@@ -95,6 +95,10 @@ pub struct TrainingConfig {
     pub seed: u64,
     /// A run stops when this many steps in a row had a loss or gradient that is not finite.
     pub max_bad_steps: u64,
+    /// Whether layers are computed again for the gradient instead of keeping what is inside them: less
+    /// memory, more time, the same gradients.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub gradient_checkpointing: bool,
     /// The checkpoint that the weights began from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -123,6 +127,7 @@ impl Default for TrainingConfig {
             threads: 0,
             seed: 0,
             max_bad_steps: 20,
+            gradient_checkpointing: false,
             from: None,
         }
     }
