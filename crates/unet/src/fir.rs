@@ -8,8 +8,9 @@
 //! ((p + 1) / 2, p / 2) rounded down and going up by ((p + 1) / 2 + 1, p / 2).
 //!
 //! Both are convolutions with one group a channel, [n, c, h, w] to [n, c, h / 2, w / 2] rounded down or
-//! [n, c, 2 h, 2 w]. The full kernel in one pass was measured faster than rows and columns after each
-//! other (0.28 ms against 0.48 going down, 0.6 against 3 going up, for 16x16 pixels).
+//! [n, c, 2 h, 2 w]. For 256 channels of 16x16 pixels in f32 the full kernel in one pass was measured faster
+//! than rows and columns after each other (going down 0.28 ms against 0.48 for 16 images) and than one
+//! convolution for each of the four places of a pixel (going up 0.6 ms against 3.0 for 8 images).
 
 use tch::{Device, Kind, Tensor};
 
