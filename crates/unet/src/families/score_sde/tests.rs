@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 use tch::Tensor;
 
 use super::*;
-use crate::UNet;
 use crate::families::nonlinearity::Nonlinearity;
 use crate::gradient_check::{Call, check_bf16, check_gradients};
+use crate::{ArchitectureConfig, UNet};
 
 fn entries(value: Value) -> Map<String, Value> {
     let Value::Object(entries) = value else { panic!("not an object") };
@@ -47,6 +47,27 @@ fn published_networks_have_their_numbers_of_parameters() {
     let mut ddpm = cifar10(2);
     ddpm.model.name = ScoreSdeName::Ddpm;
     check(ddpm, 35_218_947);
+}
+
+#[test]
+fn the_recipes_of_the_published_runs_build_the_published_networks() {
+    let network = |recipe: &str| -> ArchitectureConfig {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../configs/");
+        let text = std::fs::read_to_string(format!("{folder}{recipe}.toml")).unwrap();
+        let mut table: toml::Table = toml::from_str(&text).unwrap();
+        table.remove("network").unwrap().try_into().unwrap()
+    };
+    let check = |recipe: &str, same: ScoreSdeConfig| {
+        let counts =
+            [network(recipe), same.into()].map(|net| UNet::count_parameters(&net).unwrap());
+        assert_eq!(counts[0], counts[1], "{recipe}");
+    };
+    for kind in ["vp", "subvp"] {
+        check(&format!("cifar10-ddpmpp-{kind}"), cifar10(4));
+        check(&format!("cifar10-ddpmpp-deep-{kind}"), cifar10(8));
+    }
+    check("cifar10-ncsnpp-ve", ncsnpp(4));
+    check("cifar10-ncsnpp-deep-ve", ncsnpp(8));
 }
 
 /// A tiny network with every choice made one way; the tests below turn them over.
