@@ -1,6 +1,7 @@
 //! Whole runs of a tiny network.
 
 mod damaged;
+mod from_model;
 
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard, PoisonError};
