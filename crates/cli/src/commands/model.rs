@@ -6,12 +6,12 @@ use crate::print;
 use crate::run::{Source, open_model};
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use facts::facts;
+use facts::{Facts, facts};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use tweedie_training::{Model, open_network};
-use tweedie_unet::UNet;
+use tweedie_unet::{LayerOutline, UNet};
 
 /// Show what a checkpoint holds
 #[derive(Debug, Args)]
@@ -64,42 +64,74 @@ fn info(options: &InfoOptions) -> Result<()> {
 }
 
 fn show(network: &UNet, model: Option<&Model>, options: &InfoOptions) -> Result<()> {
-    let facts = facts(network, model);
+    let (facts, layers) = (facts(network, model), layers(network, model)?);
     if options.json {
-        let layers = layers(network);
-        let mut object: Map<String, Value> =
-            facts.into_iter().map(|(name, value)| (name.replace(' ', "_"), value)).collect();
-        object.insert("layers".to_owned(), layers.into());
-        object.insert("network".to_owned(), serde_json::to_value(network.config())?);
-        return print::line(&serde_json::to_string_pretty(&Value::Object(object))?);
+        return print::line(&serde_json::to_string_pretty(&json(facts, &layers, network)?)?);
     }
-    for (name, value) in &facts {
-        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        print::line(&format!("{name:<16} {text}"))?;
+    let costs = costs(&layers).into_iter().map(|(name, value)| (name, words(name, value)));
+    let facts = facts.into_iter().map(|(name, value)| (name, text(&value)));
+    for (name, value) in facts.chain(costs) {
+        print::line(&format!("{name:<20} {value}"))?;
     }
-    print::line("\nparameters  weight             layer")?;
-    for layer in layers(network) {
-        let (count, shape) = (&layer["parameters"], layer["weight"].to_string());
-        print::line(&format!("{count:>10}  {shape:<18} {}", layer["name"].as_str().unwrap_or("")))?;
-    }
-    Ok(())
+    print::line("\nparameters       GFLOP  output           kind                  layer")?;
+    layers.iter().try_for_each(|layer| print::line(&row(layer)))
 }
 
-/// A layer: its name, the shape of its weight, and its values in all.
-fn layers(network: &UNet) -> Vec<Value> {
-    let mut layers: Vec<(String, Vec<i64>, usize)> = Vec::new();
-    for (name, tensor) in network.parameters().iter() {
-        let module = name.rsplit_once('.').map_or(name, |(module, _)| module);
-        match layers.last_mut().filter(|(last, ..)| last == module) {
-            Some((_, shape, count)) => {
-                *count += tensor.numel();
-                if tensor.dim() > shape.len() {
-                    *shape = tensor.size();
-                }
-            }
-            None => layers.push((module.to_owned(), tensor.size(), tensor.numel())),
-        }
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The layers for images of the size that is known, else of the least that the network takes.
+fn layers(network: &UNet, model: Option<&Model>) -> Result<Vec<LayerOutline>> {
+    let config = network.config();
+    let known = model.map(|model| model.images().shape);
+    let size = match known {
+        Some([_, height, width]) => [height as i64, width as i64],
+        None => config.image_size().unwrap_or([config.size_divisor(); 2]),
+    };
+    Ok(config.layers(size)?)
+}
+
+/// What one image costs: operations, and bytes of the values that a step of training keeps.
+fn costs(layers: &[LayerOutline]) -> [(&'static str, u64); 2] {
+    let operations: u64 = layers.iter().map(|layer| 2 * layer.multiply_adds).sum();
+    let bytes: u64 = layers.iter().map(|layer| layer.activation_bytes).sum();
+    [(OPERATIONS, operations), (BYTES, bytes)]
+}
+
+const OPERATIONS: &str = "FLOP per image";
+const BYTES: &str = "bytes per image";
+
+fn words(name: &str, value: u64) -> String {
+    match name {
+        OPERATIONS => format!("{:.3} G in one forward pass", value as f64 / 1e9),
+        _ => format!("{:.2} MB of layers' outputs in f32", value as f64 / 1e6),
     }
-    let row = |(name, shape, count)| json!({"name": name, "weight": shape, "parameters": count});
-    layers.into_iter().map(row).collect()
+}
+
+fn row(layer: &LayerOutline) -> String {
+    let LayerOutline { name, kind, output: [channels, height, width], .. } = layer;
+    let operations = 2.0 * layer.multiply_adds as f64 / 1e9;
+    let output = format!("{channels}x{height}x{width}");
+    format!("{:>10}  {operations:>10.4}  {output:<15}  {kind:<20}  {name}", layer.parameters)
+}
+
+fn json(facts: Facts, layers: &[LayerOutline], network: &UNet) -> Result<Value> {
+    let costs = costs(layers).map(|(name, value)| (name, json!(value)));
+    let entries = facts.into_iter().chain(costs);
+    let mut object: Map<String, Value> =
+        entries.map(|(name, value)| (name.to_lowercase().replace(' ', "_"), value)).collect();
+    let layer = |layer: &LayerOutline| {
+        json!({
+            "name": layer.name,
+            "kind": layer.kind,
+            "output": layer.output,
+            "parameters": layer.parameters,
+            "flop": 2 * layer.multiply_adds,
+            "bytes": layer.activation_bytes,
+        })
+    };
+    object.insert("layers".to_owned(), layers.iter().map(layer).collect());
+    object.insert("network".to_owned(), serde_json::to_value(network.config())?);
+    Ok(Value::Object(object))
 }

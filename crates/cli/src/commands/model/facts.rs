@@ -17,7 +17,7 @@ pub(super) fn facts(network: &UNet, model: Option<&Model>) -> Facts {
     let mut facts: Facts = vec![
         ("family", config.family_name().into()),
         ("parameters", count.into()),
-        ("megabytes", (count as f64 * 4.0 / 1e6).round().into()),
+        ("bytes", (4 * count).into()),
         ("channels", json!([config.in_channels(), config.out_channels()])),
     ];
     facts.extend(model.map(of_model).into_iter().flatten());
