@@ -91,6 +91,7 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("training.log_normal_mean", Allowed::Closed(-20.0, 20.0)),
     ("training.log_normal_deviation", Allowed::Closed(1e-6, 20.0)),
     ("training.precision", Allowed::OneOf(&["f32", "bf16"])),
+    ("training.gradient_checkpointing", Allowed::Flag),
     ("training.device", Allowed::OneOf(&["auto", "cpu", "cuda"])),
     ("training.threads", Allowed::Integer(0, tweedie_torch_ext::MOST_THREADS as i64)),
     ("training.seed", Allowed::Integer(0, MOST)),
@@ -121,6 +122,7 @@ const LATER: [&[&str]; 2] = [
         "schedule.zero_terminal_snr",
         "objective.time_input",
         "objective.input_scaling",
+        "training.gradient_checkpointing",
     ],
 ];
 

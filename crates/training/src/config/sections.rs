@@ -87,6 +87,8 @@ pub struct TrainingConfig {
     pub log_normal_deviation: Option<f64>,
     /// Type the network computes in; weights are kept in f32 either way.
     pub precision: Precision,
+    /// Compute the values within layers again on the way back, which saves their memory.
+    pub gradient_checkpointing: bool,
     /// Where it computes.
     pub device: DeviceChoice,
     /// Threads of the CPU; 0 for as many as there are cores.
@@ -123,6 +125,7 @@ impl Default for TrainingConfig {
             log_normal_mean: None,
             log_normal_deviation: None,
             precision: Precision::F32,
+            gradient_checkpointing: false,
             device: DeviceChoice::Auto,
             threads: 0,
             seed: 0,
