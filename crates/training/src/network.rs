@@ -66,7 +66,6 @@ pub(crate) fn build(
     let mut unet = drawn.to_device(device)?;
     unet.set_precision(precision(config.training.precision));
     unet.set_gradient_checkpointing(config.training.gradient_checkpointing);
-    unet.set_gradient_checkpointing(config.training.gradient_checkpointing);
     Ok(unet)
 }
 

@@ -96,7 +96,6 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("training.threads", Allowed::Integer(0, tweedie_torch_ext::MOST_THREADS as i64)),
     ("training.seed", Allowed::Integer(0, MOST)),
     ("training.max_bad_steps", Allowed::Integer(1, MOST)),
-    ("training.gradient_checkpointing", Allowed::Flag),
     ("training.from", Allowed::Text),
     ("logging.every", Allowed::Integer(1, MOST)),
     ("logging.held_out_every", Allowed::Integer(0, MOST)),

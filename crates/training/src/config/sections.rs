@@ -87,7 +87,8 @@ pub struct TrainingConfig {
     pub log_normal_deviation: Option<f64>,
     /// Type the network computes in; weights are kept in f32 either way.
     pub precision: Precision,
-    /// Compute the values within layers again on the way back, which saves their memory.
+    /// Whether layers are computed again for the gradient instead of keeping what is inside them: less
+    /// memory, more time, the same gradients.
     pub gradient_checkpointing: bool,
     /// Where it computes.
     pub device: DeviceChoice,
@@ -97,10 +98,6 @@ pub struct TrainingConfig {
     pub seed: u64,
     /// A run stops when this many steps in a row had a loss or gradient that is not finite.
     pub max_bad_steps: u64,
-    /// Whether layers are computed again for the gradient instead of keeping what is inside them: less
-    /// memory, more time, the same gradients.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub gradient_checkpointing: bool,
     /// The checkpoint that the weights began from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<String>,
@@ -130,7 +127,6 @@ impl Default for TrainingConfig {
             threads: 0,
             seed: 0,
             max_bad_steps: 20,
-            gradient_checkpointing: false,
             from: None,
         }
     }
