@@ -9,7 +9,7 @@ use tweedie_unet::ArchitectureConfig;
 
 use crate::config::{
     DataConfig, InputScalingKind, NetworkConfig, ObjectiveConfig, ObjectiveKind, PredictionKind,
-    ScheduleConfig, ScheduleKind, TimeInputKind, VarianceKind,
+    ScheduleConfig, ScheduleKind, TimeInputKind, TrainingConfig, VarianceKind,
 };
 use crate::{ConfigError, RunConfig, TrainError};
 
@@ -19,9 +19,16 @@ pub(crate) fn described(
     conventions: &NetworkConventions,
 ) -> Result<RunConfig, TrainError> {
     let centered = conventions.data_range == tweedie_checkpoints::DataRange::Symmetric;
+    let architecture = architecture(checkpoint)?;
+    let mut training = TrainingConfig::default();
+    if architecture.classes().is_some() {
+        // A table of classes need not have a row for no class.
+        training.label_dropout = 0.0;
+    }
     let config = RunConfig {
         data: DataConfig { centered, ..DataConfig::default() },
-        network: NetworkConfig::Family(Box::new(architecture(checkpoint)?)),
+        network: NetworkConfig::Family(Box::new(architecture)),
+        training,
         schedule: schedule(conventions)?,
         objective: objective(conventions)?,
         ..RunConfig::default()

@@ -84,8 +84,8 @@ pub(crate) trait Family {
     /// What labels the network takes.
     fn labels(&self) -> Labels;
 
-    /// The number of times the network knows, where it takes their indices only.
-    fn time_indices(&self) -> Option<i64> {
+    /// How times are looked up, where the network takes them for indices.
+    fn time_indices(&self) -> Option<TimeIndices> {
         None
     }
 
@@ -96,6 +96,15 @@ pub(crate) trait Family {
 
     /// Lays out the network; values that do not fit its layers are rejected through the builder.
     fn program(&self, b: &mut Builder<'_>) -> Program;
+}
+
+/// The indices that a network takes for times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TimeIndices {
+    /// They are below this.
+    pub(crate) count: i64,
+    /// Whether what is between them is refused; otherwise the index before it is looked up.
+    pub(crate) whole: bool,
 }
 
 /// What a network wants to be told beside the time.

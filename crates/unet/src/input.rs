@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use crate::UNetError;
-use crate::architecture::{Family, Labels};
+use crate::architecture::{Family, Labels, TimeIndices};
 
 /// The batch size, if x is [n, c, height, width] of a size that can be halved.
 pub(crate) fn check_images(x: &Tensor, family: &dyn Family) -> Result<i64, UNetError> {
@@ -49,11 +49,11 @@ pub(crate) fn check_times(
 
 /// Whether all times are whole and known to a network that looks them up.
 fn check_indices(times: &Tensor, family: &dyn Family) -> Result<(), UNetError> {
-    let Some(count) = family.time_indices() else { return Ok(()) };
+    let Some(TimeIndices { count, whole }) = family.time_indices() else { return Ok(()) };
     let times = times.to_kind(Kind::Double);
     let (lowest, highest) = (times.min().double_value(&[]), times.max().double_value(&[]));
-    let whole = times.equal(&times.floor());
-    if whole && lowest >= 0.0 && highest < count as f64 {
+    let known = !whole || times.equal(&times.floor());
+    if known && lowest >= 0.0 && highest < count as f64 {
         return Ok(());
     }
     Err(UNetError::TimeRange { lowest, highest, count })

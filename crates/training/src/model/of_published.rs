@@ -104,6 +104,9 @@ fn check_channels(architecture: &ArchitectureConfig, learned: bool) -> Result<()
     Err(TrainError::Channels { taken, returned, learned })
 }
 
+/// Most pixels that a side of an image may have.
+const MOST_SIDE: usize = 16384;
+
 fn shape(
     checkpoint: &PublishedCheckpoint,
     architecture: &ArchitectureConfig,
@@ -111,6 +114,14 @@ fn shape(
 ) -> Result<[usize; 3], TrainError> {
     let known = checkpoint.image_shape().map(|[_, height, width]| [height, width]);
     let [height, width] = size.or(known).ok_or(TrainError::NoSize)?;
+    if height.max(width) > MOST_SIDE {
+        return Err(ConfigError::Unfit {
+            key: "--size, or the size that the checkpoint says,",
+            value: format!("{height}x{width}"),
+            allowed: format!("at most {MOST_SIDE} a side"),
+        }
+        .into());
+    }
     let divisor = architecture.size_divisor();
     let fits = |side: usize| side > 0 && side.is_multiple_of(divisor as usize);
     if !fits(height) || !fits(width) {

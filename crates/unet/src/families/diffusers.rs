@@ -21,7 +21,7 @@ pub use config::{
     UNetConfig, UpBlockType,
 };
 
-use crate::architecture::{Family, Labels};
+use crate::architecture::{Family, Labels, TimeIndices};
 use crate::attention::{AttentionOptions, AttentionStyle, Projections, SelfAttention};
 use crate::builder::Builder;
 use crate::embedding::{self, Embedding, Features, Perceptron};
@@ -86,9 +86,11 @@ impl Family for UNetConfig {
         }
     }
 
-    fn time_indices(&self) -> Option<i64> {
+    fn time_indices(&self) -> Option<TimeIndices> {
         match self.time_embedding_type {
-            TimeEmbedding::Learned => self.num_train_timesteps,
+            TimeEmbedding::Learned => {
+                self.num_train_timesteps.map(|count| TimeIndices { count, whole: true })
+            }
             _ => None,
         }
     }

@@ -19,7 +19,7 @@ pub use config::{
 use tch::Tensor;
 
 use crate::UNetError;
-use crate::architecture::{Family, Labels};
+use crate::architecture::{Family, Labels, TimeIndices};
 use crate::builder::Builder;
 use crate::layers::{Conv, Start};
 use crate::program::{OutputScale, Program, Step, Steps};
@@ -102,8 +102,8 @@ impl Family for NcsnV2Config {
         Labels::None
     }
 
-    fn time_indices(&self) -> Option<i64> {
-        Some(self.model.num_classes)
+    fn time_indices(&self) -> Option<TimeIndices> {
+        Some(TimeIndices { count: self.model.num_classes, whole: true })
     }
 
     fn program(&self, b: &mut Builder<'_>) -> Program {

@@ -28,7 +28,7 @@ use std::f64::consts::SQRT_2;
 use tch::Tensor;
 
 use crate::UNetError;
-use crate::architecture::{Family, Labels};
+use crate::architecture::{Family, Labels, TimeIndices};
 use crate::attention::{AttentionOptions, AttentionStyle, Projections};
 use crate::builder::Builder;
 use crate::fir::Fir;
@@ -83,9 +83,11 @@ impl Family for ScoreSdeConfig {
         Labels::None
     }
 
-    fn time_indices(&self) -> Option<i64> {
+    fn time_indices(&self) -> Option<TimeIndices> {
         let looks_up = self.model.scale_by_sigma && !self.fourier();
-        looks_up.then_some(self.model.num_scales)
+        // NCSN++ embeds the time as it is, and divides by the sigma of the index before it.
+        let whole = self.model.name != ScoreSdeName::Ncsnpp;
+        looks_up.then_some(TimeIndices { count: self.model.num_scales, whole })
     }
 
     fn program(&self, b: &mut Builder<'_>) -> Program {

@@ -94,6 +94,14 @@ pub enum Resampling {
     Resnet,
 }
 
+/// Most rows of a table of times: the longest chain that is read.
+const MOST_TIMES: i64 = 1_000_000;
+
+/// As diffusers, takes null for the default.
+fn or_convolution<'de, D: serde::Deserializer<'de>>(values: D) -> Result<Resampling, D::Error> {
+    Ok(Option::deserialize(values)?.unwrap_or(Resampling::Conv))
+}
+
 /// Everything a [`UNet`](crate::UNet) is built from. Fields are diffusers', and so are the defaults.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -130,8 +138,10 @@ pub struct UNetConfig {
     /// and right.
     pub downsample_padding: i64,
     /// How levels with attention halve the size.
+    #[serde(deserialize_with = "or_convolution")]
     pub downsample_type: Resampling,
     /// How levels with attention double the size.
+    #[serde(deserialize_with = "or_convolution")]
     pub upsample_type: Resampling,
     /// Probability of dropping an activation in training.
     pub dropout: f64,
@@ -316,11 +326,11 @@ impl UNetConfig {
                 "null or at least 1",
             ),
             (
-                positive(self.num_train_timesteps)
+                self.num_train_timesteps.is_none_or(|times| (1..=MOST_TIMES).contains(&times))
                     && (!learned || self.num_train_timesteps.is_some()),
                 "num_train_timesteps",
                 optional(self.num_train_timesteps),
-                "at least 1, and not null where time_embedding_type is learned",
+                "from 1 to 1000000, and not null where time_embedding_type is learned",
             ),
             (
                 positive(self.num_class_embeds),
@@ -442,6 +452,10 @@ mod tests {
             "expected one of `positional`, `fourier`, `learned`",
         );
         check_error(r#"{"time_embedding_type": "learned"}"#, "`num_train_timesteps` is null");
+        check_error(
+            r#"{"time_embedding_type": "learned", "num_train_timesteps": 1125899906842624}"#,
+            "from 1 to 1000000",
+        );
         check_error(r#"{"block_out_channels": [8, 16]}"#, "expected 2 entries");
         check_error(r#"{"_class_name": "UNet2DConditionModel"}"#, "class `UNet2DConditionModel`");
         check_error("[]", "expected a map");
@@ -452,6 +466,8 @@ mod tests {
         let config =
             UNetConfig::from_json(r#"{"_class_name": "UNet2DModel", "_diffusers_version": "0"}"#);
         assert_eq!(config.unwrap(), UNetConfig::default());
+        let unsaid = UNetConfig::from_json(r#"{"downsample_type": null, "upsample_type": null}"#);
+        assert_eq!(unsaid.unwrap(), UNetConfig::default());
     }
 
     #[test]

@@ -154,6 +154,33 @@ fn indices_that_the_table_lacks_are_refused() {
     assert_eq!(error.to_string(), "times range from 3 to 10, expected whole numbers from 0 to 9");
 }
 
+#[test]
+fn a_time_between_indices_is_embedded_as_it_is_and_scaled_by_the_index_before() {
+    let mut config = tiny();
+    config.model.embedding_type = EmbeddingType::Positional;
+    let unscaled = {
+        let mut config = config.clone();
+        config.model.scale_by_sigma = false;
+        config
+    };
+    let unet = UNet::new(&config, 1).unwrap();
+    let sigmas = Vec::<f64>::try_from(unet.constants().get("sigmas").unwrap()).unwrap();
+    let plain = UNet::new(&unscaled, 1).unwrap();
+    for network in [&unet, &plain] {
+        for (_, tensor) in network.parameters().iter() {
+            let values = Tensor::arange(tensor.numel() as i64, tensor.kind_device()).cos() * 0.2;
+            tch::no_grad(|| tensor.shallow_clone().copy_(&values.reshape(tensor.size())));
+        }
+    }
+    let x = Tensor::ones([1, 2, 8, 8], (tch::Kind::Float, tch::Device::Cpu));
+    let at = |network: &UNet| {
+        tch::no_grad(|| network.forward(&x, &Tensor::from(3.7f32), None, false)).unwrap()
+    };
+    let (scaled, plain) = (at(&unet), at(&plain));
+    assert!(plain.abs().max().double_value(&[]) > 1e-3);
+    assert!((scaled * sigmas[3]).allclose(&plain, 1e-4, 1e-6, false));
+}
+
 #[track_caller]
 fn check_refused(change: impl FnOnce(&mut Map<String, Value>), want: &str) {
     let mut values = entries(serde_json::to_value(tiny()).unwrap());
