@@ -33,7 +33,6 @@ impl DataRange {
     }
 
     /// Images with values from -1 to 1 in this range.
-    #[must_use]
     pub fn from_symmetric(self, images: &Tensor) -> Tensor {
         match self {
             Self::Symmetric => images.shallow_clone(),
@@ -42,7 +41,6 @@ impl DataRange {
     }
 
     /// Images in this range with values from -1 to 1.
-    #[must_use]
     pub fn to_symmetric(self, images: &Tensor) -> Tensor {
         match self {
             Self::Symmetric => images.shallow_clone(),

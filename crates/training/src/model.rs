@@ -51,7 +51,6 @@ pub struct ModelImages {
 
 impl ModelImages {
     /// Images `[n, c, h, w]` of the network's size, cut to that of the images themselves.
-    #[must_use]
     pub fn without_padding(&self, images: &Tensor) -> Tensor {
         let [_, height, width] = self.unpadded.map(|size| size as i64);
         let cut = |images: &Tensor, axis: i64, inner: i64| {
@@ -96,7 +95,7 @@ pub struct Habits {
 
 impl Model {
     /// Opens the folder of a run or of one of its checkpoints, a folder of diffusers, or a checkpoint
-    /// of score_sde, guided-diffusion or improved-diffusion.
+    /// of `score_sde`, guided-diffusion or improved-diffusion.
     ///
     /// # Errors
     /// When the path is none of these, is damaged, or says too little; the error says what to add.

@@ -376,14 +376,26 @@ fn stopped_and_resumed(
     (folder, resumed)
 }
 
-/// Losses on held-out images, scores of the checkpoints that stand at every third step, pictures.
-fn measured(trainer: &Trainer) -> (Vec<(u64, f64)>, Vec<(u64, Option<f64>)>, Vec<bool>) {
+/// What a run measured beside its steps.
+#[derive(Debug, PartialEq)]
+struct Measured {
+    held_out_losses: Vec<(u64, f64)>,
+    /// Of the checkpoints that stand at every third step.
+    scores: Vec<(u64, Option<f64>)>,
+    /// Whether a step has a picture, for the first twelve.
+    pictures: Vec<bool>,
+}
+
+fn measured(trainer: &Trainer) -> Measured {
     let lines = read_metrics(&trainer.folder().metrics()).unwrap();
-    let losses = lines.iter().filter_map(|line| Some((line.step, line.held_out_loss?))).collect();
+    let held_out = lines.iter().filter_map(|line| Some((line.step, line.held_out_loss?)));
     let steps = trainer.store.list().unwrap().into_iter().map(|(step, _)| step);
     let score = |step| (step, trainer.store.open(step).unwrap().state().score);
-    let scores = steps.filter(|step| step % 3 == 0).map(score).collect();
-    (losses, scores, (1..=12).map(|step| trainer.folder().samples(step).exists()).collect())
+    Measured {
+        held_out_losses: held_out.collect(),
+        scores: steps.filter(|step| step % 3 == 0).map(score).collect(),
+        pictures: (1..=12).map(|step| trainer.folder().samples(step).exists()).collect(),
+    }
 }
 
 #[test]
