@@ -225,7 +225,7 @@ impl Flow<'_> {
         ));
         lines.push(format!(
             "  {:.1} evaluations a batch; {forward} forward and {backward} backward passes in all, \
-             and one of each a batch for the shares",
+             and one forward pass more a batch, with its backward passes, for the shares",
             state.evaluations().mean()
         ));
         lines
