@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::flags::Flags;
+use super::flags::{Flags, NOISE};
 use super::{CheckpointSource, DataRange, NetworkConventions, NetworkFamily, TrainedTime};
 use crate::{
     BetaShape, CheckpointError, TensorFile, TrainedNoise, TrainedPrediction, TrainedVariance,
@@ -24,7 +24,7 @@ pub(super) fn constructor(
     let flags = Flags::new(path, values);
     flags.check_names()?;
     if flags.has("model_channels") {
-        let noise_alone = |key: &str| NOT_OF_THE_NETWORK.contains(&key);
+        let noise_alone = |key: &str| NOISE.contains(&key) || NOT_OF_THE_NETWORK.contains(&key);
         return Ok(values.clone().into_iter().filter(|(key, _)| !noise_alone(key)).collect());
     }
     let config = match family {
@@ -34,20 +34,8 @@ pub(super) fn constructor(
     Ok(config)
 }
 
-/// Keys that may stand beside a constructor's arguments and are none of them.
-const NOT_OF_THE_NETWORK: [&str; 11] = [
-    "diffusion_steps",
-    "noise_schedule",
-    "timestep_respacing",
-    "use_kl",
-    "predict_xstart",
-    "rescale_timesteps",
-    "rescale_learned_sigmas",
-    "sigma_small",
-    "learn_sigma",
-    "source",
-    "_comment",
-];
+/// Keys that may stand beside a constructor's arguments and are none of them, those of the noise apart.
+const NOT_OF_THE_NETWORK: [&str; 2] = ["learn_sigma", "_comment"];
 
 fn network(flags: &Flags<'_>) -> Result<Map<String, Value>, CheckpointError> {
     let image_size = flags.count("image_size", 64)?;

@@ -39,7 +39,7 @@ const CLASSIFIER: [&str; 7] = [
 ];
 
 /// Flags that say which noise a network was trained with, and what it returns.
-const NOISE: [&str; 9] = [
+pub(super) const NOISE: [&str; 9] = [
     "diffusion_steps",
     "noise_schedule",
     "timestep_respacing",

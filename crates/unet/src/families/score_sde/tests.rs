@@ -168,7 +168,8 @@ fn a_time_between_indices_is_embedded_as_it_is_and_scaled_by_the_index_before() 
     let plain = UNet::new(&unscaled, 1).unwrap();
     for network in [&unet, &plain] {
         for (_, tensor) in network.parameters().iter() {
-            let values = Tensor::arange(tensor.numel() as i64, (tensor.kind(), tensor.device())).cos() * 0.2;
+            let values =
+                Tensor::arange(tensor.numel() as i64, (tensor.kind(), tensor.device())).cos() * 0.2;
             tch::no_grad(|| tensor.shallow_clone().copy_(&values.reshape(tensor.size())));
         }
     }
