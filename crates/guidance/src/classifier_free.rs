@@ -1,117 +1,165 @@
-//! Classifier-free guidance: away from the unconditional prediction, towards the conditional one.
+//! Classifier-free guidance: away from the unconditional prediction, towards the conditional ones.
 //!
-//! `output = unconditional + scale (conditional - unconditional)`; `scale` is `1 + w` of Ho and Salimans
-//! 2022, eq. 6. Both predictions are made as one batch.
+//! `output = unconditional + sum of weight_i (conditional_i - unconditional)`. With one condition the
+//! weight is `1 + w` of Ho and Salimans 2022, eq. 6; with several, Liu et al. 2022a, algorithm 1, where
+//! negative weights push away. All predictions of a step are made as one batch, and one whose weight is 0
+//! is not made.
 
+mod weights;
+
+use crate::noise_range::check_finite;
+use crate::{GuidanceError, NoiseRange};
 use tweedie_schedules::Prediction;
-use tweedie_score::{Batch, ConditionalScoreFn, ScoreError, ScoreFn, Times};
+use tweedie_score::{ConditionalScoreFn, Draw, ScoreError, ScoreFn, Times};
+use weights::Branch;
+
+/// What the samples of a batch are to be, and how much it counts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// One class a sample; `None` is the null class.
+    pub classes: Vec<Option<usize>>,
+    /// Its weight: 1 is the condition as it is, more guides towards it, less than 0 away from it.
+    pub weight: f64,
+}
 
 /// A conditional network as a guided score function.
 ///
-/// The scale is linear in the prediction, whichever kind it is.
+/// The weights are linear in the prediction, whichever kind it is. Of a learned variance, which is not
+/// guided, it gives the values of the conditional prediction.
 #[derive(Clone, Debug)]
 pub struct ClassifierFree<N> {
-    /// The network.
-    pub network: N,
-    /// One class a sample.
-    pub conditions: Vec<Option<usize>>,
-    /// Strength: 0 is unconditional, 1 conditional (one evaluation), more is guided (a batch of two).
-    pub scale: f64,
+    network: N,
+    conditions: Vec<Condition>,
+    rescale: f64,
+    range: NoiseRange,
 }
 
-impl<S: Batch, N: ConditionalScoreFn<S>> ScoreFn<S> for ClassifierFree<N> {
+impl<N> ClassifierFree<N> {
+    /// Guidance towards one class a sample. `scale` 0 is unconditional and 1 conditional (one evaluation
+    /// each), more is guided (a batch of two).
+    ///
+    /// # Errors
+    /// When the scale is not finite.
+    pub fn new(network: N, classes: Vec<Option<usize>>, scale: f64) -> Result<Self, GuidanceError> {
+        Self::composed(network, vec![Condition { classes, weight: scale }])
+    }
+
+    /// Guidance by several conditions at once.
+    ///
+    /// # Errors
+    /// When there is no condition or no sample, they are for different numbers of samples, or a weight is not finite.
+    pub fn composed(network: N, conditions: Vec<Condition>) -> Result<Self, GuidanceError> {
+        let samples = conditions.first().map_or(0, |first| first.classes.len());
+        if samples == 0 {
+            return Err(GuidanceError::NoConditions);
+        }
+        for (index, Condition { classes, weight }) in conditions.iter().enumerate() {
+            check_finite("guidance scale", *weight)?;
+            if classes.len() != samples {
+                let (got, expected) = (classes.len(), samples);
+                return Err(GuidanceError::ConditionLength { index, got, expected });
+            }
+        }
+        Ok(Self { network, conditions, rescale: 0.0, range: NoiseRange::ALL })
+    }
+
+    /// The same with each sample's guided prediction brought back to the deviation of its conditional
+    /// one, by this share: 0 not at all, 1 wholly, 0.7 as published. Strong guidance makes predictions, and
+    /// with them pictures, too contrasty. Lin et al. 2024, sec. 3.4.
+    ///
+    /// # Errors
+    /// When the share is not in `[0, 1]`.
+    pub fn rescaled(self, share: f64) -> Result<Self, GuidanceError> {
+        if (0.0..=1.0).contains(&share) {
+            return Ok(Self { rescale: share, ..self });
+        }
+        let (name, allowed) = ("guidance rescale", "a value in [0, 1]");
+        Err(GuidanceError::ParameterOutOfRange { name, value: share, allowed })
+    }
+
+    /// The same with guidance at noise levels of this range alone; at the others the prediction is the
+    /// conditional one (of several, the mean by their positive weights). Kynkäänniemi et al. 2024.
+    #[must_use]
+    pub fn within(self, range: NoiseRange) -> Self {
+        Self { range, ..self }
+    }
+
+    /// The predictions that a batch takes.
+    fn branches(&self, at: Times<'_>, count: usize) -> Result<Vec<Branch>, ScoreError> {
+        at.check(count)?;
+        let conditions = self.conditions[0].classes.len();
+        if conditions != count {
+            return Err(ScoreError::ConditionsMismatch { conditions, batch: count });
+        }
+        let acts: Vec<bool> =
+            (0..count).map(|index| self.range.contains(at.of(index).level)).collect();
+        Ok(Branch::all(&self.conditions, &acts))
+    }
+
+    /// The guided prediction, and the values of the variance.
+    fn guided<S: Draw>(&self, x: &S, at: Times<'_>) -> Result<(S, Option<S>), ScoreError>
+    where
+        N: ConditionalScoreFn<S>,
+    {
+        let count = x.batch_len();
+        let branches = self.branches(at, count)?;
+        let given: Vec<_> = branches.iter().flat_map(|branch| branch.classes.clone()).collect();
+        let sizes = vec![count; branches.len()];
+        let all = S::concat(&vec![x; branches.len()]);
+        let (output, values) = match at {
+            Times::Shared(_) => self.network.predict_given_with_variance(&all, at, &given)?,
+            Times::PerSample(points) => {
+                let repeated = points.repeat(branches.len());
+                let at = Times::PerSample(&repeated);
+                self.network.predict_given_with_variance(&all, at, &given)?
+            }
+        };
+        let parts = output.split(&sizes);
+        let guided = Branch::sum(&branches, &parts, |branch| &branch.guided);
+        let values = values.map(|values| {
+            Branch::sum(&branches, &values.split(&sizes), |branch| &branch.conditional)
+        });
+        if self.rescale == 0.0 || branches.len() == 1 {
+            return Ok((guided, values));
+        }
+        let conditional = Branch::sum(&branches, &parts, |branch| &branch.conditional);
+        Ok((self.rescaled_to(&conditional, &guided), values))
+    }
+
+    fn rescaled_to<S: Draw>(&self, conditional: &S, guided: &S) -> S {
+        let pairs = deviation_each(conditional).into_iter().zip(deviation_each(guided));
+        let factor = |(of_conditional, of_guided): (f64, f64)| {
+            if of_guided == 0.0 {
+                return 1.0;
+            }
+            // Lin et al. 2024, sec. 3.4
+            self.rescale * of_conditional / of_guided + (1.0 - self.rescale)
+        };
+        guided.scale_each(&pairs.map(factor).collect::<Vec<_>>())
+    }
+}
+
+/// Standard deviation of each sample's values.
+fn deviation_each<S: Draw>(x: &S) -> Vec<f64> {
+    let (ones, count) = (S::draw_like(x, &mut || 1.0), x.item_len() as f64);
+    let means: Vec<f64> = x.dot_each(&ones).iter().map(|sum| sum / count).collect();
+    let centred = S::combine(&[(1.0, x), (-1.0, &ones.scale_each(&means))]);
+    centred.norm_each().iter().map(|norm| norm / count.sqrt()).collect()
+}
+
+impl<S: Draw, N: ConditionalScoreFn<S>> ScoreFn<S> for ClassifierFree<N> {
     fn prediction(&self) -> Prediction {
         self.network.prediction()
     }
 
     fn predict(&self, x: &S, at: Times<'_>) -> Result<S, ScoreError> {
-        if self.scale == 1.0 {
-            return self.network.predict_given(x, at, &self.conditions);
-        }
-        let count = x.batch_len();
-        let conditions = self.conditions.len();
-        if conditions != count {
-            return Err(ScoreError::ConditionsMismatch { conditions, batch: count });
-        }
-        let given: Vec<_> =
-            std::iter::repeat_n(None, count).chain(self.conditions.clone()).collect();
-        let both = S::concat(&[x, x]);
-        let output = match at {
-            Times::Shared(_) => self.network.predict_given(&both, at, &given)?,
-            Times::PerSample(points) => {
-                let twice = Times::PerSample(&points.repeat(2));
-                self.network.predict_given(&both, twice, &given)?
-            }
-        };
-        let halves = output.split(&[count, count]);
-        Ok(S::combine(&[(1.0 - self.scale, &halves[0]), (self.scale, &halves[1])]))
+        Ok(self.guided(x, at)?.0)
+    }
+
+    fn predict_with_variance(&self, x: &S, at: Times<'_>) -> Result<(S, Option<S>), ScoreError> {
+        self.guided(x, at)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use ndarray::{ArrayD, Axis, arr2};
-    use std::cell::Cell;
-    use tweedie_schedules::{NoiseLevel, TimePoint};
-
-    /// Predicts the class itself (10 without one) times the sample's time.
-    #[derive(Default)]
-    struct Classes {
-        evaluations: Cell<usize>,
-    }
-
-    impl ConditionalScoreFn<ArrayD<f64>> for Classes {
-        fn prediction(&self) -> Prediction {
-            Prediction::Noise
-        }
-
-        fn predict_given(
-            &self,
-            x: &ArrayD<f64>,
-            at: Times<'_>,
-            conditions: &[Option<usize>],
-        ) -> Result<ArrayD<f64>, ScoreError> {
-            self.evaluations.set(self.evaluations.get() + 1);
-            let mut output = x.clone();
-            for (index, mut item) in output.axis_iter_mut(Axis(0)).enumerate() {
-                item.fill(conditions[index].unwrap_or(10) as f64 * at.of(index).t);
-            }
-            Ok(output)
-        }
-    }
-
-    fn point(t: f64) -> TimePoint {
-        TimePoint { t, level: NoiseLevel { alpha: 0.8, sigma: 0.6 } }
-    }
-
-    #[test]
-    fn guidance_extrapolates_in_one_batch_and_keeps_each_samples_time() {
-        let guided = ClassifierFree {
-            network: Classes::default(),
-            conditions: vec![Some(3), None],
-            scale: 2.0,
-        };
-        let x = arr2(&[[0.0], [0.0]]).into_dyn();
-        let output = guided.predict(&x, Times::PerSample(&[point(1.0), point(0.5)])).unwrap();
-        assert_eq!(output.as_slice().unwrap(), [2.0 * 3.0 - 10.0, 5.0]);
-        assert_eq!(guided.network.evaluations.get(), 1);
-    }
-
-    #[test]
-    fn scale_one_runs_the_condition_alone() {
-        let guided =
-            ClassifierFree { network: Classes::default(), conditions: vec![Some(3)], scale: 1.0 };
-        let output = guided.predict(&arr2(&[[0.0]]).into_dyn(), Times::Shared(point(1.0))).unwrap();
-        assert_eq!(output.as_slice().unwrap(), [3.0]);
-    }
-
-    #[test]
-    fn a_wrong_number_of_conditions_is_refused() {
-        let guided =
-            ClassifierFree { network: Classes::default(), conditions: vec![Some(3)], scale: 2.0 };
-        let x = arr2(&[[0.0], [0.0]]).into_dyn();
-        let error = guided.predict(&x, Times::Shared(point(1.0))).unwrap_err();
-        assert!(matches!(error, ScoreError::ConditionsMismatch { conditions: 1, batch: 2 }));
-    }
-}
+mod tests;

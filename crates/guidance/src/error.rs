@@ -1,8 +1,8 @@
-//! What can be wrong with a measurement.
+//! What can be wrong with guidance or a measurement.
 
 use thiserror::Error;
 
-/// A measurement or an option that makes no sense; found before any network runs.
+/// A condition, a measurement or an option that makes no sense; found before any network runs.
 #[non_exhaustive]
 #[derive(Clone, Debug, Error, PartialEq)]
 pub enum GuidanceError {
@@ -43,6 +43,19 @@ pub enum GuidanceError {
         value: f64,
         /// What is allowed, in words.
         allowed: &'static str,
+    },
+    /// Guidance by nothing.
+    #[error("no condition to guide by, expected at least one")]
+    NoConditions,
+    /// A condition for another number of samples than the first one.
+    #[error("condition {index} is for {got} samples, expected {expected} as the first one")]
+    ConditionLength {
+        /// Its place, from 0.
+        index: usize,
+        /// Samples it is for.
+        got: usize,
+        /// Samples the first one is for.
+        expected: usize,
     },
     /// A matrix that cannot be the change to other coordinates.
     #[error(

@@ -1,9 +1,11 @@
 //! Classifier guidance of ancestral sampling by a shift of the mean.
 //!
-//! `x_s ~ N(mean + scale v grad log p_t(y | x_t), v)`, with the gradient taken at the noisy state and
-//! `v` the variance of the step. Dhariwal and Nichol 2021, algorithm 1. Where the step adds no noise
+//! `x_s ~ N(mean + scale v grad log p(y | x), v)`, with `v` the variance of the step and the gradient taken
+//! at the noisy state, or at the mean. Dhariwal and Nichol 2021, algorithm 1. Where the step adds no noise
 //! there is no shift. One evaluation of the network and one of the gradient a step.
 
+use crate::noise_range::Strength;
+use crate::{GuidanceError, NoiseRange};
 use tweedie_samplers::{
     Ancestral, Deviation, OneStep, ReverseNoise, SampleError, Solver, StepCoefficients, Stepper,
 };
@@ -13,20 +15,54 @@ use tweedie_score::{ConditionGradient, Elementwise, NoiseSource, ScoreError, Sco
 /// An ancestral method whose mean is shifted towards a condition.
 #[derive(Clone, Copy, Debug)]
 pub struct MeanGuided<R, G> {
-    /// The ancestral method: [`Ancestral`] or one with a learned variance.
-    pub ancestral: R,
-    /// The gradient of the condition's log probability.
-    pub gradient: G,
-    /// Strength; 1 is Bayes' rule for short steps.
-    pub scale: f64,
+    ancestral: R,
+    gradient: G,
+    strength: Strength,
+    place: GradientPlace,
 }
 
-struct Steps<'a, G> {
+/// Where [`MeanGuided`] takes the gradient.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum GradientPlace {
+    /// At the state that the step leaves, and its level: the published code.
+    #[default]
+    State,
+    /// At the mean where the step arrives, and the level there: the paper's derivation, which is closer
+    /// to the truth in long steps.
+    Mean,
+}
+
+impl<R, G> MeanGuided<R, G> {
+    /// `ancestral`, which is [`Ancestral`] or a method with a learned variance, pulled by `gradient` with
+    /// strength `scale`; 1 is Bayes' rule for short steps.
+    ///
+    /// # Errors
+    /// When the scale is not finite.
+    pub fn new(ancestral: R, gradient: G, scale: f64) -> Result<Self, GuidanceError> {
+        let strength = Strength::new(scale)?;
+        Ok(Self { ancestral, gradient, strength, place: GradientPlace::State })
+    }
+
+    /// The same with the gradient taken there.
+    #[must_use]
+    pub fn with_gradient_at(self, place: GradientPlace) -> Self {
+        Self { place, ..self }
+    }
+
+    /// The same for steps that start at a noise level of this range; the others are not shifted, and the
+    /// gradient is not asked for.
+    #[must_use]
+    pub fn within(mut self, range: NoiseRange) -> Self {
+        self.strength.range = range;
+        self
+    }
+}
+
+struct Steps<'a, R, G> {
     intervals: &'a [Interval],
     means: Vec<StepCoefficients>,
     deviations: Vec<Option<Deviation>>,
-    gradient: &'a G,
-    scale: f64,
+    method: &'a MeanGuided<R, G>,
 }
 
 impl<S: Elementwise, R: ReverseNoise, G: ConditionGradient<S>> Solver<S> for MeanGuided<R, G> {
@@ -34,8 +70,7 @@ impl<S: Elementwise, R: ReverseNoise, G: ConditionGradient<S>> Solver<S> for Mea
         let means = OneStep(Ancestral::default()).coefficients(grid)?;
         let intervals = grid.intervals();
         let deviations = intervals.iter().map(|step| self.ancestral.deviation(*step)).collect();
-        let (gradient, scale) = (&self.gradient, self.scale);
-        Ok(Box::new(Steps { intervals, means, deviations, gradient, scale }))
+        Ok(Box::new(Steps { intervals, means, deviations, method: self }))
     }
 
     fn evaluations(&self, grid: &TimeGrid) -> Result<usize, SampleError> {
@@ -43,26 +78,35 @@ impl<S: Elementwise, R: ReverseNoise, G: ConditionGradient<S>> Solver<S> for Mea
     }
 }
 
-impl<G> Steps<'_, G> {
+impl<R, G> Steps<'_, R, G> {
     /// The shift of the mean, `scale v gradient`, as a factor and a state.
     fn shift<S: Elementwise>(
         &self,
-        deviation: Deviation,
-        values: Option<&S>,
-        x: &S,
-        at: Times<'_>,
-    ) -> Result<(f64, S), ScoreError>
+        index: usize,
+        (deviation, values): (Deviation, Option<&S>),
+        (x, mean): (&S, &[(f64, &S)]),
+    ) -> Result<Option<(f64, S)>, ScoreError>
     where
         G: ConditionGradient<S>,
     {
-        let gradient = self.gradient.log_gradient(x, at)?;
+        let (Interval { from, to }, method) = (self.intervals[index], self.method);
+        let scale = method.strength.at(from.level);
+        if scale == 0.0 {
+            return Ok(None);
+        }
+        let gradient = match method.place {
+            GradientPlace::State => method.gradient.log_gradient(x, Times::Shared(from))?,
+            GradientPlace::Mean => {
+                method.gradient.log_gradient(&S::combine(mean), Times::Shared(to))?
+            }
+        };
         let (first, once) = deviation.times(&gradient, values)?;
         let (second, twice) = deviation.times(&once, values)?;
-        Ok((self.scale * first * second, twice))
+        Ok(Some((scale * first * second, twice)))
     }
 }
 
-impl<S: Elementwise, G: ConditionGradient<S>> Stepper<S> for Steps<'_, G> {
+impl<S: Elementwise, R, G: ConditionGradient<S>> Stepper<S> for Steps<'_, R, G> {
     fn step(
         &mut self,
         index: usize,
@@ -71,20 +115,23 @@ impl<S: Elementwise, G: ConditionGradient<S>> Stepper<S> for Steps<'_, G> {
         noise: &mut dyn NoiseSource<S>,
     ) -> Result<S, SampleError> {
         let (from, mean) = (self.intervals[index].from, self.means[index]);
-        let at = Times::Shared(from);
         let failed = |source| SampleError::Score { step: index, t: from.t, source };
         let (of_x, of_output) = score.conversion(Prediction::Data, from).map_err(failed)?;
-        let (output, values) = score.predict_with_variance(&x, at).map_err(failed)?;
+        let (output, values) =
+            score.predict_with_variance(&x, Times::Shared(from)).map_err(failed)?;
         let (a, b) = (mean.x + mean.data * of_x, mean.data * of_output);
+        let mut terms = vec![(a, &x), (b, &output)];
         let Some(deviation) = self.deviations[index] else {
-            return Ok(S::combine(&[(a, &x), (b, &output)]));
+            return Ok(S::combine(&terms));
         };
         let values = values.as_ref();
-        let (shift, shifted) = self.shift(deviation, values, &x, at).map_err(failed)?;
+        let shift = self.shift(index, (deviation, values), (&x, &terms)).map_err(failed)?;
         let z =
             noise.normal_like(&x).map_err(|source| SampleError::Noise { step: index, source })?;
         let (size, added) = deviation.times(&z, values).map_err(failed)?;
-        Ok(S::combine(&[(a, &x), (b, &output), (shift, &shifted), (size, &added)]))
+        terms.extend(shift.as_ref().map(|(factor, shift)| (*factor, shift)));
+        terms.push((size, &added));
+        Ok(S::combine(&terms))
     }
 }
 
@@ -137,10 +184,42 @@ mod tests {
         let (small, large) = (Variance::FixedSmall.of(step), Variance::FixedLarge.of(step));
         let ancestral = Ancestral { variance: Variance::FixedLarge };
         let plain = run(&OneStep(ancestral));
-        let guided = run(&MeanGuided { ancestral, gradient: Constant(3.0), scale: 0.5 });
+        let guided = run(&MeanGuided::new(ancestral, Constant(3.0), 0.5).unwrap());
         assert!((guided - plain - 1.5 * large).abs() < 1e-14);
         let ancestral = LearnedAncestral { learned: Learned::Range, clean_floor: None };
-        let guided = run(&MeanGuided { ancestral, gradient: Constant(3.0), scale: 0.5 });
+        let guided = run(&MeanGuided::new(ancestral, Constant(3.0), 0.5).unwrap());
         assert!((guided - plain - 1.5 * (small * large).sqrt()).abs() < 1e-14);
+    }
+
+    /// Pulls towards 1, the more the less noise there is.
+    struct Pull;
+
+    impl ConditionGradient<ArrayD<f64>> for Pull {
+        fn log_gradient(&self, x: &ArrayD<f64>, at: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
+            Ok(x.mapv(|x| (1.0 - x) * at.of(0).level.alpha))
+        }
+    }
+
+    #[test]
+    fn the_gradient_is_taken_where_it_is_asked_for_and_nowhere_outside_the_range() {
+        let table = DiscreteTable::linear(100, 1e-3, 0.2).unwrap();
+        let grid = TimeGrid::discrete(&table, 2, Spacing::Trailing).unwrap();
+        let step = grid.intervals()[0];
+        let ancestral = Ancestral { variance: Variance::FixedLarge };
+        let one = TimeGrid::from_intervals(vec![step]).unwrap();
+        let run = |solver: &dyn Solver<ArrayD<f64>>| {
+            let mut noise = Replay::new([vec![0.0]]);
+            sample(solver, &Half, &one, arr1(&[0.7]).into_dyn(), &mut noise).unwrap()[0]
+        };
+        let mean = run(&OneStep(ancestral));
+        let variance = Variance::FixedLarge.of(step);
+        let guided = || MeanGuided::new(ancestral, Pull, 2.0).unwrap();
+        let at_state = run(&guided()) - mean;
+        assert!((at_state - 2.0 * variance * 0.3 * step.from.level.alpha).abs() < 1e-14);
+        let at_mean = run(&guided().with_gradient_at(GradientPlace::Mean)) - mean;
+        assert!((at_mean - 2.0 * variance * (1.0 - mean) * step.to.level.alpha).abs() < 1e-14);
+        let clean = NoiseRange::new(0.0, 1e-3).unwrap();
+        assert_eq!(run(&guided().within(clean)), mean);
+        assert!(MeanGuided::new(ancestral, Pull, f64::NAN).is_err());
     }
 }

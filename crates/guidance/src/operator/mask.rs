@@ -24,7 +24,7 @@ impl<S: Elementwise + Axes> Mask<S> {
     }
 }
 
-impl<S: Elementwise + Axes + std::fmt::Debug + Clone> LinearOperator<S> for Mask<S> {
+impl<S: Elementwise + Axes + std::fmt::Debug> LinearOperator<S> for Mask<S> {
     fn apply(&self, x: &S) -> S {
         x.mul(&self.known)
     }
@@ -34,11 +34,11 @@ impl<S: Elementwise + Axes + std::fmt::Debug + Clone> LinearOperator<S> for Mask
     }
 
     fn decouple(&self, x: &S) -> S {
-        x.clone()
+        S::combine(&[(1.0, x)])
     }
 
     fn couple(&self, coordinates: &S) -> S {
-        coordinates.clone()
+        S::combine(&[(1.0, coordinates)])
     }
 
     fn seen_in(&self, y: &S) -> Result<S, GuidanceError> {
@@ -50,6 +50,6 @@ impl<S: Elementwise + Axes + std::fmt::Debug + Clone> LinearOperator<S> for Mask
     }
 
     fn spectrum(&self, _like: &S) -> Spectrum<S> {
-        Spectrum { seen: self.known.clone(), singular_values: SingularValues::One }
+        Spectrum { seen: S::combine(&[(1.0, &self.known)]), singular_values: SingularValues::One }
     }
 }

@@ -70,7 +70,7 @@ fn sample_loop(case: &Case) -> Result<Produced> {
     let solver = OneStep(Ddim::new(case.options().f64_or("eta", 0.0)?)?);
     let produced = if guided::has_condition(case)? {
         let inner = MapData { inner: &*score, map: clip }; // what guidance adds is not clipped
-        let score = ClassifierGuided { inner, gradient: Pull::of(case)?, scale: 1.0 };
+        let score = ClassifierGuided::new(inner, Pull::of(case)?, 1.0)?;
         let seen = Remembered::new(Estimate::AsItIs);
         estimate::run_mapped(case, &solver, &chain, &score, &seen)?
     } else {

@@ -112,7 +112,7 @@ fn p_sample(case: &Case) -> Result<Produced> {
     let solver: Box<dyn Solver<State> + '_> = match kind {
         _ if conditioned => {
             let ancestral = ChainNoise::of(case, &chain)?;
-            Box::new(MeanGuided { ancestral, gradient: Pull::of(case)?, scale: 1.0 })
+            Box::new(MeanGuided::new(ancestral, Pull::of(case)?, 1.0)?)
         }
         "FIXED_SMALL" => Box::new(OneStep(Ancestral { variance: Variance::FixedSmall })),
         "FIXED_LARGE" => Box::new(OneStep(Ancestral { variance: Variance::FixedLarge })),

@@ -139,7 +139,7 @@ pub(super) fn with_score<T>(
         "uncond" => model,
         "classifier" => {
             let scale = options.f64_or("guidance_scale", 1.0)?;
-            guided = ClassifierGuided { inner: model, gradient: Pull::of(case)?, scale };
+            guided = ClassifierGuided::new(model, Pull::of(case)?, scale)?;
             &guided
         }
         // at scale 1 the peer asks the conditional model alone
