@@ -39,4 +39,12 @@ pub enum MixtureError {
         /// Coordinates of the mixture.
         dimension: usize,
     },
+    /// Another number of classes than of parts.
+    #[error("{got} classes for {expected} parts of the mixture, expected one each")]
+    LabelsMismatch {
+        /// Classes given.
+        got: usize,
+        /// Parts of the mixture.
+        expected: usize,
+    },
 }

@@ -3,8 +3,8 @@
 use crate::MixtureError;
 use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use ndarray::ArrayD;
-use tweedie_schedules::{NoiseLevel, Prediction};
-use tweedie_score::{Batch, ScoreError, ScoreFn, Times};
+use tweedie_schedules::{NoiseLevel, Prediction, TimePoint};
+use tweedie_score::{Batch, DifferentiableScoreFn, ScoreError, ScoreFn, Times};
 
 /// A normal distribution of several coordinates.
 ///
@@ -99,14 +99,41 @@ impl Gaussian {
     }
 
     /// `E[x_0 | x]` at a level, the regression of jointly normal variables, in the place of `x`.
-    fn estimate(&self, x: &mut [f64], NoiseLevel { alpha, sigma }: NoiseLevel) {
-        let offset = DVector::from_row_slice(x) - alpha * &self.mean;
-        let mut along = self.axes.tr_mul(&offset);
+    fn estimate(&self, x: &mut [f64], level: NoiseLevel) {
+        let offset = DVector::from_row_slice(x) - level.alpha * &self.mean;
+        x.copy_from_slice((&self.mean + self.regression(&offset, level)).as_slice());
+    }
+
+    /// `J v` with `J` the Jacobian of the estimate, which is symmetric.
+    fn regression(
+        &self,
+        v: &DVector<f64>,
+        NoiseLevel { alpha, sigma }: NoiseLevel,
+    ) -> DVector<f64> {
+        let mut along = self.axes.tr_mul(v);
         for (value, variance) in along.iter_mut().zip(self.variances.iter()) {
             let total = alpha.powi(2) * variance + sigma.powi(2);
             *value *= if total > 0.0 { alpha * variance / total } else { 0.0 };
         }
-        x.copy_from_slice((&self.mean + &self.axes * along).as_slice());
+        &self.axes * along
+    }
+
+    /// A batch with each sample changed, by its index, in its place.
+    fn each_sample(
+        &self,
+        x: &ArrayD<f64>,
+        mut change: impl FnMut(usize, &mut [f64]),
+    ) -> Result<ArrayD<f64>, ScoreError> {
+        let (got, dimension) = (x.item_len(), self.mean.len());
+        if got != dimension {
+            let error = MixtureError::SampleLength { got, dimension };
+            return Err(ScoreError::Network(Box::new(error)));
+        }
+        let mut values: Vec<f64> = x.iter().copied().collect();
+        for (index, sample) in values.chunks_exact_mut(dimension).enumerate() {
+            change(index, sample);
+        }
+        Ok(ArrayD::from_shape_vec(x.raw_dim(), values).expect("as many values as before"))
     }
 }
 
@@ -117,16 +144,26 @@ impl ScoreFn<ArrayD<f64>> for Gaussian {
 
     fn predict(&self, x: &ArrayD<f64>, at: Times<'_>) -> Result<ArrayD<f64>, ScoreError> {
         at.check(x.batch_len())?;
-        let (got, dimension) = (x.item_len(), self.mean.len());
-        if got != dimension {
-            let error = MixtureError::SampleLength { got, dimension };
-            return Err(ScoreError::Network(Box::new(error)));
-        }
-        let mut values: Vec<f64> = x.iter().copied().collect();
-        for (index, sample) in values.chunks_exact_mut(dimension).enumerate() {
-            self.estimate(sample, at.of(index).level);
-        }
-        Ok(ArrayD::from_shape_vec(x.raw_dim(), values).expect("as many values as before"))
+        self.each_sample(x, |index, sample| self.estimate(sample, at.of(index).level))
+    }
+}
+
+impl DifferentiableScoreFn<ArrayD<f64>> for Gaussian {
+    fn predict_vjps(
+        &self,
+        x: &ArrayD<f64>,
+        at: TimePoint,
+        cotangents: &[ArrayD<f64>],
+    ) -> Result<(ArrayD<f64>, Vec<ArrayD<f64>>), ScoreError> {
+        let product = |cotangent: &ArrayD<f64>| {
+            assert_eq!(x.shape(), cotangent.shape(), "a state and a cotangent of different shapes");
+            self.each_sample(cotangent, |_, v| {
+                let product = self.regression(&DVector::from_row_slice(v), at.level);
+                v.copy_from_slice(product.as_slice());
+            })
+        };
+        let products = cotangents.iter().map(product).collect::<Result<_, _>>()?;
+        Ok((self.predict(x, Times::Shared(at))?, products))
     }
 }
 
@@ -135,7 +172,6 @@ mod tests {
     use super::*;
     use crate::{ExactScore, Mixture};
     use ndarray::arr2;
-    use tweedie_schedules::TimePoint;
 
     fn pair(correlation: f64) -> Gaussian {
         Gaussian::new(vec![0.5, -1.0], &[1.0, correlation, correlation, 1.0]).unwrap()
@@ -151,6 +187,20 @@ mod tests {
         let expected = ExactScore::new(mixture, Prediction::Data).predict(&x, at).unwrap();
         let off = gaussian.predict(&x, at).unwrap() - expected;
         assert!(off.iter().all(|off| off.abs() < 1e-14));
+    }
+
+    #[test]
+    fn the_pull_back_is_the_slope_of_the_estimate() {
+        let at = TimePoint { t: 0.5, level: NoiseLevel { alpha: 0.8, sigma: 0.6 } };
+        let (data, x) = (pair(0.8), arr2(&[[0.1, 0.7]]).into_dyn());
+        let cotangent = arr2(&[[0.3, -1.2]]).into_dyn();
+        let (output, product) = data.predict_vjp(&x, at, &cotangent).unwrap();
+        for axis in 0..2 {
+            let mut moved = x.clone();
+            moved[[0, axis]] += 1.0;
+            let slope = (data.predict(&moved, Times::Shared(at)).unwrap() - &output) * &cotangent;
+            assert!((slope.sum() - product[[0, axis]]).abs() < 1e-14);
+        }
     }
 
     #[test]

@@ -10,6 +10,9 @@
 //!   [`ScoreFn`](tweedie_score::ScoreFn) in any [`Prediction`](tweedie_schedules::Prediction).
 //! - [`Gaussian`] is one normal distribution with any covariance, and what a linear measurement leaves of
 //!   it: the truth that inverse problems are measured against.
+//! - [`Labelled`] is a mixture whose parts have classes: the exact conditional network and, by
+//!   [`ExactClassifier`], the exact classifier of noisy states, which guidance is measured against.
+//! - [`UnitNoise`] gives the mean and covariance of what a sampler makes of normal data, free of chance.
 //! - [`Coordinate`] is one coordinate of a mixture: moments, shares and quantiles. In one dimension
 //!   paths of the probability flow cannot cross, so the flow carries quantiles to quantiles, and the
 //!   end of every path is known.
@@ -34,10 +37,14 @@ mod coordinate;
 mod error;
 mod exact;
 mod gaussian;
+mod labelled;
 mod mixture;
+mod unit_noise;
 
 pub use coordinate::Coordinate;
 pub use error::MixtureError;
 pub use exact::ExactScore;
 pub use gaussian::Gaussian;
+pub use labelled::{ExactClassifier, Labelled};
 pub use mixture::{Mixture, Part};
+pub use unit_noise::UnitNoise;

@@ -34,6 +34,14 @@ pub enum GuidanceError {
         /// Values of the batch.
         values: usize,
     },
+    /// A product with a mask that is too large to decompose.
+    #[error("a mask in a product mixes {values} values, expected at most {most}")]
+    MaskTooLarge {
+        /// Values that it mixes.
+        values: usize,
+        /// The most that it may.
+        most: usize,
+    },
     /// A parameter is outside its range.
     #[error("{name} is {value}, expected {allowed}")]
     ParameterOutOfRange {

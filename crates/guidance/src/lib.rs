@@ -19,6 +19,7 @@
 
 mod classifier;
 mod classifier_free;
+mod ddrm;
 #[cfg(doctest)]
 mod derivations;
 mod error;
@@ -26,15 +27,18 @@ mod mean_guided;
 mod measurement;
 mod noise_range;
 mod operator;
+mod posterior_guided;
 mod reimposed;
 mod resampled;
 
 pub use classifier::ClassifierGuided;
 pub use classifier_free::{ClassifierFree, Condition};
+pub use ddrm::Ddrm;
 pub use error::GuidanceError;
 pub use mean_guided::{GradientPlace, MeanGuided};
 pub use measurement::Measurement;
 pub use noise_range::NoiseRange;
 pub use operator::{ColourBasis, LinearOperator, Mask, Separable, SingularValues, Spectrum};
-pub use reimposed::{ImposedLevel, KnownEnd, Reimposed};
+pub use posterior_guided::{PosteriorGuided, Spread};
+pub use reimposed::{ImposedLevel, KnownEnd, Reimposed, predictor_corrector_given};
 pub use resampled::Resampled;

@@ -18,11 +18,14 @@ use tweedie_score::{DataMap, Draw, Elementwise, NoiseError, NoiseSource, ScoreEr
 #[derive(Debug)]
 pub struct Measurement<S> {
     operator: Box<dyn LinearOperator<S>>,
+    /// The measurement itself, 0 where it measures nothing.
+    y: S,
+    /// 1 for each coordinate that is known, 0 for the others.
     seen: S,
     /// What is known of the coordinates, 0 for what is not.
     values: S,
     deviation: f64,
-    /// Deviation by coordinate of a sample, where it differs.
+    /// Deviation by coordinate of a sample, where it differs; not finite for what is not known.
     deviations: Option<Vec<f64>>,
 }
 
@@ -47,10 +50,13 @@ impl<S: Elementwise + Draw> Measurement<S> {
         let exact = deviation == 0.0 && singular_values == SingularValues::One;
         check_extent(&seen, exact)?;
         let deviations = match singular_values {
-            SingularValues::One => None,
-            SingularValues::Each(each) => Some(each.iter().map(|s| deviation / s).collect()),
+            SingularValues::Each(each) if deviation > 0.0 => {
+                Some(each.iter().map(|s| deviation / s).collect())
+            }
+            _ => None,
         };
-        Ok(Self { operator: Box::new(operator), seen, values, deviation, deviations })
+        let y = operator.measured(y);
+        Ok(Self { operator: Box::new(operator), y, seen, values, deviation, deviations })
     }
 
     /// The map from data to measurements.
@@ -63,6 +69,39 @@ impl<S: Elementwise + Draw> Measurement<S> {
     #[must_use]
     pub fn pseudo_inverse(&self) -> S {
         self.operator.couple(&self.values)
+    }
+
+    /// Length of every axis of the states that it is for, the batch's first.
+    #[must_use]
+    pub fn shape(&self) -> Vec<usize> {
+        self.seen.shape()
+    }
+
+    /// Refuses states of another shape, which no method could make agree with it.
+    ///
+    /// # Errors
+    /// When `x` has another shape than the states that it is for.
+    pub fn check(&self, x: &S) -> Result<(), GuidanceError> {
+        let (got, expected) = (x.shape(), self.shape());
+        if got == expected {
+            return Ok(());
+        }
+        Err(GuidanceError::ShapeMismatch { what: "state", got, expected })
+    }
+
+    /// A state to start from at `level`: noise of deviation `prior_std` in what is unknown, and what is known
+    /// at its noise there. Two draws.
+    ///
+    /// # Errors
+    /// When the noise source fails.
+    pub fn start(
+        &self,
+        level: NoiseLevel,
+        prior_std: f64,
+        noise: &mut dyn NoiseSource<S>,
+    ) -> Result<S, NoiseError> {
+        let z = noise.normal_like(&self.seen)?;
+        self.impose(&S::combine(&[(prior_std, &z)]), level, noise)
     }
 
     /// `x`, a state at `level`, with what is known put in, at its noise there.
@@ -93,6 +132,22 @@ impl<S: Elementwise + Draw> Measurement<S> {
         Ok(self.operator.couple(&S::combine(&[known[0], known[1], known[2], (1.0, &z)])))
     }
 
+    /// What is known of the coordinates `coordinates` beyond what they are, `V^T A^+ y - coordinates`; 0 for
+    /// those of which nothing is.
+    pub(crate) fn innovation(&self, coordinates: &S) -> S {
+        S::combine(&[(1.0, &self.values), (-1.0, &coordinates.mul(&self.seen))])
+    }
+
+    /// 1 for each coordinate that is known, 0 for the others.
+    pub(crate) fn seen(&self) -> &S {
+        &self.seen
+    }
+
+    /// What is known of the coordinates, 0 for what is not.
+    pub(crate) fn values(&self) -> &S {
+        &self.values
+    }
+
     /// The estimate `data`, whose unknown part has variance `variance` a coordinate, with what is known
     /// put in: the mean of the two, each weighted by its precision. Without noise in the measurement it
     /// is taken as it is.
@@ -107,6 +162,12 @@ impl<S: Elementwise + Draw> Measurement<S> {
         self.operator.couple(&S::combine(&[(1.0, &coordinates), (-1.0, &old), (1.0, &new)]))
     }
 
+    /// The residual `|A x - y|` of each sample.
+    #[must_use]
+    pub fn residual_each(&self, x: &S) -> Vec<f64> {
+        S::combine(&[(1.0, &self.operator.apply(x)), (-1.0, &self.y)]).norm_each()
+    }
+
     /// How far each sample is from the measurement: the root of the sum of squares over the known
     /// coordinates, in units of the data.
     #[must_use]
@@ -116,7 +177,7 @@ impl<S: Elementwise + Draw> Measurement<S> {
     }
 
     /// A function of the deviation, for each coordinate that is seen; 0 for the others.
-    fn by_coordinate(&self, value: &dyn Fn(f64) -> f64) -> S {
+    pub(crate) fn by_coordinate(&self, value: &dyn Fn(f64) -> f64) -> S {
         let Some(deviations) = &self.deviations else {
             return S::combine(&[(value(self.deviation), &self.seen)]);
         };

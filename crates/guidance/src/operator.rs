@@ -29,6 +29,9 @@ pub trait LinearOperator<S>: Debug {
     /// The state of these coordinates, `V z`.
     fn couple(&self, coordinates: &S) -> S;
 
+    /// A measurement with 0 for those of its values that measure nothing: the pixels outside a mask.
+    fn measured(&self, y: &S) -> S;
+
     /// What a measurement says of each coordinate, `S^+ U^T y`; 0 of those it does not see. An array of
     /// the shape of the data.
     ///

@@ -5,15 +5,15 @@
 //! approximation: the unknown part is never told what the known part will become.
 
 use crate::Measurement;
-use tweedie_samplers::{Corrector, SampleError, Solver, Stepper};
+use tweedie_samplers::{Corrector, MeanAtEnd, PredictorCorrector, SampleError, Solver, Stepper};
 use tweedie_schedules::{Interval, NoiseLevel, TimeGrid};
 use tweedie_score::{Draw, Elementwise, NoiseSource, ScoreFn, Silent};
 
 /// A solver or a corrector whose states are made to agree with a measurement.
 ///
-/// Around both parts of a [`PredictorCorrector`](tweedie_samplers::PredictorCorrector) it is the method
-/// of Song et al. 2021. On a grid that ends at the data the known values are those measured, to the
-/// last bit when there is no noise in them. [`MeanAtEnd`](tweedie_samplers::MeanAtEnd) around it leaves
+/// Around both parts of a [`PredictorCorrector`] it is the method of Song et al. 2021, ready-made as
+/// [`predictor_corrector_given`]. On a grid that ends at the data the known values are those measured, to the
+/// last bit when there is no noise in them. [`MeanAtEnd`] around it leaves
 /// out all noise of the last step, the predictor's and that put back.
 #[derive(Debug)]
 pub struct Reimposed<'m, V, S> {
@@ -43,6 +43,21 @@ pub enum KnownEnd {
     /// Without noise, the mean at its level, and the unknown part as it is: with a predictor that keeps
     /// its noise this is the published code's mean.
     Mean,
+}
+
+/// Predictor-corrector sampling given a measurement, as Song et al. 2021: what is known is put back after
+/// each step of the predictor and each correction, and the run ends at its mean, free of the last step's
+/// noise in what was sampled as in what is known.
+#[must_use]
+pub fn predictor_corrector_given<P, C, S>(
+    measurement: &Measurement<S>,
+    predictor: P,
+    corrector: C,
+) -> PredictorCorrector<MeanAtEnd<Reimposed<'_, P, S>>, Reimposed<'_, C, S>> {
+    PredictorCorrector::new(
+        MeanAtEnd(Reimposed::new(predictor, measurement)),
+        Reimposed::new(corrector, measurement),
+    )
 }
 
 impl<'m, V, S> Reimposed<'m, V, S> {

@@ -8,18 +8,22 @@
 use crate::GuidanceError;
 use tweedie_samplers::{SampleError, Solver, Stepper};
 use tweedie_schedules::{Interval, TimeGrid, Transition};
-use tweedie_score::{NoiseSource, ScoreFn, VectorSpace};
+use tweedie_score::{NoiseSource, ScoreFn, Silent, VectorSpace};
 
 /// A solver that walks each stretch of `jump` intervals `walks` times.
 ///
 /// Any solver will do: it plans each walk anew, so that what it remembers is of that walk alone. A run
 /// costs `walks` times the evaluations of the solver. The published values are 10 and 10, on 250
 /// intervals.
+///
+/// What is done at the end of a run alone belongs to this, [`ending_at_mean`](Self::ending_at_mean), and not
+/// to the solver inside, for which every walk is a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resampled<V> {
     solver: V,
     jump: usize,
     walks: usize,
+    mean_at_end: bool,
 }
 
 impl<V> Resampled<V> {
@@ -32,7 +36,14 @@ impl<V> Resampled<V> {
                 return Err(GuidanceError::ParameterOutOfRange { name, value: 0.0, allowed });
             }
         }
-        Ok(Self { solver, jump, walks })
+        Ok(Self { solver, jump, walks, mean_at_end: false })
+    }
+
+    /// The same without the noise of the solver's very last step, its corrections included: see
+    /// [`MeanAtEnd`](tweedie_samplers::MeanAtEnd).
+    #[must_use]
+    pub fn ending_at_mean(self) -> Self {
+        Self { mean_at_end: true, ..self }
     }
 
     /// The stretches, each a grid of its own.
@@ -51,6 +62,8 @@ struct Steps<'a, V> {
     solver: &'a V,
     stretches: Vec<TimeGrid>,
     walks: usize,
+    /// The walk whose last step adds no noise.
+    silent: Option<usize>,
 }
 
 impl<S: VectorSpace, V: Solver<S>> Solver<S> for Resampled<V> {
@@ -60,7 +73,9 @@ impl<S: VectorSpace, V: Solver<S>> Solver<S> for Resampled<V> {
         for stretch in &stretches {
             self.solver.plan(stretch)?; // refused before the network runs
         }
-        Ok(Box::new(Steps { solver: &self.solver, stretches, walks: self.walks }))
+        let Self { solver, walks, mean_at_end, .. } = self;
+        let silent = mean_at_end.then(|| (walks * stretches.len()).saturating_sub(1));
+        Ok(Box::new(Steps { solver, stretches, walks: *walks, silent }))
     }
 
     fn evaluations(&self, grid: &TimeGrid) -> Result<usize, SampleError> {
@@ -87,7 +102,10 @@ impl<S: VectorSpace, V: Solver<S>> Stepper<S> for Steps<'_, V> {
             x = self.noised(x, index, noise)?;
         }
         let mut stepper = self.solver.plan(stretch)?;
-        for step in 0..self.solver.steps(stretch) {
+        let steps = self.solver.steps(stretch);
+        for step in 0..steps {
+            let is_last = self.silent == Some(index) && step + 1 == steps;
+            let noise = if is_last { &mut Silent } else { &mut *noise };
             x = stepper.step(step, x, score, noise).map_err(|error| error.at_step(index))?;
         }
         Ok(x)

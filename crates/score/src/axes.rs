@@ -13,4 +13,10 @@ pub trait Axes: Batch {
     /// # Panics
     /// When there is no such axis, or the matrix is not a whole number of rows.
     fn along_axis(&self, axis: usize, matrix: &[f64]) -> Self;
+
+    /// The same values, in row-major order, as samples of this shape.
+    ///
+    /// # Panics
+    /// When the shape has another number of values.
+    fn with_item_shape(&self, item: &[usize]) -> Self;
 }

@@ -53,6 +53,12 @@ pub enum ScoreError {
         /// Noise standard deviation there.
         sigma: f64,
     },
+    /// Samples at times of their own, where a method needs one time for all.
+    #[error("{times} times for one call, expected one that all samples share")]
+    TimesNotShared {
+        /// Times given.
+        times: usize,
+    },
     /// A network that learns no variance, where a method needs one.
     #[error("the network predicts no variance, expected one that learns it")]
     NoVariance,

@@ -1,3 +1,5 @@
+//! Classifier-free guidance against a network whose answers are plain numbers.
+
 use super::*;
 use ndarray::{ArrayD, Axis, arr2};
 use std::cell::RefCell;

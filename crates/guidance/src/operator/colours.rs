@@ -112,6 +112,10 @@ impl<S: Axes + Draw> LinearOperator<S> for ColourBasis {
         coordinates.along_axis(1, &self.back)
     }
 
+    fn measured(&self, y: &S) -> S {
+        self.apply(y)
+    }
+
     fn seen_in(&self, y: &S) -> Result<S, GuidanceError> {
         let shape = y.shape();
         let channels = shape.get(1).copied().unwrap_or(0);

@@ -41,6 +41,10 @@ impl<S: Elementwise + Axes + std::fmt::Debug> LinearOperator<S> for Mask<S> {
         S::combine(&[(1.0, coordinates)])
     }
 
+    fn measured(&self, y: &S) -> S {
+        y.mul(&self.known)
+    }
+
     fn seen_in(&self, y: &S) -> Result<S, GuidanceError> {
         let (got, expected) = (self.known.shape(), y.shape());
         if got != expected {

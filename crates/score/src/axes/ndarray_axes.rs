@@ -21,6 +21,13 @@ macro_rules! axes_of {
                 }
                 product
             }
+
+            fn with_item_shape(&self, item: &[usize]) -> Self {
+                let shape = [&self.shape()[..1], item].concat();
+                assert_eq!(self.len(), shape.iter().product(), "values of a state");
+                let values = self.iter().copied().collect();
+                ArrayD::from_shape_vec(shape, values).expect("as many values as before")
+            }
         }
     };
 }
@@ -44,5 +51,17 @@ mod tests {
         let means = x.along_axis(2, &[0.5, 0.5]);
         assert_eq!(means.shape(), [2, 3, 1]);
         assert_eq!(means[[1, 2, 0]], 10.5);
+    }
+
+    #[test]
+    fn a_sample_takes_another_shape_row_by_row() {
+        let x = Array::from_iter(0..12).mapv(f64::from).into_shape_with_order((2, 3, 2)).unwrap();
+        let turned = x.clone().permuted_axes([0, 2, 1]).into_dyn();
+        let flat = turned.with_item_shape(&[6]);
+        assert_eq!(flat.shape(), [2, 6]);
+        assert_eq!(
+            flat.iter().copied().take(6).collect::<Vec<_>>(),
+            [0.0, 2.0, 4.0, 1.0, 3.0, 5.0]
+        );
     }
 }
