@@ -1,6 +1,7 @@
 //! The probability flow of a run, from the command line: between images and their latents.
 
-use crate::registry::positive;
+use crate::precision::PrecisionName;
+use crate::registry::MOST_EVALUATIONS;
 use crate::run::Run;
 use anyhow::{Result, bail};
 use clap::Args;
@@ -20,6 +21,9 @@ pub(crate) struct FlowArgs {
     /// Error allowed in a value of 0 [default: 1e-5]
     #[arg(long, value_name = "A", allow_hyphen_values = true)]
     pub(crate) atol: Option<f64>,
+    /// Evaluations after which a batch is given up, its tolerance not met [default: 10000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_evaluations: Option<u32>,
     /// The time that images are taken to be at, in continuous time [default: the cleanest time
     /// trained; for the bound of VP and sub-VP 0.001]
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
@@ -33,19 +37,20 @@ impl FlowArgs {
     /// Relative and absolute tolerance.
     ///
     /// # Errors
-    /// When one is not above 0.
-    pub(crate) fn tolerances(&self) -> Result<(f64, f64)> {
-        let relative = positive("--rtol", self.rtol.unwrap_or(TOLERANCE))?;
-        Ok((relative, positive("--atol", self.atol.unwrap_or(TOLERANCE))?))
+    /// When one is not above 0, or too fine for the precision of the network.
+    pub(crate) fn tolerances(&self, precision: PrecisionName) -> Result<(f64, f64)> {
+        let relative = precision.tolerance("--rtol", self.rtol.unwrap_or(TOLERANCE))?;
+        Ok((relative, precision.tolerance("--atol", self.atol.unwrap_or(TOLERANCE))?))
     }
 
     /// The integrator.
     ///
     /// # Errors
-    /// When a tolerance is not above 0.
-    pub(crate) fn method(&self) -> Result<RungeKutta> {
-        let (relative, absolute) = self.tolerances()?;
-        Ok(RungeKutta::new(absolute, relative)?)
+    /// As [`tolerances`](Self::tolerances).
+    pub(crate) fn method(&self, precision: PrecisionName) -> Result<RungeKutta> {
+        let (relative, absolute) = self.tolerances(precision)?;
+        let most = self.max_evaluations.map_or(MOST_EVALUATIONS, |count| count as usize);
+        Ok(RungeKutta::new(absolute, relative)?.with_most_evaluations(most))
     }
 
     /// The lower time limit.
@@ -72,8 +77,14 @@ impl FlowArgs {
     /// # Errors
     /// When an option is out of range.
     pub(crate) fn flow<'a>(&self, run: &'a Run) -> Result<Flow<'a>> {
+        if let Some((low, high)) = run.clipped_elsewhere() {
+            eprintln!(
+                "the program of this model holds its estimates of the data within {low} to {high}; the flow \
+                 follows them as the network gives them"
+            );
+        }
         let schedule = run.schedule().clone().with_cleanest(self.lower_limit(run.schedule())?)?;
-        Ok(Flow { run, flow: ProbabilityFlow::new(schedule, self.method()?) })
+        Ok(Flow { run, flow: ProbabilityFlow::new(schedule, self.method(run.precision())?) })
     }
 }
 

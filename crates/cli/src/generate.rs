@@ -30,6 +30,7 @@ impl<'a> Request<'a> {
         if self.classes.contains(&None) {
             run.check_unconditional()?;
         }
+        self.method.check_tolerances(run.precision())?;
         let plan = self.method.plan(run.schedule(), run.learned_variance())?;
         if let Some(warning) = self.method.warning(run.schedule())? {
             eprintln!("warning: {warning}");
@@ -93,7 +94,10 @@ impl Generation<'_> {
             observe(0, &x);
             let network = self.run.network();
             let score = Conditioned { network, conditions: classes.to_vec() };
-            let counted = Counted::new(&score, |calls| bar.inc(calls));
+            let counted = Counted::new(&score, |calls| {
+                bar.inc(calls);
+                Ok(())
+            });
             let score = method.held_in_range(self.run, &counted)?;
             let mut after = |step: usize, state: &Tensor| observe(step + 1, state);
             let x = self.plan.run(&*score, x, &mut noise, &mut after)?;

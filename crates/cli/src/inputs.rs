@@ -33,6 +33,10 @@ pub(crate) struct InputArgs {
     pub(crate) unconditional: bool,
 }
 
+/// The furthest from 0 that a value on the scale -1 to 1 may be: the network's estimates that an image was
+/// drawn from may miss the range, but not by this much.
+const FURTHEST: f32 = 10.0;
+
 /// Images that fit a run, in order.
 #[derive(Debug)]
 pub(crate) struct Inputs {
@@ -57,7 +61,7 @@ impl Inputs {
     ///
     /// # Errors
     /// When there are none, they cannot be read, have another shape than the run's or values that are
-    /// not finite, or lack the classes that the network is to be told.
+    /// not finite or on another scale, or lack the classes that the network is to be told.
     pub(crate) fn open(run: &Run, args: &InputArgs, seed: u64) -> Result<Self> {
         let path = Path::new(&args.data);
         let images = match args.data.as_str() {
@@ -78,10 +82,12 @@ impl Inputs {
         let data_range = run.data_range();
         let inputs = Self { values, shape, classes, numbers, args: args_kept, data_range };
         let inputs = inputs.told_classes(run)?;
-        Ok(match args.limit {
+        let inputs = match args.limit {
             Some(limit) => inputs.some(limit, seed),
             None => inputs,
-        })
+        };
+        inputs.check_range()?;
+        Ok(inputs)
     }
 
     /// At most `count` train images of the run, of which the network is told the classes as of these.
@@ -151,6 +157,34 @@ impl Inputs {
     /// The classes of some images, as the network is told them.
     pub(crate) fn classes(&self, range: Range<usize>) -> Vec<Option<usize>> {
         self.numbers[range].iter().map(|number| self.classes[*number]).collect()
+    }
+
+    /// How many values lie outside the scale of -1 to 1, and the furthest of them: those of drawn images
+    /// may, levels never do.
+    pub(crate) fn outside_scale(&self) -> Option<(usize, f32)> {
+        if self.are_levels() {
+            return None;
+        }
+        let values = self.numbers_of(0..self.len()).into_iter();
+        let outside: Vec<f32> = values.filter(|value| value.abs() > 1.0).collect();
+        let furthest = outside.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs()))?;
+        Some((outside.len(), furthest))
+    }
+
+    /// Refuses values on another scale, and says where some lie outside of it.
+    fn check_range(&self) -> Result<()> {
+        let Some((count, furthest)) = self.outside_scale() else { return Ok(()) };
+        let (name, all) = (&self.args.data, self.len() * self.dimensions());
+        if furthest.abs() > FURTHEST {
+            bail!(
+                "{name} holds the value {furthest}: its values are on another scale, expected that of -1 to 1"
+            );
+        }
+        eprintln!(
+            "warning: {count} of the {all} values of {name} lie outside -1 to 1, the range of the data ({furthest} \
+             is the furthest): the model was trained on none like them"
+        );
+        Ok(())
     }
 
     /// Whether the images are levels, whose bins are to be filled with noise.

@@ -12,6 +12,7 @@ mod inputs;
 mod latents;
 mod ledger;
 mod output;
+mod precision;
 mod print;
 mod progress;
 mod registry;

@@ -9,8 +9,8 @@ pub(crate) mod schedules;
 mod spacing;
 mod span;
 
-pub(crate) use adaptive::positive;
+pub(crate) use adaptive::MOST_EVALUATIONS;
 pub(crate) use method::{Method, NO_VARIANCE};
 pub(crate) use plan::Plan;
-pub(crate) use spacing::SpacingName;
+pub(crate) use spacing::{SpacingName, most_steps};
 pub(crate) use span::span;

@@ -2,6 +2,7 @@
 
 use crate::commands::data::size;
 use crate::device::Computation;
+use crate::precision::PrecisionName;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use tweedie_training::{
     Choice, DataRange, Habits, Model, ModelOptions, NetworkConfig, Origin, RunConfig, RunData,
     RunSchedule, ShortNetwork,
 };
-use tweedie_unet::{Precision, ScoreNetwork};
+use tweedie_unet::ScoreNetwork;
 
 /// Which weights to use, and how to compute with them.
 #[derive(Clone, Debug, Args)]
@@ -66,12 +67,6 @@ enum WeightsName {
     Raw,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum PrecisionName {
-    F32,
-    Bf16,
-}
-
 fn checkpoint(text: &str) -> Result<Choice, String> {
     match text {
         "latest" => Ok(Choice::Latest),
@@ -86,11 +81,12 @@ fn checkpoint(text: &str) -> Result<Choice, String> {
 impl Weights {
     /// How a model is opened on a device.
     fn options(&self, device: Device) -> ModelOptions {
-        let precision = match self.precision {
-            PrecisionName::F32 => Precision::F32,
-            PrecisionName::Bf16 => Precision::Bf16,
-        };
-        ModelOptions { device, precision, ..self.source.options() }
+        ModelOptions { device, precision: self.precision.of_network(), ..self.source.options() }
+    }
+
+    /// What the network is to compute in.
+    pub(crate) fn precision(&self) -> PrecisionName {
+        self.precision
     }
 }
 
@@ -170,11 +166,8 @@ impl Run {
     }
 
     /// What the network computes in.
-    pub(crate) fn precision(&self) -> &'static str {
-        match self.precision {
-            PrecisionName::F32 => "f32",
-            PrecisionName::Bf16 => "bf16",
-        }
+    pub(crate) fn precision(&self) -> PrecisionName {
+        self.precision
     }
 
     /// What the network says of the variance of a step, if it learned one.
@@ -185,6 +178,12 @@ impl Run {
     /// How the program that the model comes from samples with it.
     pub(crate) fn habits(&self) -> Habits {
         self.model.habits()
+    }
+
+    /// The range in which another program, that the model comes from, holds its estimates of the data
+    /// while it samples; `None` for runs, whose training and flow know no clipping.
+    pub(crate) fn clipped_elsewhere(&self) -> Option<(f64, f64)> {
+        self.habits().clip.filter(|_| self.config().is_none())
     }
 
     /// The range of the values of its data.

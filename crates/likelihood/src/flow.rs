@@ -7,7 +7,8 @@
 //!
 //! State and integral are one system ([`WithLogDensity`](crate::WithLogDensity)), integrated by any
 //! adaptive Runge-Kutta method. Song et al. 2021, app. D.2. An evaluation is one forward pass of the
-//! network and one backward pass for each probe; memory does not depend on the number of steps.
+//! network and one backward pass for each probe; memory does not depend on the number of steps. A
+//! tolerance that cannot be met ends in an error: [`RungeKutta`] bounds the evaluations.
 
 use crate::divergence::{Directions, Divergence};
 use crate::{LikelihoodError, WithLogDensity};

@@ -105,15 +105,20 @@ impl DenoisingPlan {
     /// The plan with each weight multiplied by another: by the weight of a drawn time, or any other.
     ///
     /// # Errors
-    /// When there is not one factor a sample.
+    /// When there is not one factor a sample, or a factor is negative, or it or its weight not finite.
     pub fn scaled(self, factors: &[f64]) -> Result<Self, LossError> {
         let batch = self.weights.len();
         if factors.len() != batch {
             let got = factors.len();
             return Err(LossError::BatchMismatch { name: "factors", got, batch });
         }
-        let weights = self.weights.iter().zip(factors).map(|(weight, factor)| weight * factor);
-        Ok(Self { weights: weights.collect(), ..self })
+        let weights = self.weights.iter().zip(factors).map(|(weight, factor)| {
+            let (scaled, allowed) = (weight * factor, "a finite value of at least 0");
+            let holds = |value: f64| value.is_finite() && value >= 0.0;
+            LossError::check("factor of the loss", *factor, holds(*factor), allowed)?;
+            LossError::check("weight of the loss", scaled, holds(scaled), allowed)
+        });
+        Ok(Self { weights: weights.collect::<Result<_, _>>()?, ..self })
     }
 
     /// The states to show to the network.
@@ -258,5 +263,22 @@ mod tests {
         let plan = Denoising::new(Prediction::Noise, Weighting::Own).plan(&[sde.point(0.5)], &sde);
         let error = plan.unwrap().scaled(&[1.0, 1.0]).unwrap_err();
         assert_eq!(error.to_string(), "2 factors for a batch of 1, expected one for each sample");
+    }
+
+    #[test]
+    fn a_factor_that_is_no_weight_is_refused_with_its_value() {
+        let sde = VpLinear::new(0.1, 20.0).unwrap();
+        // of weights above 1 in the middle of VP
+        let objective = Denoising::new(Prediction::Noise, Weighting::Likelihood);
+        let points = [sde.point(0.5), sde.point(0.6)];
+        for (factor, says) in [
+            (f64::NAN, "factor of the loss is NaN"),
+            (f64::INFINITY, "factor of the loss is inf"),
+            (-1.0, "factor of the loss is -1"),
+            (f64::MAX, "weight of the loss is inf"),
+        ] {
+            let error = objective.plan(&points, &sde).unwrap().scaled(&[1.0, factor]).unwrap_err();
+            assert!(error.to_string().starts_with(says), "{factor}: {error}");
+        }
     }
 }

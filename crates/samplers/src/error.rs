@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use thiserror::Error;
 use tweedie_schedules::Interval;
-use tweedie_score::{NoiseError, ScoreError};
+use tweedie_score::{NoiseError, ScoreError, Tolerance};
 
 /// A sampler that cannot run as asked.
 #[non_exhaustive]
@@ -60,6 +60,20 @@ pub enum SampleError {
         t: f64,
         /// Size below which steps make no sense.
         smallest: f64,
+    },
+    /// An adaptive method that spent its evaluations before it reached the end.
+    #[error(
+        "the tolerance ({tolerance}) cannot be met: {evaluations} evaluations, the most allowed, lead to \
+         t = {t}; expected a looser tolerance, which the rounding of states and slopes allows, or more \
+         evaluations"
+    )]
+    TooManyEvaluations {
+        /// Time at which the run stopped.
+        t: f64,
+        /// Evaluations that were allowed.
+        evaluations: usize,
+        /// What was asked for.
+        tolerance: Tolerance,
     },
     /// A span of time that is empty or not finite.
     #[error("the span of time is {from} to {to}, expected two different, finite times")]
@@ -203,7 +217,9 @@ impl SampleError {
     /// The same error with the time of an integration replaced by `time` of it.
     pub(crate) fn at_time_of(mut self, time: impl Fn(f64) -> f64) -> Self {
         match &mut self {
-            Self::Score { t, .. } | Self::StepTooSmall { t, .. } => *t = time(*t),
+            Self::Score { t, .. }
+            | Self::StepTooSmall { t, .. }
+            | Self::TooManyEvaluations { t, .. } => *t = time(*t),
             _ => {}
         }
         self

@@ -200,6 +200,44 @@ fn interpolants_meet_the_steps_and_follow_the_flow_between_them() {
 }
 
 #[test]
+fn a_run_gives_up_when_its_evaluations_are_spent_and_says_where() {
+    let start = || arr2(&[[1.0]]).into_dyn();
+    let mut decays = |_: f64, x: &State| Ok(x * -1.0);
+    let method = RungeKutta::new(1e-9, 1e-8).unwrap();
+    let whole = method.integrate(&mut decays, (0.0, 4.0), start()).unwrap();
+    let spent = whole.counters.evaluations;
+    // what a run takes is enough, and one less is not
+    let enough = method.with_most_evaluations(spent);
+    assert_eq!(enough.integrate(&mut decays, (0.0, 4.0), start()).unwrap().state, whole.state);
+    let error = method
+        .with_most_evaluations(spent - 1)
+        .integrate(&mut decays, (0.0, 4.0), start())
+        .unwrap_err();
+    let SampleError::TooManyEvaluations { t, evaluations, .. } = error else { panic!("{error}") };
+    assert!(t > 3.0 && t <= 4.0 && evaluations == spent - 1, "{t}, {evaluations}");
+    let text = error.to_string();
+    for part in ["relative 1e-8, absolute 1e-9", "cannot be met", &evaluations.to_string()] {
+        assert!(text.contains(part), "`{part}` is not in: {text}");
+    }
+}
+
+#[test]
+fn a_tolerance_finer_than_the_rounding_of_the_slope_ends_in_an_error() {
+    // a slope that is known to a thousandth only, as that of a network in half precision
+    let mut rough = |t: f64, x: &State| Ok(x.mapv(|x| ((x * t.sin()) * 1e3).round() / 1e3));
+    let start = || arr2(&[[1.0, -0.7]]).into_dyn();
+    for tolerance in [1e-300, 1e-12] {
+        let method = RungeKutta::new(tolerance, tolerance).unwrap().with_most_evaluations(2000);
+        let error = method.integrate(&mut rough, (0.0, 1.0), start()).unwrap_err();
+        let impossible = matches!(
+            error,
+            SampleError::TooManyEvaluations { .. } | SampleError::StepTooSmall { .. }
+        );
+        assert!(impossible, "{error}");
+    }
+}
+
+#[test]
 fn what_cannot_be_integrated_is_refused() {
     let method = RungeKutta::new(1e-6, 1e-6).unwrap();
     let start = || arr2(&[[1.0]]).into_dyn();

@@ -62,6 +62,9 @@ pub enum ScoreError {
     /// A network that learns no variance, where a method needs one.
     #[error("the network predicts no variance, expected one that learns it")]
     NoVariance,
+    /// Someone asked for the run to end, and the network was not called again.
+    #[error("stopped before the next call of the network, as asked")]
+    Stopped,
     /// An error of the network itself.
     #[error("the network failed")]
     Network(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -27,6 +27,13 @@ pub enum Tolerance {
     },
 }
 
+impl std::fmt::Display for Tolerance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Sum { absolute, relative } | Self::Larger { absolute, relative }) = self;
+        write!(f, "relative {relative:e}, absolute {absolute:e}")
+    }
+}
+
 impl Tolerance {
     /// The error allowed in a value of size `size`.
     #[must_use]

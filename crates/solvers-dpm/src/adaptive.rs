@@ -198,7 +198,7 @@ impl<'s> Adaptive<'s> {
     ///
     /// # Errors
     /// When the span is empty or lambda is infinite at one of its ends, noise is to be added on the
-    /// way to more noise, no step meets the tolerance, or the network or the noise source fails.
+    /// way to more noise, the tolerance cannot be met, or the network or the noise source fails.
     pub fn run<S: ErrorNorm>(
         &self,
         score: &dyn ScoreFn<S>,

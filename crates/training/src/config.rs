@@ -306,6 +306,16 @@ mod tests {
         check_refused("[training]\nbatchsize = 64", &[], &says);
         check_refused("[optimizer]\nlr = 0.1", &[], &["optimizer.lr"]);
         check_refused("[extra]", &[], &["extra"]);
+        check_refused("[training]\nclip = 1.0", &[], &["training.clip_norm"]);
+    }
+
+    #[test]
+    fn an_objective_that_would_clip_its_estimate_is_refused_with_the_reason() {
+        let says = ["objective.clip", "true", "no exact likelihood", "--clip"];
+        check_refused("[objective]\nclip = true", &[], &says);
+        check_refused("", &["objective.clip=true"], &says);
+        check_refused("[objective]\nclip_denoised = false", &[], &["objective.clip_denoised"]);
+        check_refused("[sampling]\nthresholding = true", &[], &["sampling.thresholding"]);
     }
 
     #[test]

@@ -57,6 +57,17 @@ pub enum ConfigError {
         /// The known key most like it.
         nearest: &'static str,
     },
+    /// A key that would clip the estimate of the data.
+    #[error(
+        "there is no key {key} (= {value}): nothing clips the estimate of the data in training, since its \
+         flow would have corners and no exact likelihood; leave it out, and clip while sampling (--clip)"
+    )]
+    ClippedEstimate {
+        /// The key, with its table.
+        key: String,
+        /// The value given for it.
+        value: String,
+    },
     /// The configuration of a run lacks a key.
     #[error("there is no {key}; the configuration of a run has every key, so a part of it is lost")]
     MissingKey {

@@ -52,6 +52,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         rows.push(Row { recipe, flow, bound, samples, seconds });
     }
     println!("{}", table(&rows));
+    println!("{}", noise_table(rows.iter().filter(|row| row.recipe != LEARNED))?);
     let mut short = Vec::new();
     for variance in VARIANCES {
         let bound = |spacing| {
@@ -111,6 +112,45 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
+/// Where the bounds of networks trained on dequantized images are spent, in bits/dim: at noise coarser than
+/// half a level of the data, the prior's term included, and at what is finer.
+fn noise_table<'a>(rows: impl Iterator<Item = &'a Row>) -> Result<Table> {
+    let mut table = Table::new(&["recipe", "coarser than half a level", "finer", "finest noise"]);
+    for Row { recipe, bound, .. } in rows {
+        let split = Split::of(bound).with_context(|| format!("the bound of {recipe}"))?;
+        let finest = format!("{:.1e}", split.finest);
+        let bits = [split.coarser, split.finer].map(|bits| cell(Some(bits), 2));
+        table.row([(*recipe).to_owned()].into_iter().chain(bits).chain([finest]));
+    }
+    Ok(table)
+}
+
+/// A bound by the noise that its terms begin at.
+struct Split {
+    coarser: f64,
+    finer: f64,
+    /// Standard deviation of the noise, the data being on the scale of -1 to 1.
+    finest: f64,
+}
+
+impl Split {
+    /// From the report of a bound.
+    fn of(bound: &Value) -> Result<Self> {
+        let levels = bound["levels"].as_f64().context("no levels")?;
+        let half_a_level = 1.0 / (levels - 1.0);
+        let prior = bound["prior"]["mean"].as_f64().context("no prior term")?;
+        let mut split = Self { coarser: prior, finer: 0.0, finest: f64::INFINITY };
+        for term in bound["terms"].as_array().context("no terms")? {
+            let bits = term["bits_per_dim"].as_f64().context("a term without bits")?;
+            // lambda, half the log signal-to-noise ratio, is none in pure noise
+            let noise = term["lambda"].as_f64().map_or(f64::INFINITY, |lambda| (-lambda).exp());
+            split.finest = split.finest.min(noise);
+            *(if noise > half_a_level { &mut split.coarser } else { &mut split.finer }) += bits;
+        }
+        Ok(split)
+    }
+}
+
 /// The bound on 20 steps, in bits/dim, by variance and spacing.
 fn short_table(rows: &[(&str, [Value; 2])]) -> Table {
     let mut table = Table::new(&["variance on 20 steps", SPACINGS[0], SPACINGS[1]]);
@@ -129,6 +169,28 @@ fn with_error(value: &Value) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_bound_is_split_at_noise_of_half_a_level() {
+        let term = |lambda: Option<f64>, bits: f64| json!({"lambda": lambda, "bits_per_dim": bits});
+        // half of 17 levels is 1/16, where lambda is ln 16 = 2.77
+        let terms = [(None, 0.1), (Some(-1.0), 0.2), (Some(2.7), 0.4), (Some(2.8), 0.8)];
+        let bound = json!({
+            "levels": 17,
+            "prior": {"mean": 0.05},
+            "terms": terms.map(|(lambda, bits)| term(lambda, bits)),
+        });
+        let row = Row {
+            recipe: "digits-vp",
+            flow: json!(null),
+            bound,
+            samples: json!(null),
+            seconds: 1.0,
+        };
+        let text = noise_table([&row].into_iter()).expect("whole").to_string();
+        assert_eq!(text.lines().last(), Some("| digits-vp | 0.75 | 0.80 | 6.1e-2 |"));
+        assert!(Split::of(&json!({"levels": 17})).is_err());
+    }
 
     #[test]
     fn a_recipe_is_a_row_with_both_likelihoods() {

@@ -51,7 +51,7 @@ Examples:
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Format::of(&options.out)?.check(&options.out)?;
-    options.flow.tolerances()?;
+    options.flow.tolerances(options.weights.precision())?;
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
     let flow = options.flow.flow(&run)?;
     let latents = Latents::read(&run, &options.latents)?;

@@ -48,7 +48,7 @@ Examples:
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     latents::check_path(&options.out)?;
-    options.flow.tolerances()?;
+    options.flow.tolerances(options.weights.precision())?;
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
     let flow = options.flow.flow(&run)?;
     let inputs = Inputs::open(&run, &options.inputs, options.drawing.seed)?;

@@ -67,7 +67,7 @@ struct End {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     Format::of(&options.out)?.check(&options.out)?;
-    options.flow.tolerances()?;
+    options.flow.tolerances(options.weights.precision())?;
     if options.steps < 2 {
         bail!("--steps is {}, expected at least 2: both ends", options.steps);
     }

@@ -30,8 +30,8 @@ use tweedie_training::is_run;
 ///
 /// By the probability flow (an exact density, estimated without bias by random probes) or by the
 /// variational bound of the chain that ancestral sampling walks. The two speak of different models, and
-/// neither bounds the other. Ctrl-C or kill -9 lose no more than the batch at hand: the same command goes
-/// on.
+/// neither bounds the other. Ctrl-C, heard at the next call of the network, or kill -9 lose no more than the
+/// batch at hand: the same command goes on.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
@@ -97,7 +97,7 @@ impl Options {
             MethodName::Flow => (self.bound.given(), "bound"),
             MethodName::Bound => (self.flow.given(), "flow"),
         };
-        if self.method == MethodName::Flow && self.bound.asks_to_clip() {
+        if self.method == MethodName::Flow && self.bound.clip {
             bail!(
                 "--clip goes with --method bound: a flow whose estimates are clipped has corners, and \
                  no exact likelihood"
@@ -117,7 +117,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         bail!("--out is {}, expected a name that ends in .json", out.display());
     }
     match options.method {
-        MethodName::Flow => options.flow.check()?,
+        MethodName::Flow => options.flow.check(options.weights.precision())?,
         MethodName::Bound => options.bound.check()?,
     }
     output::check_file(&out)?;
@@ -125,12 +125,27 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let inputs = Inputs::open(&run, &options.inputs, options.drawing.seed)?;
     let subject = Subject { run: &run, inputs: &inputs, drawing: options.drawing };
     match options.method {
-        MethodName::Flow => answer(options, subject, &Flow::new(subject, &options.flow)?, &out),
+        MethodName::Flow => {
+            check_clipping(&run, options.bound.no_clip)?;
+            answer(options, subject, &Flow::new(subject, &options.flow)?, &out)
+        }
         MethodName::Bound => {
             let keeping = Keeping { out: &out, fresh: options.fresh };
             let bound = Bound::new(subject, &options.bound, options.flow.flow.eps, keeping)?;
             answer(options, subject, &bound, &out)
         }
+    }
+}
+
+/// Refuses the flow of a model that is made to be clipped, unless that is to be left out.
+fn check_clipping(run: &Run, left_out: bool) -> Result<()> {
+    match run.clipped_elsewhere() {
+        Some((low, high)) if !left_out => bail!(
+            "the program of this model holds its estimates of the data within {low} to {high} while it \
+             samples: a flow of such estimates has corners, and no exact likelihood; --no-clip scores the \
+             network's own, which it was trained to give"
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -141,7 +156,7 @@ fn answer<M: Measurement>(
     method: &M,
     out: &Path,
 ) -> Result<ExitCode> {
-    let stop = Stop::on_signals("after this batch")?;
+    let stop = Stop::on_signals("before the next call of the network")?;
     let question = question(options, subject, method)?;
     let mut ledger = Ledger::open(&out.with_extension("unfinished.json"), question, options.fresh)?;
     if let Outcome::Stopped { done, of } = measure(method, &mut ledger, &stop)? {
@@ -185,7 +200,7 @@ fn question<M: Measurement>(
         ("--seed", json!(options.drawing.seed)),
         ("--batch-size", json!(options.drawing.batch_size)),
         ("--eps", json!(method.cleanest_time())),
-        ("--precision", json!(run.precision())),
+        ("--precision", json!(run.precision().name())),
         ("device", json!(format!("{:?}", run.device()).to_lowercase())),
     ];
     let all = common.into_iter().chain(method.question());

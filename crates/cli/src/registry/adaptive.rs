@@ -1,6 +1,7 @@
 //! Methods that find their steps while they run, by name.
 
 use super::sampler::{Sampler, Settings};
+use crate::precision::PrecisionName;
 use anyhow::{Result, bail};
 use tch::Tensor;
 use tweedie_samplers::{ErrorOver, ProbabilityFlow, RungeKutta, SampleError};
@@ -13,6 +14,9 @@ const FLOW_TOLERANCES: (f64, f64) = (1e-5, 1e-5);
 
 /// Tolerances of adaptive DPM-Solver, relative first. // Lu et al. 2022, app. C
 const DPM_TOLERANCES: (f64, f64) = (0.05, 0.0078);
+
+/// Evaluations after which the flow of a batch is given up, its tolerance not met.
+pub(crate) const MOST_EVALUATIONS: usize = 10_000;
 
 /// A method with adaptive steps over the whole time range of a model.
 pub(crate) enum AdaptiveMethod {
@@ -36,6 +40,7 @@ impl AdaptiveMethod {
             Sampler::Ode => {
                 let (relative, absolute) = tolerances(settings, FLOW_TOLERANCES)?;
                 let method = RungeKutta::new(absolute, relative)?;
+                let method = method.with_most_evaluations(MOST_EVALUATIONS);
                 Ok(Self::Flow(ProbabilityFlow::new(schedule, method).ending_denoised()))
             }
             Sampler::DpmSolverAdaptive => {
@@ -66,16 +71,9 @@ impl AdaptiveMethod {
 
 /// Relative and absolute tolerance, those not given as published.
 fn tolerances(settings: &Settings, published: (f64, f64)) -> Result<(f64, f64)> {
-    let relative = positive("--rtol", settings.rtol.unwrap_or(published.0))?;
-    Ok((relative, positive("--atol", settings.atol.unwrap_or(published.1))?))
-}
-
-/// The value of an option that must be above 0.
-pub(crate) fn positive(option: &str, value: f64) -> Result<f64> {
-    if value > 0.0 && value.is_finite() {
-        return Ok(value);
-    }
-    bail!("{option} is {value}, expected a finite number above 0")
+    let tolerance = |option, value| PrecisionName::F32.tolerance(option, value);
+    let relative = tolerance("--rtol", settings.rtol.unwrap_or(published.0))?;
+    Ok((relative, tolerance("--atol", settings.atol.unwrap_or(published.1))?))
 }
 
 fn pair(settings: &Settings) -> Result<OrderPair> {

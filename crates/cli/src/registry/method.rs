@@ -5,6 +5,7 @@ use super::plan::Plan;
 use super::sampler::{Sampler, Settings, SolverTypeName, VarianceName};
 use super::spacing::SpacingName;
 use super::span::span;
+use crate::precision::PrecisionName;
 use crate::run::Run;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
@@ -142,6 +143,18 @@ impl Method {
             return Ok(Plan::Adaptive { method, start: span.point(span.time_range().1) });
         }
         Ok(Plan::Steps { solver: self.solver(schedule, learned)?, grid: self.grid(schedule)? })
+    }
+
+    /// Refuses tolerances too fine for the precision of the network.
+    ///
+    /// # Errors
+    /// When one is, or is not above 0.
+    pub(crate) fn check_tolerances(&self, precision: PrecisionName) -> Result<()> {
+        let given = [("--rtol", self.rtol), ("--atol", self.atol)];
+        given.into_iter().try_for_each(|(option, value)| match value {
+            Some(value) => precision.tolerance(option, value).map(drop),
+            None => Ok(()),
+        })
     }
 
     /// Refuses what says where steps go, or what is done in each, to a method that finds its own.

@@ -39,8 +39,7 @@ impl SpacingName {
     /// # Errors
     /// When it needs the steps of a discrete model and there are none, or too few.
     pub(crate) fn grid(self, schedule: &RunSchedule, steps: usize) -> Result<TimeGrid> {
-        let table = schedule.table();
-        let most = table.map_or(MOST_STEPS, DiscreteTable::len);
+        let (table, most) = (schedule.table(), most_steps(schedule));
         if steps == 0 || steps > most {
             let of_model = if table.is_some() { " (the steps of the model)" } else { "" };
             bail!("--steps is {steps}, expected 1 to {most}{of_model}");
@@ -58,6 +57,11 @@ impl SpacingName {
         };
         Ok(grid.ending_clean())
     }
+}
+
+/// The most steps that a grid over a schedule may have: those of a discrete model, all that make sense else.
+pub(crate) fn most_steps(schedule: &RunSchedule) -> usize {
+    schedule.table().map_or(MOST_STEPS, DiscreteTable::len)
 }
 
 fn of_model(table: Option<&DiscreteTable>, steps: usize, spacing: Spacing) -> Result<TimeGrid> {

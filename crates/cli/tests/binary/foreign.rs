@@ -67,13 +67,41 @@ fn commands_take_a_folder_of_diffusers() {
 }
 
 #[test]
+fn a_model_whose_program_clips_has_no_exact_likelihood_but_that_of_its_own_estimates() {
+    let folder = tempfile::tempdir().unwrap();
+    let (images, out) = (folder.path().join("images.npy"), folder.path().join("report.json"));
+    let draw = |model: &Path| {
+        let sample =
+            ["sample", text(model), "--count", "1", "--steps", "2", "--out", text(&images)];
+        Program::run(&sample).expect_success();
+    };
+    let flow = |model: &Path, more: &[&str]| {
+        let flow = ["likelihood", text(model), "--method", "flow", "--data", text(&images)];
+        let loose = ["--levels", "256", "--rtol", "0.1", "--atol", "0.1", "--out", text(&out)];
+        Program::run(&[&flow[..], &loose, more].concat())
+    };
+    let report = || -> serde_json::Value { serde_json::from_slice(&bytes(&out)).unwrap() };
+    draw(&diffusers());
+    let message = flow(&diffusers(), &[]).expect_refusal();
+    assert!(message.contains("no exact likelihood") && message.contains("--no-clip"), "{message}");
+    assert!(!out.exists());
+    let lines = flow(&diffusers(), &["--no-clip"]).expect_success();
+    assert!(lines.contains("which its program holds within -1 to 1"), "{lines}");
+    assert_eq!(report()["clipped_by_its_program_to"], serde_json::json!([-1.0, 1.0]));
+    assert_eq!(report()["clip"], false);
+    draw(&exploding());
+    flow(&exploding(), &[]).expect_success();
+    assert!(report()["clipped_by_its_program_to"].is_null());
+}
+
+#[test]
 fn what_a_checkpoint_does_not_say_is_asked_for_by_option() {
     let folder = tempfile::tempdir().unwrap();
     let (model, images) = (diffusers(), folder.path().join("images.npy"));
     let sample = ["sample", text(&model), "--count", "1", "--steps", "1", "--out", text(&images)];
     Program::run(&sample).expect_success();
     let out = folder.path().join("report.json");
-    let flow = ["likelihood", text(&model), "--method", "flow", "--out", text(&out)];
+    let flow = ["likelihood", text(&model), "--method", "flow", "--no-clip", "--out", text(&out)];
     let evaluate = ["evaluate", text(&model), "--count", "2"];
     let converted = folder.path().join("converted");
     let convert = ["convert", text(&model), text(&converted), "--to", "tweedie"];

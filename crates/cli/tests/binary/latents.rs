@@ -97,10 +97,14 @@ fn what_cannot_be_carried_is_refused_and_nothing_is_written() {
     let out = folder.path().join("x.npy");
     for (command, words, says) in [
         ("encode", &["--rtol", "0"][..], "--rtol is 0"),
+        ("encode", &["--rtol", "1e-300"], "at least 1e-7 in f32"),
+        ("encode", &["--limit", "1", "--max-evaluations", "9"], "9 evaluations, the most allowed"),
+        ("interpolate", &["--from", "0", "--to", "1", "--atol", "1e-9"], "at least 1e-7 in f32"),
         ("encode", &["--eps", "2"], "--eps is 2"),
         ("encode", &["--data", "no/such/set"], "no/such/set"),
         ("decode", &["absent.npy"], "absent.npy"),
         ("decode", &["absent.npy", "--atol", "-1"], "--atol is -1"),
+        ("decode", &["absent.npy", "--atol", "1e-9"], "at least 1e-7 in f32"),
         ("interpolate", &["--from", "0", "--to", "999"], "expected 0 to 179"),
         ("interpolate", &["--from", "0", "--to", "absent.png"], "absent.png"),
         ("interpolate", &["--from", "0", "--to", "1", "--steps", "1"], "at least 2"),

@@ -134,6 +134,44 @@ fn an_interrupted_measurement_goes_on_and_ends_with_the_same_figure() {
 }
 
 #[test]
+fn a_tolerance_that_takes_more_evaluations_than_allowed_is_given_up_and_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report.json");
+    let more = ["--method", "flow", "--limit", "1", "--max-evaluations", "20"];
+    let message = likelihood(&runs()[0], &out, &more).expect_refusal();
+    for part in ["(relative 1e-5, absolute 1e-5) cannot be met: 20 evaluations", "lead to t = 0.00"]
+    {
+        assert!(message.contains(part), "`{part}` is not in: {message}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_signal_stops_within_a_batch_and_keeps_the_batches_before_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("report.json");
+    let run = &runs()[0];
+    let more =
+        [&["--method", "flow", "--limit", "6", "--batch-size", "2"][..], &["--probe", "exact"]];
+    let more = more.concat();
+    assert_eq!(interrupted(run, &out, &more, "-TERM"), Some(143));
+    let kept = report(&folder.path().join("report.unfinished.json"));
+    // the second batch was under way when the first was reported
+    assert_eq!((kept["done"].as_u64(), out.exists()), (Some(1), false));
+}
+
+#[test]
+fn values_outside_the_range_of_the_data_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, data) = (folder.path().join("report.json"), folder.path().join("data.npy"));
+    array(&data, &[1, 1, 8, 8], 0.5, -1.5);
+    let more = [&FLOW[..], &["--unconditional", "--data", data.to_str().unwrap()]].concat();
+    let warning = likelihood(&runs()[0], &out, &more).expect_warning();
+    assert!(warning.contains("1 of the 64 values") && warning.contains("-1.5"), "{warning}");
+    assert_eq!(report(&out)["values_outside_scale"], 1);
+}
+
+#[test]
 fn kept_moments_are_those_of_the_same_condition_and_start_over_on_request() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("report.json");
@@ -187,6 +225,7 @@ fn bad_data_is_refused_before_the_network_runs() {
     array(&path("channels.npy"), &[2, 3, 8, 8], 0.5, 0.5);
     array(&path("shape.npy"), &[2, 1, 4, 4], 0.5, 0.5);
     array(&path("flat.npy"), &[2, 64], 0.5, 0.5);
+    array(&path("bytes.npy"), &[2, 1, 8, 8], 0.5, 255.0);
     image::GrayImage::new(16, 16).save(path("large.png")).unwrap();
     image::RgbImage::new(8, 8).save(path("colour.png")).unwrap();
     let out = path("report.json");
@@ -195,6 +234,7 @@ fn bad_data_is_refused_before_the_network_runs() {
         ("channels.npy", "[3, 8, 8], this model takes [1, 8, 8]"),
         ("shape.npy", "[1, 4, 4], this model takes [1, 8, 8]"),
         ("flat.npy", "[n, channels, height, width]"),
+        ("bytes.npy", "holds the value 255: its values are on another scale"),
         ("large.png", "[1, 16, 16], this model takes [1, 8, 8]"),
         ("colour.png", "[3, 8, 8], this model takes [1, 8, 8]"),
         ("absent.npy", "absent.npy"),
@@ -225,6 +265,11 @@ fn bad_options_are_refused_before_the_network_runs() {
         (flow, "--method flow --rtol nan", "--rtol is NaN"),
         (flow, "--method flow --atol 0", "--atol is 0"),
         (flow, "--method flow --rtol -1e-3", "--rtol is -0.001"),
+        (flow, "--method flow --rtol 1e-300 --atol 1e-300", "at least 1e-7 in f32"),
+        (flow, "--method flow --atol 1e-8", "--atol is 1e-8, expected at least 1e-7"),
+        (flow, "--method flow --rtol 1e-7 --precision bf16", "at least 1e-6 in bf16"),
+        (flow, "--method flow --max-evaluations 0", "--max-evaluations"),
+        (flow, "--method bound --max-evaluations 5", "goes with --method flow"),
         (flow, "--method flow --probes 0", "from 1 to 10000"),
         (flow, "--method flow --probes 10001", "from 1 to 10000"),
         (flow, "--method flow --repeats 0", "from 1 to 1000"),
@@ -234,12 +279,13 @@ fn bad_options_are_refused_before_the_network_runs() {
         (flow, "--method flow --eps 1", "expected 0.00001 to less than 1"),
         (table, "--method flow --eps 1e-5", "knows no time before its first"),
         (flow, "--method flow --clip", "no exact likelihood"),
-        (flow, "--method flow --no-clip", "--no-clip goes with --method bound"),
         (flow, "--method flow --steps 5", "--steps goes with --method bound"),
         (flow, "--method bound --rtol 0.1", "--rtol goes with --method flow"),
         (table, "--method bound --variance learned", "trained without a variance of its own"),
-        (table, "--method bound --steps 101", "1 to 100"),
-        (table, "--method bound --steps 1", "at least 2"),
+        (table, "--method bound --steps 101", "--steps is 101, expected 2 to 100"),
+        (table, "--method bound --steps 1", "--steps is 1, expected 2 to 100"),
+        (table, "--method bound --steps 0", "--steps is 0, expected 2 to 100"),
+        (flow, "--method bound --steps 1", "--steps is 1, expected 2 to 100000"),
         (table, "--method bound --eps 0.1", "--eps is for models in continuous time"),
         (table, "--method bound --moment-images 5", "--variance analytic"),
         (flow, "--method flow --limit 0", "from 1 to"),

@@ -1,7 +1,7 @@
 //! The method with its options, and the ways to run it.
 
 use super::control::Stepping;
-use super::field::Field;
+use super::field::{Budget, Field};
 use super::interpolant::{DenseOutput, Interpolant};
 use super::norm::{ErrorOver, Norm};
 use super::tableau::Tableau;
@@ -13,12 +13,15 @@ use tweedie_score::{ErrorNorm, ScoreError, Tolerance, VectorSpace};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RungeKutta {
     pub(super) tableau: Tableau,
-    tolerance: Tolerance,
+    budget: Budget,
     over: ErrorOver,
     pub(super) stepping: Stepping,
     pub(super) first_step: Option<f64>,
     pub(super) max_step: f64,
 }
+
+/// Evaluations after which a run gives up unless told otherwise: a hundred times what tight tolerances take.
+const MOST_EVALUATIONS: usize = 100_000;
 
 /// The slope `f(t, x)` of an equation `dx/dt = f(t, x)`.
 pub type Slope<'a, S> = dyn FnMut(f64, &S) -> Result<S, ScoreError> + 'a;
@@ -41,7 +44,10 @@ impl RungeKutta {
         let relative = relative.max(100.0 * f64::EPSILON);
         Ok(Self {
             tableau: Tableau::DORMAND_PRINCE,
-            tolerance: Tolerance::Sum { absolute, relative },
+            budget: Budget {
+                evaluations: MOST_EVALUATIONS,
+                tolerance: Tolerance::Sum { absolute, relative },
+            },
             over: ErrorOver::default(),
             stepping: Stepping::default(),
             first_step: None,
@@ -83,10 +89,18 @@ impl RungeKutta {
         Ok(Self { max_step: positive("largest step", size)?, ..self })
     }
 
+    /// The same, giving up once the slope was evaluated `count` times (100 000 unless told otherwise): a
+    /// tolerance finer than the rounding of states and slopes asks for steps without end.
+    #[must_use]
+    pub fn with_most_evaluations(self, count: usize) -> Self {
+        Self { budget: Budget { evaluations: count, ..self.budget }, ..self }
+    }
+
     /// Integrates `dx/dt = slope(t, x)` from `span.0` to `span.1`, in either direction of time.
     ///
     /// # Errors
-    /// When the span is empty, a step becomes too small to be told from none, or `slope` fails.
+    /// When the span is empty, the tolerance cannot be met (a step becomes too small to be told from
+    /// none, or the evaluations are spent), or `slope` fails.
     pub fn integrate<S: ErrorNorm>(
         &self,
         slope: &mut Slope<'_, S>,
@@ -165,7 +179,7 @@ impl RungeKutta {
         if steps == 0 {
             return Err(SampleError::EmptyGrid);
         }
-        let mut field = Field { slope, evaluations: 0, step: 0 };
+        let mut field = Field::new(slope, None);
         let time = |index: usize| {
             let share = index as f64 / steps as f64;
             span.0 * (1.0 - share) + span.1 * share // exact at both ends
@@ -189,11 +203,11 @@ impl RungeKutta {
         keep: &mut super::walk::Keep<'_, S>,
     ) -> Result<AdaptiveRun<S>, SampleError> {
         check_span(span)?;
-        walk(self, &mut Field { slope, evaluations: 0, step: 0 }, span, x, keep)
+        walk(self, &mut Field::new(slope, Some(self.budget)), span, x, keep)
     }
 
     pub(super) fn norm(&self) -> Norm {
-        Norm { tolerance: self.tolerance, over: self.over }
+        Norm { tolerance: self.budget.tolerance, over: self.over }
     }
 }
 

@@ -8,6 +8,9 @@ use tweedie_samplers::{AdaptiveRun, Counters, SampleError, StepController};
 use tweedie_schedules::{Interval, TimePoint};
 use tweedie_score::{ErrorNorm, NoiseSource, ScoreFn};
 
+/// Evaluations after which a run gives up: a thousand times what tight tolerances take.
+const MOST_EVALUATIONS: usize = 100_000;
+
 /// A run under way.
 pub(super) struct Walk<'a, S> {
     solver: &'a Adaptive<'a>,
@@ -71,6 +74,7 @@ impl<'a, S: ErrorNorm> Walk<'a, S> {
         score: &dyn ScoreFn<S>,
         noise: &mut dyn NoiseSource<S>,
     ) -> Result<(), SampleError> {
+        self.check_spent()?;
         let to = self.next_point()?;
         let attempt = self.plan(to);
         let outcome = self.evaluate(&attempt, score)?;
@@ -89,6 +93,16 @@ impl<'a, S: ErrorNorm> Walk<'a, S> {
             self.counters.rejected += 1;
         }
         Ok(())
+    }
+
+    /// Refuses to go on once the evaluations are spent.
+    fn check_spent(&self) -> Result<(), SampleError> {
+        let evaluations = self.counters.evaluations;
+        if evaluations < MOST_EVALUATIONS {
+            return Ok(());
+        }
+        let (t, tolerance) = (self.at.t, self.solver.tolerance);
+        Err(SampleError::TooManyEvaluations { t, evaluations, tolerance })
     }
 
     /// Where the next attempt ends.

@@ -217,8 +217,18 @@ pub(super) fn may_stand_in(name: &str, table: &Table) -> bool {
     allowed(name).is_some() || family()
 }
 
+/// Whether a key that does not exist asks for estimates of the data within their range.
+fn would_clip(name: &str) -> bool {
+    let (section, key) = name.rsplit_once('.').unwrap_or_default();
+    // where gradients are clipped
+    section != "training" && (key.starts_with("clip") || key.contains("threshold"))
+}
+
 /// The error for a key that does not exist, with the one most like it.
 pub(super) fn unknown(name: &str, value: &Value) -> ConfigError {
+    if would_clip(name) {
+        return ConfigError::ClippedEstimate { key: name.to_owned(), value: value.to_string() };
+    }
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();
     let likeness = |key: &str| {
         strsim::jaro_winkler(key, name).max(strsim::jaro_winkler(&last(key), &last(name)))

@@ -2,12 +2,11 @@
 
 use super::bound_picture::picture;
 use super::json::{finite, mean, per_image, with_error};
-use super::measurement::{Keeping, Measurement, Report, Subject};
+use super::measurement::{Keeping, Measurement, Report, Subject, Watch};
 use super::moments;
 use crate::counted::Counted;
 use crate::drawing::image_count;
-use crate::progress::Work;
-use crate::registry::{NO_VARIANCE, SpacingName, span};
+use crate::registry::{NO_VARIANCE, SpacingName, most_steps, span};
 use crate::run::Run;
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, ValueEnum};
@@ -24,7 +23,7 @@ use tweedie_training::RunSchedule;
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Variational bound")]
 pub(super) struct BoundArgs {
-    /// Steps of the chain, one evaluation each [default: all of the model; 1000 in continuous time]
+    /// Steps of the chain, at least 2, one evaluation each [default: all of the model; 1000 in continuous time]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     steps: Option<usize>,
     /// Where they are [default: linspace for all steps of a model that has steps, else lambda]
@@ -38,11 +37,12 @@ pub(super) struct BoundArgs {
     moment_images: Option<usize>,
     /// Hold the network's estimates of the data within -1 to 1, as published [default for the bound]
     #[arg(long, conflicts_with = "no_clip")]
-    clip: bool,
-    /// Take them as they are: where a schedule begins with hardly any signal, as the cosine does, its
-    /// first step then costs thousands of bits
+    pub(super) clip: bool,
+    /// Take them as they are. For the bound: where a schedule begins with hardly any signal, as the cosine
+    /// does, a long first step then costs thousands of bits. For the flow: asked for with models whose own
+    /// program clips
     #[arg(long)]
-    no_clip: bool,
+    pub(super) no_clip: bool,
 }
 
 /// The variance of a reverse step.
@@ -75,14 +75,8 @@ impl BoundArgs {
             ("--spacing", self.spacing.is_some()),
             ("--variance", self.variance.is_some()),
             ("--moment-images", self.moment_images.is_some()),
-            ("--no-clip", self.no_clip),
         ];
         given.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
-    }
-
-    /// Whether clipping was asked for by name.
-    pub(super) fn asks_to_clip(&self) -> bool {
-        self.clip
     }
 
     /// Whether estimates of the data are held in range.
@@ -127,10 +121,10 @@ impl BoundArgs {
 
     /// The chain's steps, over what was trained, or from `eps` on.
     fn grid(&self, schedule: &RunSchedule, eps: Option<f64>) -> Result<TimeGrid> {
-        let steps = self.steps(schedule);
-        if steps == 1 {
+        let (steps, most) = (self.steps(schedule), most_steps(schedule));
+        if !(2..=most).contains(&steps) {
             bail!(
-                "--steps is 1, expected at least 2: the last takes its variance from the one before"
+                "--steps is {steps}, expected 2 to {most}: the last takes its variance from the one before"
             );
         }
         self.spacing(schedule).grid(&span(schedule, eps)?, steps)
@@ -221,13 +215,13 @@ impl Measurement for Bound<'_> {
         self.subject.batch(index).len()
     }
 
-    fn measure(&self, index: usize, state: &mut BoundSummary, work: &Work) -> Result<()> {
+    fn measure(&self, index: usize, state: &mut BoundSummary, watch: &Watch<'_>) -> Result<()> {
         let range = self.subject.batch(index);
         let x0 = self.subject.inputs.scaled(range.clone()).to_device(self.subject.run.device());
         let mut noise = PerSample::new(self.subject.drawing.seed, range.start, range.len());
         let conditions = self.subject.inputs.classes(range);
         let score = Conditioned { network: self.subject.run.network(), conditions };
-        let score = Counted::new(&score, |calls| work.calls(calls));
+        let score = Counted::new(&score, |passes| watch.call(passes));
         let (low, high) = self.subject.run.data_range().ends();
         let clipped = MapData { inner: &score, map: Clip { low, high } };
         let score: &dyn ScoreFn<_> = if self.args.clips() { &clipped } else { &score };

@@ -1,11 +1,11 @@
 //! The likelihood of the probability flow, from the command line.
 
 use super::json::{finite, mean, per_image, with_error};
-use super::measurement::{Measurement, Report, Subject};
+use super::measurement::{Measurement, Report, Subject, Watch};
 use crate::counted::Counted;
 use crate::drawing::count_up_to;
 use crate::flow::FlowArgs;
-use crate::progress::Work;
+use crate::precision::PrecisionName;
 use anyhow::{Result, bail, ensure};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -60,6 +60,7 @@ impl LikelihoodFlowArgs {
         let given = [
             ("--rtol", self.flow.rtol.is_some()),
             ("--atol", self.flow.atol.is_some()),
+            ("--max-evaluations", self.flow.max_evaluations.is_some()),
             ("--probes", self.probes.is_some()),
             ("--probe", self.probe.is_some()),
             ("--repeats", self.repeats.is_some()),
@@ -68,8 +69,8 @@ impl LikelihoodFlowArgs {
     }
 
     /// Refuses values out of range, before anything is opened.
-    pub(super) fn check(&self) -> Result<()> {
-        self.flow.tolerances()?;
+    pub(super) fn check(&self, precision: PrecisionName) -> Result<()> {
+        self.flow.tolerances(precision)?;
         if self.probe == Some(ProbeName::Exact) && self.probes.is_some() {
             bail!("--probes means nothing to --probe exact, which has none");
         }
@@ -108,9 +109,10 @@ impl<'a> Flow<'a> {
     pub(super) fn new(subject: Subject<'a>, args: &LikelihoodFlowArgs) -> Result<Self> {
         let Subject { run, inputs, .. } = subject;
         let divergence = args.divergence(inputs.dimensions())?;
-        let likelihood = FlowLikelihood::new(run.schedule().clone(), args.flow.method()?)
-            .with_divergence(divergence)
-            .with_lower_limit(args.flow.lower_limit(run.schedule())?)?;
+        let likelihood =
+            FlowLikelihood::new(run.schedule().clone(), args.flow.method(run.precision())?)
+                .with_divergence(divergence)
+                .with_lower_limit(args.flow.lower_limit(run.schedule())?)?;
         let scaling = DataScaling::new(inputs.levels()?, run.data_range().ends())?;
         if inputs.are_levels() && run.dequantized_levels().is_none() {
             eprintln!(
@@ -119,7 +121,8 @@ impl<'a> Flow<'a> {
                  sharp, and bits/dim of images with such noise says little about them"
             );
         }
-        let (tolerances, repeats) = (args.flow.tolerances()?, args.repeats.unwrap_or(1));
+        let (tolerances, repeats) =
+            (args.flow.tolerances(run.precision())?, args.repeats.unwrap_or(1));
         Ok(Self { subject, likelihood, divergence, scaling, tolerances, repeats })
     }
 
@@ -159,6 +162,7 @@ impl Measurement for Flow<'_> {
         };
         let (relative, absolute) = self.tolerances;
         vec![
+            ("--clip", json!(false)),
             ("--rtol", json!(relative)),
             ("--atol", json!(absolute)),
             ("probes", json!(divergence)),
@@ -174,12 +178,12 @@ impl Measurement for Flow<'_> {
         self.part(index).1.len()
     }
 
-    fn measure(&self, index: usize, state: &mut FlowSummary, work: &Work) -> Result<()> {
+    fn measure(&self, index: usize, state: &mut FlowSummary, watch: &Watch<'_>) -> Result<()> {
         let (repeat, range) = self.part(index);
         let (x, mut noise) = self.drawn(repeat, range.clone())?;
         let conditions = self.subject.inputs.classes(range);
         let score = Conditioned { network: self.subject.run.network(), conditions };
-        let score = Counted::new(&score, |calls| work.calls(calls));
+        let score = Counted::new(&score, |passes| watch.call(passes));
         let run = self.likelihood.run(&score, x.shallow_clone(), &mut noise)?;
         let schedule = self.likelihood.sde();
         let at = schedule.point(self.likelihood.lower_limit());
@@ -223,6 +227,11 @@ impl Flow<'_> {
             state.prior_share().mean(),
             state.lower_limit_share().mean()
         ));
+        lines.extend(self.subject.run.clipped_elsewhere().map(|(low, high)| {
+            format!(
+                "  of the network's own estimates, which its program holds within {low} to {high}"
+            )
+        }));
         lines.push(format!(
             "  {:.1} evaluations a batch; {forward} forward and {backward} backward passes in all, \
              and one forward pass more a batch, with its backward passes, for the shares",
@@ -244,6 +253,11 @@ impl Flow<'_> {
             ("nats_along_flow", mean(state.change())),
             ("nats_taken_by_prior_at_most", mean(state.prior_share())),
             ("nats_added_by_lower_limit", mean(state.lower_limit_share())),
+            ("clipped_by_its_program_to", json!(self.subject.run.clipped_elsewhere())),
+            (
+                "values_outside_scale",
+                json!(self.subject.inputs.outside_scale().map(|(count, _)| count)),
+            ),
             ("evaluations_per_batch", json!(state.evaluations().mean())),
             ("forward_passes", json!(forward)),
             ("backward_passes", json!(backward)),

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use std::ops::Range;
 use std::path::Path;
 use tweedie_plots::Picture;
+use tweedie_score::ScoreError;
 
 /// Whose likelihood, under which run.
 #[derive(Clone, Copy)]
@@ -43,6 +44,26 @@ pub(crate) struct Keeping<'a> {
     pub(crate) fresh: bool,
 }
 
+/// What is done before each call of the network: it moves the bar, and is the place to stop.
+pub(crate) struct Watch<'a> {
+    work: &'a Work,
+    stop: &'a Stop,
+}
+
+impl Watch<'_> {
+    /// Before a call of so many passes.
+    ///
+    /// # Errors
+    /// When the work is asked to stop.
+    pub(crate) fn call(&self, passes: u64) -> Result<(), ScoreError> {
+        if self.stop.is_asked() {
+            return Err(ScoreError::Stopped);
+        }
+        self.work.calls(passes);
+        Ok(())
+    }
+}
+
 /// What is measured, part by part.
 pub(crate) trait Measurement {
     /// What the finished parts come to.
@@ -60,11 +81,12 @@ pub(crate) trait Measurement {
     /// Images that part `index` goes over.
     fn images(&self, index: usize) -> usize;
 
-    /// Adds part `index` to the state; network calls move the bar.
+    /// Adds part `index` to the state, every call of the network watched.
     ///
     /// # Errors
-    /// When the network fails, or no step meets the tolerance.
-    fn measure(&self, index: usize, state: &mut Self::State, work: &Work) -> Result<()>;
+    /// When the network fails or is not to be called again, or the tolerance cannot be met; the state is
+    /// then as it was.
+    fn measure(&self, index: usize, state: &mut Self::State, watch: &Watch<'_>) -> Result<()>;
 
     /// The figure so far, in a few words.
     fn so_far(&self, state: &Self::State) -> String;
@@ -114,11 +136,19 @@ pub(crate) fn measure<M: Measurement>(
         work.say(&format!("going on from {}", ledger.path().display()));
     }
     for index in done..parts {
-        if stop.is_asked() {
-            return Ok(Outcome::Stopped { done: images(0..index), of: total });
+        let watch = Watch { work: &work, stop };
+        match ledger.extend(|state| method.measure(index, state, &watch)) {
+            Err(error) if is_stop(&error) => {
+                return Ok(Outcome::Stopped { done: images(0..index), of: total });
+            }
+            done => done?,
         }
-        ledger.extend(|state| method.measure(index, state, &work))?;
         work.advance(method.images(index), &method.so_far(ledger.state()));
     }
     Ok(Outcome::Finished)
+}
+
+/// Whether a part was given up because the work was asked to stop.
+fn is_stop(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| matches!(cause.downcast_ref(), Some(ScoreError::Stopped)))
 }

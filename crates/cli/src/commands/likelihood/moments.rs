@@ -44,7 +44,7 @@ fn identity(run: &Run, train: &Inputs, seed: u64) -> Result<String> {
     Ok(format!(
         "{} in {}, {} images {}, noise of seed {seed}",
         run.weights_identity()?,
-        run.precision(),
+        run.precision().name(),
         train.len(),
         train.checksum()
     ))
