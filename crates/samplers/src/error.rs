@@ -64,7 +64,7 @@ pub enum SampleError {
     /// An adaptive method that spent its evaluations before it reached the end.
     #[error(
         "the tolerance ({tolerance}) cannot be met: {evaluations} evaluations, the most allowed, lead to \
-         t = {t}; expected a looser tolerance, which the rounding of states and slopes allows, or more \
+         t = {t}; expected a looser tolerance (rounding of states and slopes sets a limit) or more \
          evaluations"
     )]
     TooManyEvaluations {
