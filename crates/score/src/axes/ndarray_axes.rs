@@ -24,7 +24,7 @@ macro_rules! axes_of {
 
             fn with_item_shape(&self, item: &[usize]) -> Self {
                 let shape = [&self.shape()[..1], item].concat();
-                assert_eq!(self.len(), shape.iter().product(), "values of a state");
+                assert_eq!(self.len(), shape.iter().product::<usize>(), "values of a state");
                 let values = self.iter().copied().collect();
                 ArrayD::from_shape_vec(shape, values).expect("as many values as before")
             }
