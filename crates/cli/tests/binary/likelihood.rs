@@ -155,8 +155,8 @@ fn a_signal_stops_within_a_batch_and_keeps_the_batches_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("report.json");
     let run = &runs()[0];
-    // 64 backward passes an evaluation: a batch lasts for seconds
-    let more = [&FLOW[..], &["--limit", "3", "--batch-size", "1", "--probe", "exact"]].concat();
+    // many backward passes an evaluation, so that a batch lasts longer than a signal takes
+    let more = [&FLOW[..], &["--limit", "3", "--batch-size", "1", "--probes", "16"]].concat();
     assert_eq!(interrupted(run, &out, &more, "-TERM"), Some(143));
     let kept = report(&folder.path().join("report.unfinished.json"));
     // the second batch was under way when the first was reported
