@@ -161,8 +161,11 @@ impl Observer for TrainingProgress {
             Event::Skipped { step, loss, gradient_norm, in_a_row, .. } => self.say(&format!(
                 "step {step} skipped: loss {loss}, gradient norm {gradient_norm} ({in_a_row} in a row)"
             )),
-            Event::HeldOut { step, loss } => {
-                self.say(&format!("step {step}: loss {loss:.4} on held-out images"));
+            Event::HeldOut { step, loss, accuracy } => {
+                let right = accuracy.map_or_else(String::new, |right| {
+                    format!(", top-1 {:.3}, top-5 {:.3}", right.top_1, right.top_5)
+                });
+                self.say(&format!("step {step}: loss {loss:.4}{right} on held-out images"));
             }
             Event::NotSaved { step } => {
                 self.say(&format!("step {step}: not saved, since the weights are not finite"));

@@ -21,12 +21,33 @@ pub(crate) fn of_run(
     let learned_variance = config.learned_variance().is_some();
     match &config.network {
         NetworkConfig::Short(network) => Ok(unet_config(network, form, learned_variance)?.into()),
+        NetworkConfig::Family(network) if config.is_classifier() => {
+            check_classifier(network, form)?;
+            Ok((**network).clone())
+        }
         NetworkConfig::Family(network) => {
             check_family(network, form, learned_variance)?;
             check_null_class(network, form, config.training.label_dropout)?;
             Ok((**network).clone())
         }
     }
+}
+
+/// Refuses a classifier that does not go with the images and their classes.
+fn check_classifier(network: &ArchitectureConfig, form: &ImageForm) -> Result<(), TrainError> {
+    let [channels, height, width] = form.shape.map(|size| size as i64);
+    if network.in_channels() != channels {
+        let value = network.in_channels().to_string();
+        return unfit("network.in_channels", value, format!("{channels}, as the images have"));
+    }
+    let classes = form.classes.unwrap_or(0) as i64;
+    if network.out_channels() != classes {
+        let value = network.out_channels().to_string();
+        let allowed = format!("{classes}, the classes of the data");
+        return unfit("network.out_channels", value, allowed);
+    }
+    network.layers([height, width])?;
+    check_weights(network)
 }
 
 /// Refuses a network that does not go with the images.
@@ -50,6 +71,10 @@ fn check_family(
         let allowed = format!("one for images of {height}x{width}, or other sides by data.pad");
         return unfit("network", value, allowed);
     }
+    check_weights(network)
+}
+
+fn check_weights(network: &ArchitectureConfig) -> Result<(), TrainError> {
     let weights = UNet::count_parameters(network)?;
     if weights > MOST_WEIGHTS {
         let value = format!("of {weights} weights");

@@ -1,6 +1,7 @@
 //! The configuration of a run: one TOML file, every key with a default and a checked range.
 
 mod allowed;
+mod classifier;
 mod conditional;
 mod keys;
 mod network;
@@ -74,8 +75,9 @@ impl RunConfig {
     }
 
     /// The configuration in a table, checked.
-    fn of_table(table: toml::Table) -> Result<Self, ConfigError> {
+    fn of_table(mut table: toml::Table) -> Result<Self, ConfigError> {
         keys::check(&table)?;
+        classifier::prepare(&mut table)?;
         let config: Self = table.try_into().map_err(|source| ConfigError::Syntax { source })?;
         config.completed()
     }
@@ -147,10 +149,16 @@ impl RunConfig {
         RunSchedule::new(&schedule).map_err(|source| ConfigError::Schedule { source })
     }
 
-    /// What the network predicts.
+    /// Whether a classifier is trained, which predicts nothing of an image but its class.
+    #[must_use]
+    pub fn is_classifier(&self) -> bool {
+        self.objective.kind == ObjectiveKind::Classifier
+    }
+
+    /// What the network predicts, if it is no classifier.
     #[must_use]
     pub fn prediction(&self) -> Prediction {
-        match self.objective.prediction {
+        match self.objective.prediction.unwrap_or(PredictionKind::Noise) {
             PredictionKind::Noise => Prediction::Noise,
             PredictionKind::Data => Prediction::Data,
             PredictionKind::Velocity => Prediction::Velocity,

@@ -1,8 +1,9 @@
 //! What the network of a model returns and takes.
 
 use tweedie_schedules::Prediction;
-use tweedie_unet::{InputScaling, ScoreNetwork, TimeInput, UNet};
+use tweedie_unet::{ClassifierNetwork, InputScaling, ScoreNetwork, TimeInput, UNet};
 
+use crate::network::ImageForm;
 use crate::{RunConfig, RunSchedule};
 
 /// All that a model's weights do not say about what they compute.
@@ -22,6 +23,18 @@ impl Conventions {
             input_scaling: config.input_scaling(),
             classes,
         }
+    }
+
+    /// Of the network of a run. A classifier is told no classes.
+    pub(crate) fn of_run(config: &RunConfig, schedule: &RunSchedule, images: &ImageForm) -> Self {
+        let told = config.network.is_class_conditional();
+        Self::new(config, schedule, images.classes.filter(|_| told))
+    }
+
+    /// The network of a classifier.
+    pub(crate) fn classifier<'a>(&self, unet: &'a UNet) -> ClassifierNetwork<'a> {
+        let Self { time_input, input_scaling, .. } = *self;
+        ClassifierNetwork { unet, time_input, input_scaling }
     }
 
     /// A network of the model as a score function.

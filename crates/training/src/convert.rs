@@ -102,7 +102,7 @@ fn conventions_of(config: &RunConfig) -> Result<NetworkConventions, TrainError> 
             "a state that is scaled before the network takes it (objective.input_scaling)",
         );
     }
-    let prediction = match objective.prediction {
+    let prediction = match objective.prediction.unwrap_or(PredictionKind::Noise) {
         PredictionKind::Noise => TrainedPrediction::Noise,
         PredictionKind::Data => TrainedPrediction::Data,
         PredictionKind::Velocity => TrainedPrediction::Velocity,

@@ -33,8 +33,12 @@ impl RunData {
                 Self { train: Arc::new(splits.train.joined(&splits.test)?), held_out: None }
             }
         };
-        if config.network.is_class_conditional() && data.train.classes() == 0 {
+        let unlabelled = data.train.classes() == 0;
+        if config.network.is_class_conditional() && unlabelled {
             return Err(TrainError::NoLabels { source_name: source.clone() });
+        }
+        if config.is_classifier() && unlabelled {
+            return Err(TrainError::NoClasses);
         }
         Ok(data)
     }

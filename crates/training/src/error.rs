@@ -319,6 +319,39 @@ pub enum TrainError {
         /// The data set.
         source_name: String,
     },
+    /// A classifier was to be trained on data without labels.
+    #[error(
+        "objective.kind is \"classifier\", but the data has no labels; expected a set with labels"
+    )]
+    NoClasses,
+    /// A classifier stands where a model of images was asked for.
+    #[error(
+        "{} is a classifier of noisy images, which draws and scores none: it steers another model, as \
+         `tweedie sample MODEL --class 0 --classifier {}`", path.display(), path.display()
+    )]
+    IsClassifier {
+        /// Its folder or file.
+        path: PathBuf,
+    },
+    /// A model of images stands where a classifier was asked for.
+    #[error(
+        "{} is no classifier of noisy images but a model of them; one is trained with \
+         objective.kind = \"classifier\"", path.display()
+    )]
+    NoClassifier {
+        /// Its folder or file.
+        path: PathBuf,
+    },
+    /// A classifier that was not trained on what the model was.
+    #[error("the classifier does not go with the model: its {what} is {got}, expected {expected}")]
+    ClassifierUnfit {
+        /// What differs.
+        what: &'static str,
+        /// What the classifier was trained on.
+        got: String,
+        /// What the model was trained on.
+        expected: String,
+    },
     /// A GPU was asked for, and there is none to use.
     #[error("training.device is \"cuda\", but {reason}")]
     NoCuda {

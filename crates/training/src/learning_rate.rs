@@ -1,24 +1,24 @@
-//! The learning rate of each step: a line up, then half a cosine down or level.
+//! The learning rate of each step: a line up, then half a cosine or a line down, or level.
 
 use crate::config::{DecayKind, TrainingConfig};
 
 /// The learning rate of step `step`, counted from 0.
 ///
 /// Over the first `warmup` steps it rises in equal parts to `learning_rate`, which it has at step
-/// `warmup - 1`. Cosine decay then brings it down so that the step after the last would be at zero.
+/// `warmup - 1`. Cosine and linear decay then bring it down so that the step after the last would be at
+/// zero.
 #[must_use]
 pub fn learning_rate(training: &TrainingConfig, step: u64) -> f64 {
     let TrainingConfig { learning_rate: peak, warmup, steps, decay, .. } = *training;
     if step < warmup {
         return peak * (step + 1) as f64 / warmup as f64;
     }
+    let left = steps.saturating_sub(warmup).max(1) as f64;
+    let share = ((step - warmup) as f64 / left).min(1.0);
     match decay {
         DecayKind::Constant => peak,
-        DecayKind::Cosine => {
-            let left = steps.saturating_sub(warmup).max(1) as f64;
-            let share = ((step - warmup) as f64 / left).min(1.0);
-            peak * 0.5 * (1.0 + (std::f64::consts::PI * share).cos())
-        }
+        DecayKind::Linear => peak * (1.0 - share),
+        DecayKind::Cosine => peak * 0.5 * (1.0 + (std::f64::consts::PI * share).cos()),
     }
 }
 
@@ -45,6 +45,17 @@ mod tests {
         assert!((4..11).all(|step| rate(step + 1) < rate(step)));
         assert!(rate(11) > 0.0);
         assert_eq!(rate(12), 0.0);
+    }
+
+    #[test]
+    fn the_line_falls_in_equal_parts() {
+        let annealed = TrainingConfig { warmup: 0, ..config(DecayKind::Linear) };
+        let rates: Vec<_> = (0..12).map(|step| learning_rate(&annealed, step)).collect();
+        for (step, rate) in rates.into_iter().enumerate() {
+            assert!((rate - 2.0 * (1.0 - step as f64 / 12.0)).abs() < 1e-15, "step {step}");
+        }
+        assert_eq!(learning_rate(&config(DecayKind::Linear), 8), 1.0);
+        assert_eq!(learning_rate(&config(DecayKind::Linear), 12), 0.0);
     }
 
     #[test]

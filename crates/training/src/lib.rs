@@ -10,9 +10,12 @@
 //! optimizer state as one that was never interrupted (on a CPU, with the same number of threads,
 //! which the run's configuration records).
 //!
-//! The loss is that of Ho et al. 2020, eq. 14, or one of its relatives in `tweedie_losses`.
+//! The loss is that of Ho et al. 2020, eq. 14, or one of its relatives in `tweedie_losses`; or the cross
+//! entropy of a [`Classifier`] of noisy images, which steers other models.
 
+mod accuracy;
 mod architecture;
+mod classifier;
 mod clock;
 mod config;
 mod conventions;
@@ -43,6 +46,8 @@ mod times;
 mod trained;
 mod trainer;
 
+pub use accuracy::Accuracy;
+pub use classifier::Classifier;
 pub use config::{
     Allowed, BestBy, CheckpointConfig, DataConfig, DecayKind, DeviceChoice, DistanceKind,
     InputScalingKind, LoggingConfig, NetworkConfig, ObjectiveConfig, ObjectiveKind, Precision,

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use tweedie_plots::{Axis, Chart, Colour, Line, PlotError, Style};
 use tweedie_schedules::TimePoint;
 
+use crate::Accuracy;
+
 /// Into how many groups of equal size the images of a measurement are put.
 const GROUPS: usize = 24;
 
@@ -18,11 +20,18 @@ pub(crate) struct LossAt {
     pub(crate) loss: f64,
     /// What it is multiplied by in the mean.
     pub(crate) weight: f64,
+    /// Of a classifier: how many classes it takes for likelier than the true one.
+    pub(crate) rank: Option<i64>,
 }
 
 /// The mean of losses, each with its weight.
 pub(crate) fn mean(losses: &[LossAt]) -> f64 {
     losses.iter().map(|at| at.loss * at.weight).sum::<f64>() / losses.len() as f64
+}
+
+/// How often a classifier was right, over all images; `None` of other networks.
+pub(crate) fn accuracy(losses: &[LossAt]) -> Option<Accuracy> {
+    Accuracy::of(losses.iter().filter_map(|at| Some((at.rank?, at.weight))))
 }
 
 /// The loss over a range of noise levels.
@@ -36,6 +45,9 @@ pub struct LevelLoss {
     pub loss: Option<f64>,
     /// Its standard error.
     pub standard_error: Option<f64>,
+    /// How often a classifier was right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
     /// Images in the group.
     pub images: usize,
 }
@@ -45,6 +57,9 @@ pub struct LevelLoss {
 pub struct LossesByLevel {
     /// Training steps of the weights that were measured.
     pub step: u64,
+    /// How often a classifier was right, over all levels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
     /// The groups.
     pub levels: Vec<LevelLoss>,
 }
@@ -53,8 +68,9 @@ impl LossesByLevel {
     /// Sorts the losses by noise and puts them into groups.
     pub(crate) fn new(step: u64, mut losses: Vec<LossAt>) -> Self {
         losses.sort_by(|a, b| b.at.t.total_cmp(&a.at.t));
+        let accuracy = accuracy(&losses);
         let size = losses.len().div_ceil(GROUPS).max(1);
-        Self { step, levels: losses.chunks(size).map(group).collect() }
+        Self { step, accuracy, levels: losses.chunks(size).map(group).collect() }
     }
 
     /// The picture, as the bytes of a PNG file.
@@ -63,8 +79,7 @@ impl LossesByLevel {
         let positive = points.iter().all(|(_, loss, error)| loss - error > 0.0);
         let label = "loss on held-out images";
         let loss = if positive { Axis::log(label) } else { Axis::linear(label) };
-        let noise =
-            Axis::linear("lambda, half the log signal-to-noise ratio: noise left, data right");
+        let noise = noise_axis();
         let curve = points.iter().map(|(lambda, loss, _)| (*lambda, *loss)).collect();
         let bar = |(lambda, loss, error): &(f64, f64, f64)| {
             let ends = vec![(*lambda, loss - error), (*lambda, loss + error)];
@@ -74,15 +89,38 @@ impl LossesByLevel {
             .with_all(points.iter().map(bar))
             .with(Line::new(curve, Style::of_marked_series(0)));
         let title = format!("Loss by noise level after {} steps", self.step);
-        tweedie_plots::Picture::new(title, vec![chart]).png()
+        let charts = [Some(chart), self.accuracy_chart()].into_iter().flatten().collect();
+        tweedie_plots::Picture::new(title, charts).png()
+    }
+
+    /// How often a classifier was right at each level.
+    fn accuracy_chart(&self) -> Option<Chart> {
+        self.accuracy?;
+        let curve = |series, name: &str, share: fn(&Accuracy) -> f64| {
+            let point = |level: &LevelLoss| Some((level.middle(), share(&level.accuracy?)));
+            let points = self.levels.iter().filter_map(point).collect();
+            Line::new(points, Style::of_marked_series(series)).named(name)
+        };
+        let share = Axis::linear("share of held-out images").over(0.0, 1.0);
+        let chart = Chart::new("How often the class is right", noise_axis(), share)
+            .with(curve(0, "the likeliest", |accuracy| accuracy.top_1))
+            .with(curve(1, "among the five likeliest", |accuracy| accuracy.top_5));
+        Some(chart)
     }
 }
 
+fn noise_axis() -> Axis {
+    Axis::linear("lambda, half the log signal-to-noise ratio: noise left, data right")
+}
+
 impl LevelLoss {
+    fn middle(&self) -> f64 {
+        0.5 * (self.lambda[0] + self.lambda[1])
+    }
+
     /// Where the group stands in the picture: its middle, its loss and the standard error.
     fn point(&self) -> Option<(f64, f64, f64)> {
-        let middle = 0.5 * (self.lambda[0] + self.lambda[1]);
-        Some((middle, self.loss?, self.standard_error.unwrap_or(0.0)))
+        Some((self.middle(), self.loss?, self.standard_error.unwrap_or(0.0)))
     }
 }
 
@@ -98,6 +136,7 @@ fn group(losses: &[LossAt]) -> LevelLoss {
         lambda: [noisiest.level.lambda(), cleanest.level.lambda()],
         loss: mean.is_finite().then_some(mean),
         standard_error: error.is_finite().then_some(error),
+        accuracy: accuracy(losses),
         images: losses.len(),
     }
 }
@@ -111,7 +150,7 @@ mod tests {
         let schedule = VpLinear::new(0.1, 20.0).unwrap();
         let loss = |k: usize| {
             let t = (k as f64 + 0.5) / count as f64;
-            LossAt { at: schedule.point(t), loss: t, weight: 2.0 }
+            LossAt { at: schedule.point(t), loss: t, weight: 2.0, rank: None }
         };
         (0..count).map(loss).collect()
     }
@@ -138,6 +177,21 @@ mod tests {
             assert_eq!(measured.levels.iter().map(|level| level.images).sum::<usize>(), count);
             assert!(measured.png().unwrap().starts_with(b"\x89PNG"));
         }
+    }
+
+    #[test]
+    fn a_classifier_is_measured_level_by_level_and_over_all() {
+        let mut all = losses(48);
+        // right in the cleaner half, and among the five likeliest everywhere
+        all.iter_mut().for_each(|at| at.rank = Some(if at.at.t < 0.5 { 0 } else { 4 }));
+        let measured = LossesByLevel::new(3, all);
+        assert_eq!(measured.accuracy, Some(Accuracy { top_1: 0.5, top_5: 1.0 }));
+        let shares: Vec<_> =
+            measured.levels.iter().map(|level| level.accuracy.unwrap().top_1).collect();
+        assert_eq!(shares, [[0.0; 12], [1.0; 12]].concat());
+        assert!(
+            measured.png().unwrap().len() > LossesByLevel::new(3, losses(48)).png().unwrap().len()
+        );
     }
 
     #[test]

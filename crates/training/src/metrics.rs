@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tweedie_checkpoints::write_atomically;
 
-use crate::TrainError;
+use crate::{Accuracy, TrainError};
 
 /// A line of `metrics.jsonl`. Numbers that are not finite stand as `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,9 +26,24 @@ pub struct Metrics {
     pub images_per_s: f64,
     /// Steps skipped so far because a loss or gradient was not finite.
     pub skipped: u64,
+    /// How often a classifier was right in this step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<Accuracy>,
     /// Loss on held-out images with the averaged weights, where it was measured at this step.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_loss: Option<f64>,
+    /// How often a classifier was right there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_accuracy: Option<Accuracy>,
+}
+
+/// A measurement on held-out images.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct HeldOut {
+    /// The loss.
+    pub(crate) loss: f64,
+    /// How often a classifier was right.
+    pub(crate) accuracy: Option<Accuracy>,
 }
 
 /// Appends lines to `metrics.jsonl`.
@@ -59,12 +74,12 @@ impl MetricsFile {
     }
 
     /// Completes the line of `step`, which is the last, with the loss on held-out images.
-    pub(crate) fn add_held_out(&mut self, step: u64, loss: f64) -> Result<(), TrainError> {
+    pub(crate) fn add_held_out(&mut self, step: u64, held_out: HeldOut) -> Result<(), TrainError> {
         let text = std::fs::read(&self.path).map_err(TrainError::io("read", &self.path))?;
         let before = lines_until(&text, step - 1);
         let json = |source| TrainError::Json { path: self.path.clone(), source };
         let mut line: Metrics = serde_json::from_slice(&text[before.len()..]).map_err(json)?;
-        line.held_out_loss = Some(loss);
+        (line.held_out_loss, line.held_out_accuracy) = (Some(held_out.loss), held_out.accuracy);
         write_atomically(&self.path, &[before, encoded(&line, &self.path)?].concat())?;
         self.file = for_appending(&self.path)?;
         Ok(())
@@ -128,7 +143,9 @@ mod tests {
             gradient_norm: Some(1.0),
             images_per_s: 10.0,
             skipped: 0,
+            accuracy: None,
             held_out_loss: None,
+            held_out_accuracy: None,
         }
     }
 
@@ -159,10 +176,12 @@ mod tests {
         for step in 1..=3 {
             file.append(&line(step, 0.1)).unwrap();
         }
-        file.add_held_out(3, 0.7).unwrap();
+        let accuracy = Some(Accuracy { top_1: 0.5, top_5: 1.0 });
+        file.add_held_out(3, HeldOut { loss: 0.7, accuracy }).unwrap();
         file.append(&line(4, 0.1)).unwrap();
         let read = read_metrics(&path).unwrap();
-        let complete = Metrics { held_out_loss: Some(0.7), ..line(3, 0.1) };
+        let complete =
+            Metrics { held_out_loss: Some(0.7), held_out_accuracy: accuracy, ..line(3, 0.1) };
         assert_eq!(read, [line(1, 0.1), line(2, 0.1), complete, line(4, 0.1)]);
     }
 

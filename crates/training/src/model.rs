@@ -11,7 +11,7 @@ use tweedie_schedules::Prediction;
 use tweedie_score::Learned;
 use tweedie_unet::{Precision, ScoreNetwork, UNet};
 
-pub(crate) use of_published::read_network;
+pub(crate) use of_published::{image_shape, open_published, read_network};
 pub use options::ModelOptions;
 
 use crate::conventions::Conventions;
@@ -104,25 +104,15 @@ impl Model {
             true => Self::of_run(path, options),
             false => Self::of_published(path, options),
         };
-        let mut model = opened?;
-        match options.precision {
-            // in which the weights are already: nothing is copied
-            Precision::F32 => model.unet.set_precision(Precision::F32),
-            other => model.unet = model.unet.for_inference(other)?,
-        }
-        Ok(model)
+        let model = opened?;
+        Ok(Self { unet: computing_in(model.unet, options.precision)?, ..model })
     }
 
     fn of_run(path: &Path, options: &ModelOptions) -> Result<Self, TrainError> {
-        options.refuse_what_a_run_says()?;
-        let trained = match options.weights {
-            tweedie_checkpoints::WeightChoice::Averaged => {
-                TrainedModel::load(path, options.choice, options.device)?
-            }
-            tweedie_checkpoints::WeightChoice::Raw => {
-                TrainedModel::load_raw(path, options.choice, options.device)?
-            }
-        };
+        let trained = of_run(path, options)?;
+        if trained.config.is_classifier() {
+            return Err(TrainError::IsClassifier { path: path.to_path_buf() });
+        }
         Ok(Self::from(trained))
     }
 
@@ -226,6 +216,29 @@ impl From<TrainedModel> for Model {
     }
 }
 
+/// A network that computes in this precision.
+pub(crate) fn computing_in(mut unet: UNet, precision: Precision) -> Result<UNet, TrainError> {
+    match precision {
+        // in which the weights are already: nothing is copied
+        Precision::F32 => unet.set_precision(Precision::F32),
+        other => unet = unet.for_inference(other)?,
+    }
+    Ok(unet)
+}
+
+/// A checkpoint of a run of any kind.
+pub(crate) fn of_run(path: &Path, options: &ModelOptions) -> Result<TrainedModel, TrainError> {
+    options.refuse_what_a_run_says()?;
+    match options.weights {
+        tweedie_checkpoints::WeightChoice::Averaged => {
+            TrainedModel::load(path, options.choice, options.device)
+        }
+        tweedie_checkpoints::WeightChoice::Raw => {
+            TrainedModel::load_raw(path, options.choice, options.device)
+        }
+    }
+}
+
 /// Whether the table of classes has a row behind those of the classes.
 fn has_null_class(unet: &UNet, classes: Option<usize>) -> bool {
     unet.config().classes().zip(classes).is_some_and(|(rows, classes)| rows > classes as i64)
@@ -237,7 +250,7 @@ fn has_null_class(unet: &UNet, classes: Option<usize>) -> bool {
 /// When the path is no model, or its weights do not fit.
 pub fn open_network(path: &Path, options: &ModelOptions) -> Result<UNet, TrainError> {
     match is_run(path) {
-        true => Ok(Model::of_run(path, options)?.unet),
+        true => Ok(of_run(path, options)?.unet),
         false => of_published::network(path, options),
     }
 }

@@ -18,7 +18,7 @@ pub struct ImageForm {
     pub unpadded: [usize; 3],
     /// Number of values a pixel can take in the data.
     pub levels: u32,
-    /// Number of classes that the network is told, where it is told any.
+    /// Number of classes that the network is told, where it is told any, or that a classifier tells apart.
     pub classes: Option<usize>,
 }
 

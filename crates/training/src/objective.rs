@@ -1,6 +1,7 @@
 //! The objective of a run: from a batch at its times to one loss an image.
 
 mod bound;
+mod classifier;
 mod denoising;
 mod score_matching;
 
@@ -25,6 +26,23 @@ pub(crate) struct Shown<'a> {
     pub(crate) times: &'a [TimePoint],
     /// Directions for the objectives that look along some, each of the images' shape.
     pub(crate) directions: &'a [Tensor],
+    /// The classes of the images, `[n]`, where the data says them.
+    pub(crate) classes: Option<&'a Tensor>,
+}
+
+/// What an objective makes of a batch.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    /// The loss of each image, `[n]`, differentiable by the network's weights.
+    pub(crate) losses: Tensor,
+    /// Of a classifier: how many classes it takes for likelier than the true one, `[n]`.
+    pub(crate) ranks: Option<Tensor>,
+}
+
+impl From<Tensor> for Judged {
+    fn from(losses: Tensor) -> Self {
+        Self { losses, ranks: None }
+    }
 }
 
 /// A network at the times of a batch: what it returns for states `[n, c, h, w]`, all its channels.
@@ -32,8 +50,8 @@ pub(crate) type Answer<'a> = dyn Fn(&Tensor) -> Result<Tensor, TrainError> + 'a;
 
 /// What is trained.
 pub(crate) trait Objective: Debug {
-    /// The loss of each image, `[n]`, differentiable by the network's weights.
-    fn losses(&self, shown: &Shown<'_>, network: &Answer<'_>) -> Result<Tensor, TrainError>;
+    /// The loss of each image.
+    fn judge(&self, shown: &Shown<'_>, network: &Answer<'_>) -> Result<Judged, TrainError>;
 
     /// The directions for images like `x0`; none but for score matching.
     fn directions(
@@ -63,5 +81,6 @@ pub(crate) fn build(
         ObjectiveKind::Implicit | ObjectiveKind::Sliced | ObjectiveKind::SlicedVr => {
             Box::new(score_matching::MatchingObjective::new(config, schedule).map_err(loss)?)
         }
+        ObjectiveKind::Classifier => Box::new(classifier::ClassifierObjective),
     })
 }

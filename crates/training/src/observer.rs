@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use crate::Accuracy;
+
 /// Something that happened in a run. Steps are counted from 1 as they are finished.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
@@ -53,6 +55,8 @@ pub enum Event<'a> {
         step: u64,
         /// The loss.
         loss: f64,
+        /// How often a classifier was right.
+        accuracy: Option<Accuracy>,
     },
     /// A checkpoint is on the disk.
     Saved {

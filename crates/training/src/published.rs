@@ -9,7 +9,7 @@ use tweedie_unet::ArchitectureConfig;
 
 use crate::config::{
     DataConfig, InputScalingKind, NetworkConfig, ObjectiveConfig, ObjectiveKind, PredictionKind,
-    ScheduleConfig, ScheduleKind, TimeInputKind, TrainingConfig, VarianceKind,
+    SampleConfig, ScheduleConfig, ScheduleKind, TimeInputKind, TrainingConfig, VarianceKind,
 };
 use crate::{ConfigError, RunConfig, TrainError};
 
@@ -20,17 +20,22 @@ pub(crate) fn described(
 ) -> Result<RunConfig, TrainError> {
     let centered = conventions.data_range == tweedie_checkpoints::DataRange::Symmetric;
     let architecture = architecture(checkpoint)?;
-    let mut training = TrainingConfig::default();
-    if architecture.classes().is_some() {
+    let is_classifier = matches!(architecture, ArchitectureConfig::AdmEncoder(_));
+    let (mut training, mut samples) = (TrainingConfig::default(), SampleConfig::default());
+    if architecture.classes().is_some() || is_classifier {
         // A table of classes need not have a row for no class.
         training.label_dropout = 0.0;
+    }
+    if is_classifier {
+        samples.every = 0;
     }
     let config = RunConfig {
         data: DataConfig { centered, ..DataConfig::default() },
         network: NetworkConfig::Family(Box::new(architecture)),
         training,
         schedule: schedule(conventions)?,
-        objective: objective(conventions)?,
+        objective: objective(conventions, is_classifier)?,
+        samples,
         ..RunConfig::default()
     };
     Ok(config.completed()?)
@@ -108,7 +113,26 @@ fn chain(
     Ok(ScheduleConfig { kind: ScheduleKind::Betas, betas, ..config })
 }
 
-fn objective(conventions: &NetworkConventions) -> Result<ObjectiveConfig, TrainError> {
+/// What a classifier is told of the time.
+fn classifier(conventions: &NetworkConventions) -> Result<ObjectiveConfig, TrainError> {
+    Ok(ObjectiveConfig {
+        kind: ObjectiveKind::Classifier,
+        prediction: None,
+        loss: None,
+        huber_delta: None,
+        time_input: Some(time_input(conventions.time)?),
+        input_scaling: Some(InputScalingKind::None),
+        ..ObjectiveConfig::default()
+    })
+}
+
+fn objective(
+    conventions: &NetworkConventions,
+    is_classifier: bool,
+) -> Result<ObjectiveConfig, TrainError> {
+    if is_classifier {
+        return classifier(conventions);
+    }
     let learned = match conventions.variance {
         Some(TrainedVariance::Learned) => Some(VarianceKind::Learned),
         Some(TrainedVariance::LearnedRange) => Some(VarianceKind::LearnedRange),
@@ -117,12 +141,12 @@ fn objective(conventions: &NetworkConventions) -> Result<ObjectiveConfig, TrainE
     Ok(ObjectiveConfig {
         kind: if learned.is_some() { ObjectiveKind::Hybrid } else { ObjectiveKind::Denoising },
         variance: learned,
-        prediction: match conventions.prediction {
+        prediction: Some(match conventions.prediction {
             TrainedPrediction::Noise => PredictionKind::Noise,
             TrainedPrediction::Data => PredictionKind::Data,
             TrainedPrediction::Velocity => PredictionKind::Velocity,
             TrainedPrediction::Score => PredictionKind::Score,
-        },
+        }),
         time_input: Some(time_input(conventions.time)?),
         input_scaling: Some(InputScalingKind::None),
         ..ObjectiveConfig::default()

@@ -5,12 +5,12 @@ use std::time::Instant;
 use tweedie_checkpoints::write_atomically;
 
 use crate::losses_by_level::LossesByLevel;
-use crate::metrics::{Metrics, MetricsFile};
+use crate::metrics::{HeldOut, Metrics, MetricsFile};
 use crate::picture::Picture;
 use crate::state::Progress;
 use crate::step::StepOutcome;
 use crate::tensorboard::EventWriter;
-use crate::{RunConfig, RunFolder, TrainError};
+use crate::{Accuracy, RunConfig, RunFolder, TrainError};
 
 /// The open files of a run's records.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl Records {
         step: u64,
         outcome: &StepOutcome,
         progress: &Progress,
-        held_out_loss: Option<f64>,
+        held_out: Option<HeldOut>,
     ) -> Result<(), TrainError> {
         let (then, from) = std::mem::replace(&mut self.since, (Instant::now(), step));
         let images = (step - from) as f64 * self.batch_size as f64;
@@ -54,7 +54,9 @@ impl Records {
             gradient_norm: finite(outcome.gradient_norm),
             images_per_s: images / then.elapsed().as_secs_f64().max(f64::MIN_POSITIVE),
             skipped: progress.skipped,
-            held_out_loss,
+            accuracy: outcome.accuracy,
+            held_out_loss: held_out.map(|held_out| held_out.loss),
+            held_out_accuracy: held_out.and_then(|held_out| held_out.accuracy),
         };
         self.metrics.append(&line)?;
         let Some(events) = &mut self.events else { return Ok(()) };
@@ -66,15 +68,16 @@ impl Records {
             ("train/skipped", line.skipped as f64),
         ];
         scalars.extend(line.smoothed_loss.map(|loss| ("train/smoothed_loss", loss)));
-        scalars.extend(held_out_loss.map(|loss| ("held_out/loss", loss)));
+        scalars.extend(shares(outcome.accuracy, ["train/top_1", "train/top_5"]));
+        scalars.extend(held_out.into_iter().flat_map(scalars_of));
         events.scalars(step, &scalars)
     }
 
     /// Writes down a measurement of a step that has been written down before.
-    pub(crate) fn held_out(&mut self, step: u64, loss: f64) -> Result<(), TrainError> {
-        self.metrics.add_held_out(step, loss)?;
+    pub(crate) fn held_out(&mut self, step: u64, held_out: HeldOut) -> Result<(), TrainError> {
+        self.metrics.add_held_out(step, held_out)?;
         match &mut self.events {
-            Some(events) => events.scalars(step, &[("held_out/loss", loss)]),
+            Some(events) => events.scalars(step, &scalars_of(held_out)),
             None => Ok(()),
         }
     }
@@ -112,6 +115,19 @@ impl Records {
     pub(crate) fn sync(&self) -> Result<(), TrainError> {
         self.metrics.sync()
     }
+}
+
+/// A measurement by the names of its figures.
+fn scalars_of(held_out: HeldOut) -> Vec<(&'static str, f64)> {
+    let shares = shares(held_out.accuracy, ["held_out/top_1", "held_out/top_5"]);
+    [("held_out/loss", held_out.loss)].into_iter().chain(shares).collect()
+}
+
+fn shares(
+    accuracy: Option<Accuracy>,
+    [top_1, top_5]: [&'static str; 2],
+) -> Vec<(&'static str, f64)> {
+    accuracy.map_or_else(Vec::new, |shares| vec![(top_1, shares.top_1), (top_5, shares.top_5)])
 }
 
 fn finite(value: f64) -> Option<f64> {

@@ -9,7 +9,7 @@ use tweedie_unet::UNet;
 
 use crate::network::{self, ImageForm, Stored};
 use crate::optimizer::Optimizer;
-use crate::{RunConfig, RunSchedule, TrainError, times};
+use crate::{Accuracy, RunConfig, RunSchedule, TrainError, times};
 
 /// File names of a checkpoint.
 pub(crate) const WEIGHTS: &str = "weights.safetensors";
@@ -38,6 +38,9 @@ pub struct Progress {
     /// The step at which it was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out_step: Option<u64>,
+    /// How often a classifier was right there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_accuracy: Option<Accuracy>,
     /// Seconds of training, over all resumptions.
     pub training_seconds: f64,
     /// What the law of times has learnt, where it learns.
@@ -59,6 +62,7 @@ impl Progress {
             smoothed_loss: None,
             held_out_loss: None,
             held_out_step: None,
+            held_out_accuracy: None,
             training_seconds: 0.0,
             time_sampler: SamplerState::default(),
         }

@@ -9,11 +9,12 @@ use tweedie_score::Times;
 use tweedie_torch_ext::{clear_gradients, gradients, scale_, total_norm};
 use tweedie_unet::UNet;
 
+use crate::Accuracy;
 use crate::conventions::Conventions;
 use crate::draws::{DrawPlan, Draws};
 use crate::losses_by_level::LossAt;
 use crate::network::ImageForm;
-use crate::objective::{self, Objective, Shown};
+use crate::objective::{self, Judged, Objective, Shown};
 use crate::state::State;
 use crate::{DataRange, RunConfig, RunSchedule, TrainError, learning_rate, times};
 
@@ -38,6 +39,8 @@ pub(crate) struct StepOutcome {
     pub(crate) loss: f64,
     pub(crate) gradient_norm: f64,
     pub(crate) learning_rate: f64,
+    /// Of a classifier: how often it was right.
+    pub(crate) accuracy: Option<Accuracy>,
     /// Whether the weights were updated.
     pub(crate) updated: bool,
 }
@@ -46,7 +49,18 @@ pub(crate) struct StepOutcome {
 struct Prepared {
     x0: Tensor,
     draws: Draws,
+    /// What the network is told of the classes.
     labels: Option<Tensor>,
+    /// The classes themselves, where the data says them.
+    classes: Option<Tensor>,
+}
+
+/// What a batch came to, image by image.
+#[derive(Default)]
+struct Measured {
+    losses: Vec<f64>,
+    /// Of a classifier; otherwise empty.
+    ranks: Vec<i64>,
 }
 
 impl StepPlan {
@@ -64,9 +78,14 @@ impl StepPlan {
                 label_dropout: config.training.label_dropout,
             },
             objective: objective::build(config, schedule, images)?,
-            conventions: Conventions::new(config, schedule, images.classes),
+            conventions: Conventions::of_run(config, schedule, images),
             data_range: config.data_range(),
-            null_class: images.classes.map(|classes| classes as i64),
+            null_class: config
+                .network
+                .is_class_conditional()
+                .then_some(images.classes)
+                .flatten()
+                .map(|classes| classes as i64),
             device,
         })
     }
@@ -81,8 +100,11 @@ impl StepPlan {
         let training = &config.training;
         let prepared = self.for_training(batch, &*state.times)?;
         tch::manual_seed(self.draws.dropout_seed(batch.step));
-        let losses = self.backward(&state.unet, &prepared, training.accumulation)?;
-        let loss = mean(&losses, &prepared.draws.weights);
+        let Measured { losses, ranks } =
+            self.backward(&state.unet, &prepared, training.accumulation)?;
+        let weights = &prepared.draws.weights;
+        let loss = mean(&losses, weights);
+        let accuracy = Accuracy::of(ranks.into_iter().zip(weights.iter().copied()));
         let parameters = state.unet.parameters().tensors();
         let grads = gradients(&parameters);
         let gradient_norm = total_norm(&grads)?;
@@ -98,7 +120,7 @@ impl StepPlan {
             state.times.observe(&times, &losses)?;
         }
         clear_gradients(&state.unet.parameters().tensors())?;
-        Ok(StepOutcome { loss, gradient_norm, learning_rate, updated })
+        Ok(StepOutcome { loss, gradient_norm, learning_rate, accuracy, updated })
     }
 
     /// The loss of each image of a batch of held-out ones: number `batch.step` of them.
@@ -106,10 +128,17 @@ impl StepPlan {
         let x0 = self.images_of(batch)?;
         let draws = self.draws.held_out(batch.step, &x0, &*self.objective)?;
         let prepared = self.prepare(x0, draws, batch)?;
-        let losses = tch::no_grad(|| self.losses(unet, &prepared, 0..batch.shape[0], false))?;
+        let judged = tch::no_grad(|| self.judge(unet, &prepared, 0..batch.shape[0], false))?;
+        let Measured { losses, ranks } = Measured::of(&judged)?;
         let Draws { times, weights, .. } = prepared.draws;
-        let each = numbers(&losses)?.into_iter().zip(times).zip(weights);
-        Ok(each.map(|((loss, at), weight)| LossAt { at, loss, weight }).collect())
+        let each = losses.into_iter().zip(times).zip(weights).enumerate();
+        let at = |(image, ((loss, at), weight))| LossAt {
+            at,
+            loss,
+            weight,
+            rank: ranks.get(image).copied(),
+        };
+        Ok(each.map(at).collect())
     }
 
     /// The images of a batch in the range of the run's data.
@@ -130,54 +159,58 @@ impl StepPlan {
             let told = told.map(|(label, hidden)| if *hidden { null } else { i64::from(*label) });
             Tensor::from_slice(&told.collect::<Vec<_>>()).to_device(self.device)
         });
+        let classes = batch.labels.as_ref().map(|labels| {
+            let classes: Vec<_> = labels.iter().map(|label| i64::from(*label)).collect();
+            Tensor::from_slice(&classes).to_device(self.device)
+        });
         let there = |tensor: &Tensor| tensor.to_device(self.device);
         let directions = draws.directions.iter().map(there).collect();
         let draws = Draws { eps: there(&draws.eps), directions, ..draws };
-        Ok(Prepared { x0: there(&x0), draws, labels })
+        Ok(Prepared { x0: there(&x0), draws, labels, classes })
     }
 
-    /// Adds up the gradient over equal parts of the batch and returns the loss of each image.
+    /// Adds up the gradient over equal parts of the batch.
     fn backward(
         &self,
         unet: &UNet,
         batch: &Prepared,
         parts: usize,
-    ) -> Result<Vec<f64>, TrainError> {
+    ) -> Result<Measured, TrainError> {
         let count = batch.draws.times.len();
         let size = count / parts;
-        let mut all = Vec::with_capacity(count);
+        let mut all = Measured::default();
         for part in 0..parts {
             let range = part * size..(part + 1) * size;
-            let losses = self.losses(unet, batch, range.clone(), true)?;
+            let judged = self.judge(unet, batch, range.clone(), true)?;
             let weights: Vec<f32> =
                 batch.draws.weights[range].iter().map(|w| (w / count as f64) as f32).collect();
             let weights = Tensor::from_slice(&weights).to_device(self.device);
-            (&losses * weights).sum(Kind::Float).f_backward()?;
-            all.extend(numbers(&losses)?);
+            (&judged.losses * weights).sum(Kind::Float).f_backward()?;
+            all.extend(Measured::of(&judged)?);
         }
         Ok(all)
     }
 
     /// The losses of some images of a batch, before their weights.
-    fn losses(
+    fn judge(
         &self,
         unet: &UNet,
         batch: &Prepared,
         images: Range<usize>,
         train: bool,
-    ) -> Result<Tensor, TrainError> {
+    ) -> Result<Judged, TrainError> {
         let part = |tensor: &Tensor| tensor.narrow(0, images.start as i64, images.len() as i64);
         let Draws { eps, times, directions, .. } = &batch.draws;
         let (x0, eps, times) = (part(&batch.x0), part(eps), &times[images.clone()]);
         let directions: Vec<_> = directions.iter().map(part).collect();
-        let labels = batch.labels.as_ref().map(part);
+        let (labels, classes) = (batch.labels.as_ref().map(part), batch.classes.as_ref().map(part));
         let network = self.conventions.network(unet);
         let answer = |x: &Tensor| -> Result<Tensor, TrainError> {
             let output = network.forward(x, Times::PerSample(times), labels.as_ref(), train)?;
             Ok(output.to_kind(Kind::Float))
         };
-        let shown = Shown { x0: &x0, eps: &eps, times, directions: &directions };
-        self.objective.losses(&shown, &answer)
+        let (directions, classes) = (&directions[..], classes.as_ref());
+        self.objective.judge(&Shown { x0: &x0, eps: &eps, times, directions, classes }, &answer)
     }
 }
 
@@ -187,6 +220,15 @@ fn mean(losses: &[f64], weights: &[f64]) -> f64 {
         / losses.len() as f64
 }
 
-fn numbers(losses: &Tensor) -> Result<Vec<f64>, TrainError> {
-    Ok(Vec::try_from(losses.detach().to_kind(Kind::Double).to_device(Device::Cpu))?)
+impl Measured {
+    fn of(judged: &Judged) -> Result<Self, TrainError> {
+        let losses = judged.losses.detach().to_kind(Kind::Double).to_device(Device::Cpu);
+        let ranks = judged.ranks.as_ref().map(|ranks| Vec::try_from(ranks.to_device(Device::Cpu)));
+        Ok(Self { losses: Vec::try_from(losses)?, ranks: ranks.transpose()?.unwrap_or_default() })
+    }
+
+    fn extend(&mut self, other: Self) {
+        self.losses.extend(other.losses);
+        self.ranks.extend(other.ranks);
+    }
 }

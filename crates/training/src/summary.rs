@@ -5,8 +5,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tweedie_checkpoints::write_atomically;
 
-use crate::TrainError;
 use crate::config::Precision;
+use crate::{Accuracy, TrainError};
 
 /// The content of `summary.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Summary {
     pub smoothed_loss: Option<f64>,
     /// The last loss on held-out images, with the averaged weights.
     pub held_out_loss: Option<f64>,
+    /// How often a classifier was right there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out_accuracy: Option<Accuracy>,
     /// Step of the best checkpoint.
     pub best_step: Option<u64>,
     /// Seconds of training, over all resumptions.

@@ -39,6 +39,7 @@ mod activation;
 mod architecture;
 mod attention;
 mod builder;
+mod classifier_network;
 #[cfg(doctest)]
 mod derivations;
 mod embedding;
@@ -51,6 +52,7 @@ mod input;
 mod input_scaling;
 mod layers;
 mod network;
+mod network_call;
 mod outline;
 mod parameters;
 mod part;
@@ -66,6 +68,7 @@ mod weights;
 
 pub use activation::ActivationFunction;
 pub use architecture::ArchitectureConfig;
+pub use classifier_network::{ClassGradient, ClassifierNetwork};
 pub use embedding::Features as TimeFeatures;
 pub use error::{UNetError, WeightMismatch};
 pub use families::adm::{AdmConfig, AdmEncoderConfig, AdmPool};

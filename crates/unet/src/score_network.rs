@@ -2,6 +2,7 @@
 
 mod vjp;
 
+use crate::network_call::NetworkCall;
 use crate::{InputScaling, TimeInput, UNet};
 use tch::{Tensor, no_grad};
 use tweedie_schedules::Prediction;
@@ -26,18 +27,6 @@ pub struct ScoreNetwork<'a> {
 }
 
 impl ScoreNetwork<'_> {
-    /// One number for a shared time, whose embedding is then computed once, else one a sample.
-    fn times(&self, x: &Tensor, at: Times<'_>) -> Result<Tensor, ScoreError> {
-        at.check(x.batch_len())?;
-        let values: Vec<f32> = match at {
-            Times::Shared(point) => vec![self.time_input.of(point) as f32],
-            Times::PerSample(points) => {
-                points.iter().map(|point| self.time_input.of(*point) as f32).collect()
-            }
-        };
-        Ok(Tensor::from_slice(&values).to_device(x.device()))
-    }
-
     /// Class indices `[batch]`, the null class standing after the last one.
     fn labels(&self, x: &Tensor, conditions: &[Option<usize>]) -> Result<Tensor, ScoreError> {
         let batch = x.batch_len();
@@ -52,18 +41,6 @@ impl ScoreNetwork<'_> {
         };
         let labels: Result<Vec<i64>, _> = conditions.iter().map(label).collect();
         Ok(Tensor::from_slice(&labels?).to_device(x.device()))
-    }
-
-    /// The state at the size at which the network takes it.
-    fn scaled(&self, x: &Tensor, at: Times<'_>) -> Tensor {
-        match (self.input_scaling, at) {
-            (InputScaling::None, _) => x.shallow_clone(),
-            (scaling, Times::Shared(point)) => x * scaling.at(point.level),
-            (scaling, Times::PerSample(points)) => {
-                let factors: Vec<_> = points.iter().map(|point| scaling.at(point.level)).collect();
-                x.scale_each(&factors)
-            }
-        }
     }
 
     /// All that the network returns, its variance too where it learned one; differentiable.
@@ -81,9 +58,8 @@ impl ScoreNetwork<'_> {
         labels: Option<&Tensor>,
         train: bool,
     ) -> Result<Tensor, ScoreError> {
-        let times = self.times(x, at)?;
-        let output = self.unet.forward(&self.scaled(x, at), &times, labels, train);
-        output.map_err(|error| ScoreError::Network(Box::new(error)))
+        let Self { unet, time_input, input_scaling, .. } = *self;
+        NetworkCall { unet, time_input, input_scaling }.forward(x, at, labels, train)
     }
 
     /// Whether the network learned a variance.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tweedie_training::{Outcome, RunConfig, Trainer};
 
-/// Train a model, or go on with a run
+/// Train a model or a classifier that steers one, or go on with a run
 ///
 /// Ctrl-C finishes the step, saves and says how to resume; a run that was killed resumes too, and
 /// ends with the same weights, bit for bit, as one that was never interrupted.
@@ -39,6 +39,7 @@ const EXAMPLES: &str = "\
 Examples:
   tweedie train configs/digits.toml --out runs/digits
   tweedie train configs/digits.toml --out runs/short --set training.steps=200
+  tweedie train configs/digits-classifier.toml --out runs/digits-classifier
   tweedie train configs/digits.toml --from runs/digits --out runs/longer
   tweedie train flowers.toml --from ddpm-cifar10-32 --out runs/flowers
   tweedie train --resume runs/digits";
@@ -53,7 +54,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         return Ok(stop.exit_code());
     }
     print::line(&format!("done: {}", folder.display()))?;
-    print::line(&format!("next: tweedie sample {}", folder.display()))?;
+    let next = match trainer.config().is_classifier() {
+        true => format!("tweedie sample MODEL --class 0 --classifier {}", folder.display()),
+        false => format!("tweedie sample {}", folder.display()),
+    };
+    print::line(&format!("next: {next}"))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,6 +7,7 @@ use super::objective::MIN_SNR_GAMMA;
 use super::{
     DistanceKind, InputScalingKind, ObjectiveConfig, ObjectiveKind, PredictionKind, ProjectionKind,
     ReductionKind, ScheduleKind, TimeInputKind, TimeSampling, VarianceKind, WeightingKind,
+    classifier,
 };
 use crate::{ConfigError, RunConfig, RunSchedule};
 use tweedie_schedules::NoiseSchedule;
@@ -20,6 +21,7 @@ const HYBRID_WEIGHT: f64 = 0.001; // Nichol and Dhariwal 2021, sec. 3.1
 
 /// Fills in and refuses.
 pub(super) fn complete(config: &mut RunConfig) -> Result<(), ConfigError> {
+    classifier::complete(config)?;
     config.schedule.complete()?;
     complete_scaling(config)?;
     complete_objective(&mut config.objective)?;
@@ -57,7 +59,7 @@ fn complete_scaling(config: &mut RunConfig) -> Result<(), ConfigError> {
     let scaling = *objective.input_scaling.get_or_insert(suited.0);
     objective.time_input.get_or_insert(suited.1).check(config.schedule.kind)?;
     let of_edm = objective.weighting == Some(WeightingKind::Edm)
-        || objective.prediction == PredictionKind::Edm;
+        || objective.prediction == Some(PredictionKind::Edm);
     let taken = scaling == InputScalingKind::UnitVariance || of_edm;
     let where_taken = "objective.prediction or objective.weighting = \"edm\", or \
                        objective.input_scaling = \"unit_variance\"";
@@ -67,8 +69,9 @@ fn complete_scaling(config: &mut RunConfig) -> Result<(), ConfigError> {
 fn complete_objective(objective: &mut ObjectiveConfig) -> Result<(), ConfigError> {
     let kind = objective.kind;
     let plain = kind == ObjectiveKind::Denoising;
-    if !plain && objective.loss != DistanceKind::Mse {
-        let value = if objective.loss == DistanceKind::L1 { "\"l1\"" } else { "\"huber\"" };
+    if let (false, Some(loss @ (DistanceKind::L1 | DistanceKind::Huber))) = (plain, objective.loss)
+    {
+        let value = if loss == DistanceKind::L1 { "\"l1\"" } else { "\"huber\"" };
         return unfit("objective.loss", value, "\"mse\", or objective.kind = \"denoising\"");
     }
     let weighted = plain || kind.matches_scores();
@@ -183,7 +186,7 @@ impl RunConfig {
     /// How states are scaled before the network takes them, where it is not said.
     pub(super) fn suited_scaling(&self) -> InputScalingKind {
         let explodes = matches!(self.schedule.kind, ScheduleKind::Ve | ScheduleKind::Edm);
-        match explodes || self.objective.prediction == PredictionKind::Edm {
+        match explodes || self.objective.prediction == Some(PredictionKind::Edm) {
             true => InputScalingKind::UnitVariance,
             false => InputScalingKind::None,
         }

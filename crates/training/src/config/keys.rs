@@ -17,6 +17,10 @@ const TIME_SAMPLINGS: [&str; 5] =
 const KINDS: [&str; 8] =
     ["linear", "cosine", "betas", "vp_linear", "vp_cosine", "sub_vp", "ve", "edm"];
 
+/// What may be trained.
+const OBJECTIVES: [&str; 7] =
+    ["denoising", "hybrid", "vlb", "implicit", "sliced", "sliced_vr", "classifier"];
+
 const TIME_INPUTS: [&str; 7] = [
     "index",
     "rescaled_index",
@@ -55,10 +59,7 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("schedule.sigma_min", Allowed::Closed(1e-6, 1e6)),
     ("schedule.sigma_max", Allowed::Closed(1e-6, 1e6)),
     ("schedule.time_min", Allowed::Open(0.0, 1.0)),
-    (
-        "objective.kind",
-        Allowed::OneOf(&["denoising", "hybrid", "vlb", "implicit", "sliced", "sliced_vr"]),
-    ),
+    ("objective.kind", Allowed::OneOf(&OBJECTIVES)),
     ("objective.prediction", Allowed::OneOf(&["noise", "data", "velocity", "score", "edm"])),
     ("objective.time_input", Allowed::OneOf(&TIME_INPUTS)),
     ("objective.input_scaling", Allowed::OneOf(&["none", "unit_variance"])),
@@ -80,7 +81,7 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("training.accumulation", Allowed::Integer(1, 65_536)),
     ("training.learning_rate", Allowed::Closed(TINY, 1e3)),
     ("training.warmup", Allowed::Integer(0, MOST)),
-    ("training.decay", Allowed::OneOf(&["cosine", "constant"])),
+    ("training.decay", Allowed::OneOf(&["cosine", "linear", "constant"])),
     ("training.betas", Allowed::Numbers(2, 2, 0.0, 1.0)),
     ("training.eps", Allowed::Closed(TINY, 1.0)),
     ("training.weight_decay", Allowed::Closed(0.0, 1e3)),

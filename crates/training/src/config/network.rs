@@ -29,6 +29,13 @@ impl Default for NetworkConfig {
 }
 
 impl NetworkConfig {
+    /// Whether it returns classes instead of images.
+    #[must_use]
+    pub fn is_classifier(&self) -> bool {
+        let Self::Family(network) = self else { return false };
+        matches!(**network, ArchitectureConfig::AdmEncoder(_))
+    }
+
     /// Whether the network is told classes.
     #[must_use]
     pub fn is_class_conditional(&self) -> bool {

@@ -15,8 +15,9 @@ use super::{InputScalingKind, TimeInputKind};
 pub struct ObjectiveConfig {
     /// Which loss.
     pub kind: ObjectiveKind,
-    /// What the network returns.
-    pub prediction: PredictionKind,
+    /// What the network returns; `None` with a classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<PredictionKind>,
     /// What it is told in place of a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_input: Option<TimeInputKind>,
@@ -33,10 +34,13 @@ pub struct ObjectiveConfig {
     /// The largest weight of the data's error, of weighting `"min_snr"`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub min_snr_gamma: Option<f64>,
-    /// The distance to what the network should return; all but denoising take the square.
-    pub loss: DistanceKind,
-    /// Error at which the Huber loss turns from square to line.
-    pub huber_delta: f64,
+    /// The distance to what the network should return; all but denoising take the square. `None` with a
+    /// classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loss: Option<DistanceKind>,
+    /// Error at which the Huber loss turns from square to line; `None` with a classifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub huber_delta: Option<f64>,
     /// How the values of an image become its loss, of denoising and score matching.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reduction: Option<ReductionKind>,
@@ -58,14 +62,14 @@ impl Default for ObjectiveConfig {
     fn default() -> Self {
         Self {
             kind: ObjectiveKind::Denoising,
-            prediction: PredictionKind::Noise,
+            prediction: Some(PredictionKind::Noise),
             time_input: None,
             input_scaling: None,
             sigma_data: None,
             weighting: None,
             min_snr_gamma: None,
-            loss: DistanceKind::Mse,
-            huber_delta: 1.0,
+            loss: Some(DistanceKind::Mse),
+            huber_delta: Some(HUBER_DELTA),
             reduction: None,
             variance: None,
             vlb_weight: None,
@@ -91,6 +95,8 @@ pub enum ObjectiveKind {
     Sliced,
     /// Sliced score matching with reduced variance.
     SlicedVr,
+    /// The cross entropy of a classifier of noisy images.
+    Classifier,
 }
 
 impl ObjectiveKind {
@@ -191,9 +197,9 @@ impl ObjectiveConfig {
     /// How errors become a loss.
     pub(crate) fn counting(&self) -> Result<Counting, LossError> {
         let distance = match self.loss {
-            DistanceKind::Mse => Distance::SquaredError,
-            DistanceKind::L1 => Distance::AbsoluteError,
-            DistanceKind::Huber => Distance::huber(self.huber_delta)?,
+            Some(DistanceKind::Mse) | None => Distance::SquaredError,
+            Some(DistanceKind::L1) => Distance::AbsoluteError,
+            Some(DistanceKind::Huber) => Distance::huber(self.huber_delta.unwrap_or(HUBER_DELTA))?,
         };
         Ok(Counting { distance, reduction: self.reduction() })
     }
@@ -219,6 +225,9 @@ impl ObjectiveConfig {
         })
     }
 }
+
+/// Error at which the Huber loss turns from square to line.
+const HUBER_DELTA: f64 = 1.0;
 
 /// The largest weight of the data's error.
 pub(super) const MIN_SNR_GAMMA: f64 = 5.0; // Hang et al. 2023, sec. 3.4

@@ -138,6 +138,8 @@ impl Default for TrainingConfig {
 pub enum DecayKind {
     /// Along half a cosine that would reach zero in the step after the last.
     Cosine,
+    /// In a line that would reach zero in the step after the last.
+    Linear,
     /// It stays.
     Constant,
 }

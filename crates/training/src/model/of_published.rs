@@ -23,18 +23,22 @@ impl Model {
             source: source.into(),
         };
         let checkpoint = open_published(path, options)?;
-        Self::of_checkpoint(&checkpoint, options).map_err(in_model)
+        Self::of_checkpoint(path, &checkpoint, options).map_err(in_model)
     }
 
     fn of_checkpoint(
+        path: &Path,
         checkpoint: &PublishedCheckpoint,
         options: &ModelOptions,
     ) -> Result<Self, TrainError> {
         let architecture = architecture(checkpoint)?;
+        if matches!(architecture, ArchitectureConfig::AdmEncoder(_)) {
+            return Err(TrainError::IsClassifier { path: path.to_path_buf() });
+        }
         let conventions = checkpoint.conventions()?;
         let config = described(checkpoint, &conventions)?;
         check_channels(&architecture, config.learned_variance().is_some())?;
-        let shape = shape(checkpoint, &architecture, options.size)?;
+        let shape = image_shape(checkpoint, &architecture, options.size)?;
         let classes = classes(&architecture, options.classes)?;
         let unet = read_network(&architecture, checkpoint.weights(), options.device)?;
         let null_class = has_null_class(&unet, classes);
@@ -107,7 +111,8 @@ fn check_channels(architecture: &ArchitectureConfig, learned: bool) -> Result<()
 /// Most pixels that a side of an image may have.
 const MOST_SIDE: usize = 16384;
 
-fn shape(
+/// Channels, height and width of the images.
+pub(crate) fn image_shape(
     checkpoint: &PublishedCheckpoint,
     architecture: &ArchitectureConfig,
     size: Option<[usize; 2]>,

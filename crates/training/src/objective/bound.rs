@@ -5,7 +5,7 @@ use tweedie_losses::{
     Bins, BoundChain, BoundLoss, Decoder, Denoising, LossError, NoisedBatch, Weighting, noised,
 };
 
-use super::{Answer, Objective, Shown};
+use super::{Answer, Judged, Objective, Shown};
 use crate::config::{ObjectiveKind, VarianceKind};
 use crate::{RunConfig, RunSchedule, TrainError};
 
@@ -57,16 +57,17 @@ impl BoundObjective {
 }
 
 impl Objective for BoundObjective {
-    fn losses(&self, shown: &Shown<'_>, network: &Answer<'_>) -> Result<Tensor, TrainError> {
+    fn judge(&self, shown: &Shown<'_>, network: &Answer<'_>) -> Result<Judged, TrainError> {
         let Shown { x0, eps, times, .. } = *shown;
         let levels: Vec<_> = times.iter().map(|at| at.level).collect();
         let (output, values) = self.halves(network(&noised(x0, eps, &levels))?);
         let steps = self.bound.chain().steps_from(times)?;
         let batch = NoisedBatch { x0, eps, steps: &steps };
         let bound = self.bound.losses(&batch, &output, values.as_ref())?;
-        Ok(match &self.simple {
+        let whole = match &self.simple {
             Some(simple) => simple.plan(times, &self.schedule)?.losses(&output, x0, eps) + bound,
             None => bound,
-        })
+        };
+        Ok(whole.into())
     }
 }

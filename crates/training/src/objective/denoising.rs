@@ -1,9 +1,8 @@
 //! Denoising score matching in all its weightings.
 
-use tch::Tensor;
 use tweedie_losses::{Denoising, LossError};
 
-use super::{Answer, Objective, Shown};
+use super::{Answer, Judged, Objective, Shown};
 use crate::{RunConfig, RunSchedule, TrainError};
 
 /// A weighted error of what the network returns.
@@ -23,9 +22,9 @@ impl DenoisingObjective {
 }
 
 impl Objective for DenoisingObjective {
-    fn losses(&self, shown: &Shown<'_>, network: &Answer<'_>) -> Result<Tensor, TrainError> {
+    fn judge(&self, shown: &Shown<'_>, network: &Answer<'_>) -> Result<Judged, TrainError> {
         let plan = self.loss.plan(shown.times, &self.schedule)?;
         let output = network(&plan.noised(shown.x0, shown.eps))?;
-        Ok(plan.losses(&output, shown.x0, shown.eps))
+        Ok(plan.losses(&output, shown.x0, shown.eps).into())
     }
 }

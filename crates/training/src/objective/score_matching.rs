@@ -4,7 +4,7 @@ use tch::Tensor;
 use tweedie_losses::{LossError, MatchingForm, ScoreMatching, Slices, jacobian_products, noised};
 use tweedie_score::NoiseSource;
 
-use super::{Answer, Objective, Shown};
+use super::{Answer, Judged, Objective, Shown};
 use crate::config::{ObjectiveConfig, ObjectiveKind, ProjectionKind};
 use crate::{RunConfig, RunSchedule, TrainError};
 
@@ -38,7 +38,7 @@ fn form(config: &ObjectiveConfig) -> MatchingForm {
 }
 
 impl Objective for MatchingObjective {
-    fn losses(&self, shown: &Shown<'_>, network: &Answer<'_>) -> Result<Tensor, TrainError> {
+    fn judge(&self, shown: &Shown<'_>, network: &Answer<'_>) -> Result<Judged, TrainError> {
         let levels: Vec<_> = shown.times.iter().map(|at| at.level).collect();
         let plan = self.matching.plan(shown.times, &self.schedule)?;
         let x = noised(shown.x0, shown.eps, &levels).detach().set_requires_grad(true);
@@ -46,7 +46,7 @@ impl Objective for MatchingObjective {
         tch::with_grad(|| {
             let output = network(&x)?;
             let products = jacobian_products(&output, &x, shown.directions)?;
-            Ok(plan.losses(&x, &output, shown.directions, &products))
+            Ok(plan.losses(&x, &output, shown.directions, &products).into())
         })
     }
 

@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::BestBy;
 use crate::data::held_out_options;
 use crate::losses_by_level::{self, LossesByLevel};
+use crate::metrics::HeldOut;
 use crate::network::device_name;
 use crate::observer::{Event, Observer};
 use crate::picture::Drawing;
@@ -72,8 +73,8 @@ impl Trainer {
         if step == 0 {
             return Ok(());
         }
-        if let Some(loss) = self.measure_if_due(records, observer, stop)? {
-            records.held_out(step, loss)?;
+        if let Some(held_out) = self.measure_if_due(records, observer, stop)? {
+            records.held_out(step, held_out)?;
             self.save(records, clock, observer)?; // now with its score
         }
         if is_due(step, self.config.samples.every) && !self.folder.samples(step).exists() {
@@ -95,7 +96,7 @@ impl Trainer {
 
     /// Takes the step into the running figures and reports it.
     fn count(&mut self, outcome: &StepOutcome, clock: &mut Clock, observer: &mut dyn Observer) {
-        let StepOutcome { loss, gradient_norm, learning_rate, updated } = *outcome;
+        let StepOutcome { loss, gradient_norm, learning_rate, updated, .. } = *outcome;
         let (step, total) = (self.step(), self.config.training.steps);
         let progress = &mut self.setup.state.progress;
         if updated {
@@ -135,7 +136,7 @@ impl Trainer {
         records: &mut Records,
         observer: &mut dyn Observer,
         stop: &AtomicBool,
-    ) -> Result<Option<f64>, TrainError> {
+    ) -> Result<Option<HeldOut>, TrainError> {
         let due = self.is_measurement_due();
         let Some(images) = self.setup.data.held_out.as_ref().filter(|_| due) else {
             return Ok(None);
@@ -152,15 +153,15 @@ impl Trainer {
             }
             losses.extend(self.setup.plan.measure(&self.setup.state.ema, &maker.make(index))?);
         }
-        let loss = losses_by_level::mean(&losses);
+        let (loss, accuracy) = (losses_by_level::mean(&losses), losses_by_level::accuracy(&losses));
         if is_due(step, self.config.logging.held_out_every) || self.is_last() {
             records.losses_by_level(&self.folder, &LossesByLevel::new(step, losses))?;
         }
         let progress = &mut self.setup.state.progress;
         progress.held_out_loss = loss.is_finite().then_some(loss);
-        progress.held_out_step = Some(step);
-        observer.observe(&Event::HeldOut { step, loss });
-        Ok(Some(loss))
+        (progress.held_out_step, progress.held_out_accuracy) = (Some(step), accuracy);
+        observer.observe(&Event::HeldOut { step, loss, accuracy });
+        Ok(Some(HeldOut { loss, accuracy }))
     }
 
     /// Draws a picture of samples, unless `stop` is set.
@@ -260,6 +261,7 @@ impl Trainer {
             final_loss: progress.loss,
             smoothed_loss: progress.smoothed_loss,
             held_out_loss: progress.held_out_loss,
+            held_out_accuracy: progress.held_out_accuracy,
             best_step: self.store.best()?.map(|(step, _)| step),
             training_seconds,
             parameters: self.parameters(),

@@ -43,6 +43,7 @@ fn image_form(config: &RunConfig, data: &RunData) -> ImageForm {
     let unpadded = data.train.shape();
     let [channels, height, width] = unpadded;
     let [height, width] = config.data.pad.unwrap_or([height, width]);
-    let classes = config.network.is_class_conditional().then(|| data.train.classes());
+    let named = config.network.is_class_conditional() || config.is_classifier();
+    let classes = named.then(|| data.train.classes());
     ImageForm { shape: [channels, height, width], unpadded, levels: data.train.levels(), classes }
 }

@@ -1,5 +1,6 @@
 //! Whole runs of a tiny network.
 
+mod classifier;
 mod damaged;
 mod from_model;
 

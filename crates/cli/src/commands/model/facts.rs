@@ -38,12 +38,16 @@ fn of_model(model: &Model) -> Facts {
         ("classes", json!(images.classes)),
         ("null class", images.null_class.into()),
         ("noise", noise(&config.schedule).into()),
-        ("predicts", format!("{:?}", config.objective.prediction).to_lowercase().into()),
+        ("predicts", predicts(config).into()),
         ("learned variance", config.learned_variance().is_some().into()),
         ("told", told(config).into()),
         ("input", input(config).into()),
         ("conditional", conditional(&config.network).into()),
     ]
+}
+
+fn predicts(config: &RunConfig) -> String {
+    config.objective.prediction.map_or_else(String::new, |kind| format!("{kind:?}").to_lowercase())
 }
 
 fn range(range: DataRange) -> &'static str {
