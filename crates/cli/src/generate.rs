@@ -1,13 +1,14 @@
 //! Drawing images from a run: batches of a size of one's own, noise that belongs to the image.
 
 use crate::counted::Counted;
+use crate::guide::Guide;
 use crate::progress;
 use crate::registry::{Method, Plan};
 use crate::run::Run;
 use anyhow::Result;
 use indicatif::ProgressBar;
 use tch::{Kind, Tensor};
-use tweedie_score::{Conditioned, NoiseSource, PerSample};
+use tweedie_score::{NoiseSource, PerSample, ScoreFn};
 
 /// What to draw.
 pub(crate) struct Request<'a> {
@@ -19,6 +20,8 @@ pub(crate) struct Request<'a> {
     pub(crate) seed: u64,
     /// Sampler and steps.
     pub(crate) method: &'a Method,
+    /// What steers towards the classes.
+    pub(crate) guide: &'a Guide,
 }
 
 impl<'a> Request<'a> {
@@ -27,8 +30,9 @@ impl<'a> Request<'a> {
     /// # Errors
     /// When an option is out of range, or not meant for the method or the model.
     pub(crate) fn planned(self, run: &'a Run) -> Result<Generation<'a>> {
-        if self.classes.contains(&None) {
-            run.check_unconditional()?;
+        self.guide.check(run, self.classes)?;
+        if self.guide.moves_the_mean() {
+            self.method.check_has_a_mean(run.schedule())?;
         }
         self.method.check_tolerances(run.precision())?;
         let plan = self.method.plan(run.schedule(), run.learned_variance())?;
@@ -82,7 +86,7 @@ impl Generation<'_> {
         bar: &ProgressBar,
         observe: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Vec<Tensor>> {
-        let Request { classes, batch_size, seed, method } = self.request;
+        let Request { classes, batch_size, seed, method, guide } = self.request;
         let mut parts = Vec::new();
         for (index, classes) in classes.chunks(batch_size).enumerate() {
             let mut noise = PerSample::new(seed, index * batch_size, classes.len());
@@ -92,17 +96,32 @@ impl Generation<'_> {
             // pure noise at the level where the run starts
             let x = noise.normal_like(&like)? * self.plan.start().level.sigma;
             observe(0, &x);
-            let network = self.run.network();
-            let score = Conditioned { network, conditions: classes.to_vec() };
-            let counted = Counted::new(&score, |calls| {
+            let score = guide.score(self.run, classes)?;
+            let counted = Counted::new(&*score, |calls| {
                 bar.inc(calls);
                 Ok(())
             });
             let score = method.held_in_range(self.run, &counted)?;
             let mut after = |step: usize, state: &Tensor| observe(step + 1, state);
-            let x = self.plan.run(&*score, x, &mut noise, &mut after)?;
+            let x = self.carry(&*score, classes, (x, &mut noise), &mut after)?;
             parts.push(x.to_device(tch::Device::Cpu));
         }
         Ok(parts)
+    }
+
+    /// Carries the noise of a batch to images of these classes.
+    fn carry(
+        &self,
+        score: &dyn ScoreFn<Tensor>,
+        classes: &[Option<usize>],
+        (x, noise): (Tensor, &mut dyn NoiseSource<Tensor>),
+        after: &mut dyn FnMut(usize, &Tensor),
+    ) -> Result<Tensor> {
+        let Request { method, guide, .. } = self.request;
+        let Some(shift) = guide.mean_shift(classes) else {
+            return Ok(self.plan.run(score, x, noise, after)?);
+        };
+        let solver = method.mean_guided(shift, self.run.learned_variance())?;
+        Ok(self.plan.run_by(&*solver, score, (x, noise), after)?)
     }
 }

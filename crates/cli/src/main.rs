@@ -8,6 +8,7 @@ mod device;
 mod drawing;
 mod flow;
 mod generate;
+mod guide;
 mod inputs;
 mod latents;
 mod ledger;

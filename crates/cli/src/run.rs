@@ -10,8 +10,8 @@ use tch::{Device, Tensor};
 use tweedie_checkpoints::{WeightChoice, WeightKind};
 use tweedie_score::Learned;
 use tweedie_training::{
-    Choice, DataRange, Habits, Model, ModelOptions, NetworkConfig, Origin, RunConfig, RunData,
-    RunSchedule, ShortNetwork,
+    Choice, Classifier, DataRange, Habits, Model, ModelOptions, NetworkConfig, Origin, RunConfig,
+    RunData, RunSchedule, ShortNetwork,
 };
 use tweedie_unet::ScoreNetwork;
 
@@ -279,14 +279,54 @@ impl Run {
         Ok(())
     }
 
+    /// Refuses to compare with what the network says without a class where it was never told none.
+    pub(crate) fn check_null_class(&self) -> Result<()> {
+        if !self.model.images().null_class {
+            bail!(
+                "guidance needs a model with a null class, told of no class now and then: this one was always \
+                 told a class (--classes says whether the last row of its table stands for no class)"
+            );
+        }
+        if self.config().is_some_and(|config| config.training.label_dropout == 0.0) {
+            bail!(
+                "guidance needs a model that was told of no class now and then; this one was always told a \
+                 class (its training.label_dropout is 0)"
+            );
+        }
+        Ok(())
+    }
+
+    /// Refuses a classifier that was trained on something else.
+    pub(crate) fn check_steered_by(&self, classifier: &Classifier) -> Result<()> {
+        Ok(classifier.check_steers(&self.model)?)
+    }
+
+    /// How another network is opened that computes beside this one.
+    pub(crate) fn options_alike(&self) -> ModelOptions {
+        ModelOptions {
+            device: self.device(),
+            precision: self.precision.of_network(),
+            ..ModelOptions::default()
+        }
+    }
+
     /// One class an image, the asked ones taken in turn; all of the network's when none are asked.
     pub(crate) fn classes_in_turn(
         &self,
         asked: &[usize],
         count: usize,
     ) -> Result<Vec<Option<usize>>> {
-        let classes = self.class_count();
-        asked.iter().try_for_each(|class| self.check_class(*class))?;
+        self.classes_below(self.class_count(), asked, count)
+    }
+
+    /// The same of another number of classes, which a classifier may know where the network does not.
+    pub(crate) fn classes_below(
+        &self,
+        classes: usize,
+        asked: &[usize],
+        count: usize,
+    ) -> Result<Vec<Option<usize>>> {
+        asked.iter().try_for_each(|class| check_class(*class, classes))?;
         let all: Vec<usize> =
             if asked.is_empty() { (0..classes).collect() } else { asked.to_vec() };
         let class = |image: usize| (!all.is_empty()).then(|| all[image % all.len()]);
@@ -295,19 +335,24 @@ impl Run {
 
     /// Refuses a class that the network was not trained on.
     pub(crate) fn check_class(&self, class: usize) -> Result<()> {
-        match self.class_count() {
-            0 => bail!("--class: this model was trained without classes"),
-            classes if class >= classes => {
-                bail!("--class is {class}, expected 0 to {}", classes - 1)
-            }
-            _ => Ok(()),
-        }
+        check_class(class, self.class_count())
     }
 
     /// Drawn states `[n, c, h, w]` as images with values from -1 to 1, without the border that training
     /// added.
     pub(crate) fn as_images(&self, states: &Tensor) -> Tensor {
         self.data_range().to_symmetric(&self.model.images().without_padding(states))
+    }
+}
+
+/// Refuses a class that is not below the number of them.
+fn check_class(class: usize, classes: usize) -> Result<()> {
+    match classes {
+        0 => bail!(
+            "--class: this model was trained without classes (--classifier steers towards one)"
+        ),
+        classes if class >= classes => bail!("--class is {class}, expected 0 to {}", classes - 1),
+        _ => Ok(()),
     }
 }
 

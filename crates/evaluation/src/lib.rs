@@ -13,6 +13,7 @@
 //! [`pixels_of_scaled`] or [`pixels_of_dequantized`].
 
 mod agreement;
+mod diversity;
 mod error;
 mod frechet;
 mod neighbours;
@@ -20,6 +21,7 @@ mod pixels;
 mod report;
 
 pub use agreement::{Agreement, VOTERS, agreement, vote, votes_as_asked};
+pub use diversity::diversity;
 pub use error::EvaluationError;
 pub use frechet::{Moments, frechet_between_halves, frechet_distance};
 pub use neighbours::{Neighbours, nearest, nearest_others};

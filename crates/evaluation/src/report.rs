@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use crate::{
     agreement::{Agreement, VOTERS, agreement, votes_as_asked},
+    diversity::diversity,
     error::EvaluationError,
     frechet::{Moments, frechet_between_halves},
     neighbours::{Neighbours, nearest, nearest_others},
@@ -61,6 +62,11 @@ pub struct Report {
     pub class_agreement_real: Option<f64>,
     /// The share for each class; empty without classes.
     pub class_agreement_per_class: Vec<Agreement>,
+    /// Root mean square distance between two samples of the same class asked for: see
+    /// [`diversity`](crate::diversity()).
+    pub diversity: f64,
+    /// The same between two reference images of a class.
+    pub diversity_real: f64,
     /// Frechet distance on raw pixels from the samples to the reference.
     pub frechet_distance: f64,
     /// Mean Frechet distance between two random halves of the reference, over several halvings.
@@ -116,6 +122,8 @@ pub fn evaluate(
         class_agreement,
         class_agreement_real,
         class_agreement_per_class: per_class.unwrap_or_default(),
+        diversity: diversity(samples.pixels, samples.classes),
+        diversity_real: diversity(reference.pixels, reference.classes),
         frechet_distance,
         frechet_distance_halves: halves.iter().sum::<f64>() / halves.len() as f64,
         frechet_distance_halves_range: [
@@ -287,6 +295,8 @@ mod tests {
         assert!(report.class_agreement.unwrap() <= 0.1);
         assert!(report.frechet_distance > 20.0 * report.frechet_distance_halves);
         assert!(report.nearest_real_distance > 1.5 * report.nearest_real_distance_real);
+        assert_eq!(report.diversity, 0.0);
+        assert!(report.diversity_real > 2.0);
         assert_eq!(report.nearest_train_distance, report.nearest_real_distance);
         assert_eq!(report.nearest_train_distance_held_out, None);
         stages.dedup();

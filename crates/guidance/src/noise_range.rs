@@ -3,6 +3,8 @@
 //! Guidance at the noisiest levels takes away diversity, at the cleanest it does nothing: Kynkäänniemi
 //! et al. 2024 let it act in between alone.
 
+use std::fmt;
+
 use crate::GuidanceError;
 use tweedie_schedules::NoiseLevel;
 
@@ -46,6 +48,13 @@ impl NoiseRange {
     pub fn contains(&self, NoiseLevel { alpha, sigma }: NoiseLevel) -> bool {
         let ratio = sigma / alpha;
         ratio > self.above && ratio <= self.up_to // Kynkäänniemi et al. 2024, sec. 3
+    }
+}
+
+/// As `sigma / alpha in (0.2, 5]`.
+impl fmt::Display for NoiseRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "sigma / alpha in ({}, {}]", self.above, self.up_to)
     }
 }
 

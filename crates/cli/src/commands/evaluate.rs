@@ -3,10 +3,11 @@
 use crate::device::Computation;
 use crate::drawing::Drawing;
 use crate::generate::Request;
+use crate::guide::{Guidance, Guide};
 use crate::registry::Method;
 use crate::run::{Run, Weights};
 use crate::{print, progress};
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 use ndarray::{Array2, ArrayView2};
 use std::path::PathBuf;
@@ -21,8 +22,8 @@ use tweedie_training::RunData;
 /// Measure the quality of a run's images, and whether it memorizes
 ///
 /// Draws images with the classes of the data set's own images, and compares them with the real ones:
-/// Frechet distance on raw pixels, class agreement of the nearest real neighbours, distance to the
-/// nearest training image. Beside each figure stands what real images reach.
+/// the share of images whose nearest real neighbours have the class asked for, Frechet distance on raw
+/// pixels, diversity within a class, distance to the nearest training image. Beside each figure stands what real images reach.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Options {
@@ -43,6 +44,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     drawing: Drawing,
     #[command(flatten)]
+    guidance: Guidance,
+    #[command(flatten)]
     method: Method,
     #[command(flatten)]
     weights: Weights,
@@ -62,25 +65,37 @@ enum Reference {
 const EXAMPLES: &str = "\
 Examples:
   tweedie evaluate runs/digits
+  tweedie evaluate runs/digits --guidance 2
+  tweedie evaluate runs/digits --classifier runs/digits-classifier --untold --guidance 2
   tweedie evaluate runs/digits --reference all --steps 20 --eta 1 --json";
 
 /// More images than these change the figures less than their own noise.
 const MOST_SAMPLES: usize = 10_000;
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
+    // the classes asked for are those of the real images
+    options.guidance.check(true)?;
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
+    let guide = options.guidance.open(&run)?;
     let data = run.data(options.data.as_deref(), "--data")?;
     let reference = match options.reference {
         Reference::Train => Dataset::clone(&data.train),
         Reference::All => data.all()?,
     };
-    let asked = asked_classes(&run, &reference, options.count);
+    let known = guide.class_count(&run);
+    if known > 0 && reference.classes() > known {
+        bail!("the data set has {} classes, and {known} can be asked for", reference.classes());
+    }
+    let asked = asked_classes(known, &reference, options.count);
+    if options.guidance.is_given() && asked.contains(&None) {
+        bail!("guidance needs classes to ask for, and the data set has no labels");
+    }
     let started = Instant::now();
-    let samples = draw(&run, options, &asked)?;
+    let samples = draw(&run, options, &guide, &asked)?;
     let seconds = started.elapsed().as_secs_f64();
     let report = judge(samples.view(), &asked, &reference, &data, options.drawing.seed)?;
     if options.json {
-        print::line(&json(&report, options, &run, seconds)?)?;
+        print::line(&json(&report, options, (&run, &guide), seconds)?)?;
     } else {
         print::line(&table(&report))?;
     }
@@ -88,9 +103,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 }
 
 /// The class of each image to draw: those of the reference, evenly spread, so that the shares agree.
-fn asked_classes(run: &Run, reference: &Dataset, count: Option<u32>) -> Vec<Option<usize>> {
+fn asked_classes(known: usize, reference: &Dataset, count: Option<u32>) -> Vec<Option<usize>> {
     let count = count.map_or(reference.len().min(MOST_SAMPLES), |count| count as usize);
-    let labels = reference.labels().filter(|_| run.class_count() > 0);
+    let labels = reference.labels().filter(|_| known > 0);
     let class = |k: usize| labels.map(|labels| labels[k * labels.len() / count] as usize);
     if count <= reference.len() {
         (0..count).map(class).collect()
@@ -101,13 +116,19 @@ fn asked_classes(run: &Run, reference: &Dataset, count: Option<u32>) -> Vec<Opti
 }
 
 /// Draws the images: rows of pixels in `[0, 1]`, without padding.
-fn draw(run: &Run, options: &Options, classes: &[Option<usize>]) -> Result<Array2<f32>> {
+fn draw(
+    run: &Run,
+    options: &Options,
+    guide: &Guide,
+    classes: &[Option<usize>],
+) -> Result<Array2<f32>> {
     let method = options.method.suited_to(run);
     let request = Request {
         classes,
         batch_size: options.drawing.batch_size,
         seed: options.drawing.seed,
         method: &method,
+        guide,
     };
     let generation = request.planned(run)?;
     let bar = generation.bar();
@@ -155,12 +176,18 @@ fn judge(
 }
 
 /// The report as JSON, with what it was measured on.
-fn json(report: &Report, options: &Options, run: &Run, seconds: f64) -> Result<String> {
+fn json(
+    report: &Report,
+    options: &Options,
+    (run, guide): (&Run, &Guide),
+    seconds: f64,
+) -> Result<String> {
     let mut value = serde_json::to_value(report)?;
     let about = [
         ("run", serde_json::to_value(&options.run)?),
         ("step", run.step().into()),
         ("sampler", options.method.suited_to(run).describe(run.schedule()).into()),
+        ("guidance", guide.describe().into()),
         ("seed", options.drawing.seed.into()),
         ("reference_images", format!("{:?}", options.reference).to_lowercase().into()),
         ("sampling_seconds", seconds.into()),
@@ -186,6 +213,11 @@ fn table(report: &Report) -> String {
             "Frechet distance of pixels".to_owned(),
             format!("{:.4}", report.frechet_distance),
             format!("{low:.4} to {high:.4} between random halves"),
+        ),
+        (
+            "diversity (distance within a class)".to_owned(),
+            format!("{:.3}", report.diversity),
+            format!("{:.3}", report.diversity_real),
         ),
         (
             "distance to the nearest real image".to_owned(),

@@ -3,6 +3,7 @@
 use crate::device::Computation;
 use crate::drawing::{Drawing, image_count};
 use crate::generate::Request;
+use crate::guide::Guidance;
 use crate::output::{Format, Images};
 use crate::print;
 use crate::registry::Method;
@@ -44,6 +45,8 @@ pub(crate) struct Options {
     #[command(flatten)]
     drawing: Drawing,
     #[command(flatten)]
+    guidance: Guidance,
+    #[command(flatten)]
     method: Method,
     #[command(flatten)]
     weights: Weights,
@@ -55,6 +58,8 @@ const EXAMPLES: &str = "\
 Examples:
   tweedie sample runs/digits
   tweedie sample runs/digits --class 3 --steps 20 --eta 1 --out threes.png
+  tweedie sample runs/digits --class 3 --guidance 2
+  tweedie sample runs/digits --class 3 --classifier runs/digits-classifier --guidance 2
   tweedie sample runs/digits --sampler ddpm --count 8 --every-step --out strip.png
   tweedie sample runs/digits --count 1000 --out samples.npy
   tweedie sample runs/digits-ve --sampler reverse-diffusion --corrector langevin --steps 500
@@ -72,14 +77,17 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         bail!("--every-step writes a picture, but --out {} is none", options.out.display());
     }
     format.check(&options.out)?;
+    options.guidance.check(!options.classes.is_empty())?;
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
-    let classes = run.classes_in_turn(&options.classes, options.count)?;
+    let guide = options.guidance.open(&run)?;
+    let classes = run.classes_below(guide.class_count(&run), &options.classes, options.count)?;
     let method = options.method.suited_to(&run);
     let request = Request {
         classes: &classes,
         batch_size: options.drawing.batch_size,
         seed: options.drawing.seed,
         method: &method,
+        guide: &guide,
     };
     let generation = request.planned(&run)?;
     let bar = generation.bar();

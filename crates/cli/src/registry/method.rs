@@ -2,16 +2,19 @@
 
 use super::adaptive::AdaptiveMethod;
 use super::plan::Plan;
-use super::sampler::{Sampler, Settings, SolverTypeName, VarianceName};
+use super::sampler::{Sampler, Settings, SolverTypeName, VarianceName, variance};
 use super::spacing::SpacingName;
 use super::span::span;
+use crate::guide::MeanShift;
 use crate::precision::PrecisionName;
 use crate::run::Run;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use tch::Tensor;
+use tweedie_guidance::MeanGuided;
 use tweedie_samplers::{
-    AnnealedLangevin, Combination, Langevin, LearnedAncestral, PredictorCorrector, Solver, trace,
+    Ancestral, AnnealedLangevin, Combination, Langevin, LearnedAncestral, PredictorCorrector,
+    Solver, trace,
 };
 use tweedie_schedules::{DiscreteTable, NoiseSchedule, Prediction, TimeGrid};
 use tweedie_score::{Clip, DataMap, DynamicThreshold, Learned, MapData, ScoreFn, Times};
@@ -186,6 +189,48 @@ impl Method {
             }
             _ => sampler.solver(&self.settings(), schedule)?,
         };
+        self.corrected(predictor)
+    }
+
+    /// Refuses to move the mean of a method that has none.
+    ///
+    /// # Errors
+    /// When the method is not ancestral sampling.
+    pub(crate) fn check_has_a_mean(&self, schedule: &RunSchedule) -> Result<()> {
+        match self.sampler_for(schedule) {
+            Sampler::Ddpm => Ok(()),
+            other => bail!(
+                "--guidance-form mean moves the mean of ancestral steps: it goes with --sampler ddpm, and \
+                 this is {}, for which the form is score",
+                other.name()
+            ),
+        }
+    }
+
+    /// Ancestral sampling with its mean moved by a classifier.
+    ///
+    /// # Errors
+    /// When an option is out of range, or not meant for the method or the model.
+    pub(crate) fn mean_guided<'a>(
+        &self,
+        MeanShift { gradient, scale, range }: MeanShift<'a>,
+        learned: Option<Learned>,
+    ) -> Result<Box<dyn Solver<Tensor> + 'a>> {
+        Sampler::Ddpm.check(&self.settings())?;
+        if self.variance == Some(VarianceName::Learned) {
+            let guided = MeanGuided::new(learned_ancestral(learned)?, gradient, scale)?;
+            return self.corrected(Box::new(guided.within(range)));
+        }
+        let ancestral = Ancestral { variance: variance(&self.settings())? };
+        let guided = MeanGuided::new(ancestral, gradient, scale)?;
+        self.corrected(Box::new(guided.within(range)))
+    }
+
+    /// The method with the corrector that is asked for between its steps.
+    fn corrected<'a>(
+        &self,
+        predictor: Box<dyn Solver<Tensor> + 'a>,
+    ) -> Result<Box<dyn Solver<Tensor> + 'a>> {
         let (snr, iterations) = (self.snr(), self.corrector_steps());
         Ok(match self.corrector {
             None => predictor,

@@ -65,9 +65,24 @@ impl Plan {
         observe: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor, SampleError> {
         match self {
-            Self::Steps { solver, grid } => {
-                sample_observed(&**solver, score, grid, x, noise, observe)
-            }
+            Self::Steps { solver, .. } => self.run_by(&**solver, score, (x, noise), observe),
+            Self::Adaptive { method, .. } => method.run(score, x, noise),
+        }
+    }
+
+    /// The same over the list of times by another method; one that finds its steps goes its own way.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub(crate) fn run_by(
+        &self,
+        solver: &dyn Solver<Tensor>,
+        score: &dyn ScoreFn<Tensor>,
+        (x, noise): (Tensor, &mut dyn NoiseSource<Tensor>),
+        observe: &mut dyn FnMut(usize, &Tensor),
+    ) -> Result<Tensor, SampleError> {
+        match self {
+            Self::Steps { grid, .. } => sample_observed(solver, score, grid, x, noise, observe),
             Self::Adaptive { method, .. } => method.run(score, x, noise),
         }
     }

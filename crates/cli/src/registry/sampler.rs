@@ -268,7 +268,7 @@ impl Sampler {
     }
 }
 
-fn variance(settings: &Settings) -> Result<Variance> {
+pub(super) fn variance(settings: &Settings) -> Result<Variance> {
     Ok(match settings.variance {
         Some(VarianceName::FixedLarge) => Variance::FixedLarge,
         Some(VarianceName::FixedSmall) | None => Variance::FixedSmall,

@@ -1,6 +1,7 @@
 //! The binary from outside: what a person types, and what comes back.
 
 mod foreign;
+mod guidance;
 mod interrupt;
 mod latents;
 mod likelihood;

@@ -1,0 +1,179 @@
+//! Guidance through the binary: a classifier trained, what it steers, and what is refused.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::program::{Program, TINY};
+
+/// A classifier that goes with [`TINY`].
+const CLASSIFIER: &str = r#"
+[network]
+family = "adm-encoder"
+image_size = 8
+in_channels = 1
+out_channels = 10
+model_channels = 32
+num_res_blocks = 1
+channel_mult = [1]
+attention_resolutions = []
+num_head_channels = 32
+pool = "attention"
+
+[schedule]
+kind = "cosine"
+steps = 100
+
+[objective]
+kind = "classifier"
+
+[training]
+steps = 12
+batch_size = 16
+threads = 2
+
+[logging]
+held_out_every = 6
+
+[checkpoints]
+every = 6
+"#;
+
+struct Runs {
+    _folder: tempfile::TempDir,
+    model: PathBuf,
+    unconditional: PathBuf,
+    classifier: PathBuf,
+}
+
+/// Tiny finished runs that the tests of this file share.
+fn runs() -> &'static Runs {
+    static RUNS: OnceLock<Runs> = OnceLock::new();
+    RUNS.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let train = |name: &str, config: &str, more: &[&str]| {
+            let out = folder.path().join(name);
+            Program::train(folder.path(), config, &out, more).expect_success();
+            out
+        };
+        let told = "network.class_conditional=false";
+        Runs {
+            model: train("model", TINY, &[]),
+            unconditional: train("unconditional", TINY, &["--set", told]),
+            classifier: train("classifier", CLASSIFIER, &[]),
+            _folder: folder,
+        }
+    })
+}
+
+fn sample(run: &Path, out: &Path, more: &[&str]) -> Program {
+    let mut arguments = vec!["sample", run.to_str().unwrap(), "--steps", "4", "--count", "4"];
+    arguments.extend(["--out", out.to_str().unwrap()]);
+    arguments.extend(more);
+    Program::run(&arguments)
+}
+
+/// The values of an f32 `.npy` file.
+fn values(path: &Path) -> Vec<f32> {
+    npyz::NpyFile::new(&std::fs::read(path).unwrap()[..]).unwrap().into_vec().unwrap()
+}
+
+#[test]
+fn a_classifier_steers_a_model_by_every_method_and_in_both_forms() {
+    let (runs, folder) = (runs(), tempfile::tempdir().unwrap());
+    let classifier = runs.classifier.to_str().unwrap();
+    let plain = folder.path().join("plain.npy");
+    let guided = folder.path().join("guided.npy");
+    for method in [
+        &["--sampler", "ddim"][..],
+        &["--sampler", "dpm-solver++"],
+        &["--sampler", "ddpm"],
+        &["--sampler", "ddpm", "--guidance-form", "mean"],
+        &["--sampler", "ddpm", "--guidance-form", "mean", "--corrector", "langevin"],
+    ] {
+        let steered = [&["--class", "3", "--classifier", classifier], method].concat();
+        let none = [&steered[..], &["--guidance", "0"]].concat();
+        let strong = [&steered[..], &["--guidance", "50"]].concat();
+        sample(&runs.unconditional, &plain, &none).expect_success();
+        sample(&runs.unconditional, &guided, &strong).expect_success();
+        assert_ne!(values(&plain), values(&guided), "{method:?}");
+        // at no noise level there is nothing to guide
+        let nowhere = [&strong[..], &["--guidance-interval", "1e9,inf"]].concat();
+        sample(&runs.unconditional, &guided, &nowhere).expect_success();
+        assert_eq!(values(&plain), values(&guided), "{method:?}");
+    }
+}
+
+#[test]
+fn a_model_guides_itself_from_no_class_to_a_class_and_away_from_another() {
+    let (runs, folder) = (runs(), tempfile::tempdir().unwrap());
+    let drawn = |more: &[&str]| {
+        let out = folder.path().join("x.npy");
+        sample(&runs.model, &out, &[&["--class", "3"], more].concat()).expect_success();
+        values(&out)
+    };
+    let told = drawn(&[]);
+    assert_eq!(drawn(&["--guidance", "1"]), told);
+    let guided = drawn(&["--guidance", "8"]);
+    assert_ne!(guided, told);
+    assert_ne!(drawn(&["--guidance", "8", "--guidance-rescale", "0.7"]), guided);
+    assert_ne!(drawn(&["--guidance", "8", "--negative-class", "4"]), guided);
+    assert_eq!(drawn(&["--guidance", "8", "--guidance-interval", "1e9,inf"]), told);
+}
+
+#[test]
+fn guidance_is_evaluated_with_the_share_of_the_class_and_the_diversity() {
+    let runs = runs();
+    let classifier = runs.classifier.to_str().unwrap();
+    let arguments =
+        ["evaluate", runs.unconditional.to_str().unwrap(), "--count", "40", "--steps", "2"];
+    let guided = ["--json", "--classifier", classifier, "--guidance", "2"];
+    let text = Program::run(&[&arguments[..], &guided].concat()).expect_success();
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert!(report["class_agreement"].is_f64() && report["diversity"].is_f64(), "{text}");
+    assert!(report["guidance"].as_str().unwrap().contains("scale 2"), "{text}");
+}
+
+#[test]
+fn what_cannot_be_guided_is_refused_before_any_network_runs() {
+    let (runs, folder) = (runs(), tempfile::tempdir().unwrap());
+    let out = folder.path().join("x.png");
+    let Runs { model, unconditional, classifier, .. } = runs;
+    let steering = classifier.to_str().unwrap();
+    let other = folder.path().join("other");
+    let schedule = ["--set", "schedule.kind=linear"];
+    Program::train(folder.path(), CLASSIFIER, &other, &schedule).expect_success();
+    let other = other.to_str().unwrap();
+    let always_told = folder.path().join("told");
+    let dropout = ["--set", "training.label_dropout=0"];
+    Program::train(folder.path(), TINY, &always_told, &dropout).expect_success();
+    for (run, more, says) in [
+        (unconditional, &["--classifier", steering][..], "--class says which"),
+        (
+            unconditional,
+            &["--class", "10", "--classifier", steering],
+            "--class is 10, expected 0 to 9",
+        ),
+        (unconditional, &["--class", "3"], "trained without classes"),
+        (unconditional, &["--guidance", "2"], "trained without"),
+        (&always_told, &["--class", "3", "--guidance", "2"], "label_dropout is 0"),
+        (model, &["--class", "3", "--classifier", other], "noise schedule"),
+        (model, &["--class", "3", "--classifier", model.to_str().unwrap()], "is no classifier"),
+        (classifier, &["--class", "3"], "is a classifier of noisy images"),
+        (model, &["--class", "3", "--guidance", "inf"], "finite"),
+        (model, &["--class", "3", "--guidance-interval", "0,1"], "goes with --guidance"),
+        (model, &["--class", "3", "--guidance", "2", "--guidance-rescale", "2"], "[0, 1]"),
+        (
+            model,
+            &["--class", "3", "--classifier", steering, "--guidance-form", "mean"],
+            "--sampler ddpm",
+        ),
+    ] {
+        let message = sample(run, &out, more).expect_refusal();
+        assert!(message.contains(says), "`{says}` is not in: {message}");
+        assert!(!out.exists());
+    }
+    let evaluate = ["evaluate", steering];
+    assert!(Program::run(&evaluate).expect_refusal().contains("is a classifier"));
+    let likelihood = ["likelihood", steering];
+    assert!(Program::run(&likelihood).expect_refusal().contains("is a classifier"));
+}
