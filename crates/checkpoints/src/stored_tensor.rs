@@ -1,5 +1,6 @@
 //! A tensor that lies in a file, read when its values are asked for.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -46,12 +47,7 @@ impl StoredTensor {
     /// Bytes that [`read`](Self::read) gives.
     #[must_use]
     pub fn byte_len(&self) -> u64 {
-        if self.shape().contains(&0) {
-            return 0;
-        }
-        // no overflow: checked when the file was opened
-        let elements: u64 = self.shape().iter().map(|size| *size as u64).product();
-        elements * self.dtype().bitsize() as u64 / 8
+        self.len() as u64 * self.dtype().bitsize() as u64 / 8
     }
 
     /// The file it lies in.
@@ -70,17 +66,43 @@ impl StoredTensor {
     /// # Errors
     /// When the file cannot be read.
     pub fn bytes(&self) -> Result<FileBytes<'_>, CheckpointError> {
-        match &self.strides {
-            // of an empty tensor the offset may be anything
-            None if self.byte_len() == 0 => Ok(FileBytes::read(Vec::new())),
-            None => self.file.bytes(self.offset, self.byte_len()),
-            Some(strides) => {
-                let size = element_bytes(self.dtype()) as usize;
-                let span = span(self.shape(), strides).unwrap_or(0);
-                let stored = self.file.bytes(self.offset, span * size as u64)?;
-                Ok(FileBytes::read(gather(&stored, self.shape(), strides, size)))
-            }
+        self.part(0..self.len())
+    }
+
+    /// The bytes of some of its elements, which are counted row-major; of what lies beyond its last one
+    /// there are none. Otherwise as [`bytes`](Self::bytes): whoever asks for part after part has no more
+    /// than one of them in memory.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn part(&self, elements: Range<usize>) -> Result<FileBytes<'_>, CheckpointError> {
+        let end = elements.end.min(self.len());
+        let elements = elements.start.min(end)..end;
+        // of an empty tensor the offset may be anything
+        if elements.is_empty() {
+            return Ok(FileBytes::read(Vec::new()));
         }
+        let size = element_bytes(self.dtype()) as usize;
+        let Some(strides) = &self.strides else {
+            let start = self.offset + (elements.start * size) as u64;
+            return self.file.bytes(start, (elements.len() * size) as u64);
+        };
+        let span = span(self.shape(), strides).unwrap_or(0);
+        let stored = self.file.bytes(self.offset, span * size as u64)?;
+        Ok(FileBytes::read(gather(&stored, self.shape(), strides, size, elements)))
+    }
+
+    /// The number of elements.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        // no overflow: checked when the file was opened
+        if self.shape().contains(&0) { 0 } else { self.shape().iter().product() }
+    }
+
+    /// Whether it has no elements.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// A copy of the tensor's bytes, as by [`bytes`](Self::bytes).
@@ -120,13 +142,23 @@ pub(crate) fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
         })
 }
 
-/// Copies strided elements of `size` bytes into row-major order.
-fn gather(stored: &[u8], shape: &[usize], strides: &[usize], size: usize) -> Vec<u8> {
-    let count = if shape.contains(&0) { 0 } else { shape.iter().product() };
-    let mut gathered = Vec::with_capacity(count * size);
+/// Copies strided elements of `size` bytes, those of a range, into row-major order.
+fn gather(
+    stored: &[u8],
+    shape: &[usize],
+    strides: &[usize],
+    size: usize,
+    elements: Range<usize>,
+) -> Vec<u8> {
+    let mut gathered = Vec::with_capacity(elements.len() * size);
     let mut index = vec![0; shape.len()];
-    let mut at = 0;
-    for _ in 0..count {
+    let mut rest = elements.start;
+    for dimension in (0..shape.len()).rev() {
+        index[dimension] = rest % shape[dimension];
+        rest /= shape[dimension];
+    }
+    let mut at: usize = index.iter().zip(strides).map(|(index, stride)| index * stride).sum();
+    for _ in elements {
         gathered.extend_from_slice(&stored[at * size..(at + 1) * size]);
         // counts on like an odometer
         for dimension in (0..shape.len()).rev() {
@@ -149,9 +181,28 @@ mod tests {
     #[test]
     fn strided_elements_are_gathered_row_major() {
         let stored = [0, 1, 2, 3, 4, 5];
-        assert_eq!(gather(&stored, &[3, 2], &[1, 3], 1), [0, 3, 1, 4, 2, 5]);
-        assert_eq!(gather(&stored, &[2, 2], &[0, 1], 1), [0, 1, 0, 1]);
-        assert_eq!(gather(&stored, &[], &[], 2), [0, 1]);
+        assert_eq!(gather(&stored, &[3, 2], &[1, 3], 1, 0..6), [0, 3, 1, 4, 2, 5]);
+        assert_eq!(gather(&stored, &[3, 2], &[1, 3], 1, 1..4), [3, 1, 4]);
+        assert_eq!(gather(&stored, &[2, 2], &[0, 1], 1, 0..4), [0, 1, 0, 1]);
+        assert_eq!(gather(&stored, &[2, 2], &[0, 1], 1, 3..4), [1]);
+        assert_eq!(gather(&stored, &[], &[], 2, 0..1), [0, 1]);
+    }
+
+    #[test]
+    fn the_parts_of_a_tensor_are_its_bytes_in_order() {
+        let file = DataFile::in_memory(Path::new("m"), (0..24).collect());
+        let tensor = |strides| StoredTensor {
+            file: Arc::clone(&file),
+            offset: 4,
+            description: TensorDescription { dtype: Dtype::F16, shape: vec![2, 4] },
+            strides,
+        };
+        for tensor in [tensor(None), tensor(Some(vec![1, 2]))] {
+            let parts = [0..3, 3..4, 4..7, 7..100, 8..9];
+            let parts = parts.map(|part| tensor.part(part).unwrap().to_vec());
+            assert_eq!(parts.concat(), *tensor.bytes().unwrap());
+            assert_eq!(parts[1].len(), 2);
+        }
     }
 
     #[test]

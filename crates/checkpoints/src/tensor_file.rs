@@ -129,16 +129,16 @@ impl TensorFile {
         self.tensor(name)?.read()
     }
 
-    /// The bytes of a tensor that must have this element type and shape.
+    /// A tensor that must have this element type and shape.
     ///
     /// # Errors
     /// When the tensor is missing, or has another type or shape.
-    pub fn read_expecting(
+    pub fn expecting(
         &self,
         name: &str,
         dtype: Dtype,
         shape: &[usize],
-    ) -> Result<Vec<u8>, CheckpointError> {
+    ) -> Result<&StoredTensor, CheckpointError> {
         let tensor = self.expect_dtype(name, dtype)?;
         if tensor.shape() != shape {
             return Err(CheckpointError::WrongShape {
@@ -148,7 +148,7 @@ impl TensorFile {
                 actual: tensor.shape().to_vec(),
             });
         }
-        tensor.read()
+        Ok(tensor)
     }
 
     /// The values of a tensor of type F32, row-major.
@@ -335,7 +335,7 @@ mod tests {
             message.contains("`step`") && message.contains("is I64, expected F32"),
             "{message}"
         );
-        let message = file.read_expecting("w", Dtype::F32, &[3, 2]).unwrap_err().to_string();
+        let message = file.expecting("w", Dtype::F32, &[3, 2]).unwrap_err().to_string();
         assert!(message.contains("has shape [2, 3], expected [3, 2]"), "{message}");
         let message = file.read("v").unwrap_err().to_string();
         assert!(message.contains("holds no tensor `v`"), "{message}");

@@ -7,7 +7,7 @@ use tweedie_schedules::NoiseSchedule;
 use tweedie_unet::{ArchitectureConfig, ClassifierNetwork, UNet};
 
 use crate::conventions::Conventions;
-use crate::model::{computing_in, image_shape, of_run, open_published, read_network};
+use crate::model::{image_shape, of_run, open_published, read_network};
 use crate::published::{architecture, described};
 use crate::{DataRange, Model, ModelOptions, RunConfig, RunSchedule, TrainError, is_run};
 
@@ -34,8 +34,8 @@ impl Classifier {
     /// # Errors
     /// When the path is none of these, is damaged, or holds a model of images.
     pub fn open(path: &Path, options: &ModelOptions) -> Result<Self, TrainError> {
-        let opened = match is_run(path) {
-            true => Self::of_run(path, options)?,
+        match is_run(path) {
+            true => Self::of_run(path, options),
             false => {
                 let checkpoint = open_published(path, options)?;
                 let in_model = |source: TrainError| TrainError::InModel {
@@ -46,10 +46,9 @@ impl Classifier {
                 if !matches!(architecture, ArchitectureConfig::AdmEncoder(_)) {
                     return Err(TrainError::NoClassifier { path: path.to_path_buf() });
                 }
-                Self::of_published(&checkpoint, &architecture, options).map_err(in_model)?
+                Self::of_published(&checkpoint, &architecture, options).map_err(in_model)
             }
-        };
-        Ok(Self { unet: computing_in(opened.unet, options.precision)?, ..opened })
+        }
     }
 
     fn of_run(path: &Path, options: &ModelOptions) -> Result<Self, TrainError> {
@@ -68,7 +67,7 @@ impl Classifier {
     ) -> Result<Self, TrainError> {
         let config = described(checkpoint, &checkpoint.conventions()?)?;
         let shape = image_shape(checkpoint, architecture, options.size)?;
-        let unet = read_network(architecture, checkpoint.weights(), options.device)?;
+        let unet = read_network(architecture, checkpoint, options)?;
         Ok(Self { unet, schedule: config.noise_schedule()?, config, shape })
     }
 

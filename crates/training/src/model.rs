@@ -6,16 +6,19 @@ mod options;
 use std::path::{Path, PathBuf};
 
 use tch::Tensor;
-use tweedie_checkpoints::{CheckpointError, NetworkConventions, TrainedVariance, WeightKind};
+use tweedie_checkpoints::{
+    CheckpointError, NetworkConventions, TrainedVariance, WeightChoice, WeightKind,
+};
 use tweedie_schedules::Prediction;
 use tweedie_score::Learned;
-use tweedie_unet::{Precision, ScoreNetwork, UNet};
+use tweedie_unet::{ScoreNetwork, UNet};
 
 pub(crate) use of_published::{image_shape, open_published, read_network};
 pub use options::ModelOptions;
 
 use crate::conventions::Conventions;
 use crate::network::ImageForm;
+use crate::state::{EMA, WEIGHTS};
 use crate::{DataRange, RunConfig, RunSchedule, TrainError, TrainedModel};
 
 /// A network with everything that its weights do not say about what they compute: out of a run, or of a
@@ -100,12 +103,10 @@ impl Model {
     /// # Errors
     /// When the path is none of these, is damaged, or says too little; the error says what to add.
     pub fn open(path: &Path, options: &ModelOptions) -> Result<Self, TrainError> {
-        let opened = match is_run(path) {
+        match is_run(path) {
             true => Self::of_run(path, options),
             false => Self::of_published(path, options),
-        };
-        let model = opened?;
-        Ok(Self { unet: computing_in(model.unet, options.precision)?, ..model })
+        }
     }
 
     fn of_run(path: &Path, options: &ModelOptions) -> Result<Self, TrainError> {
@@ -216,27 +217,15 @@ impl From<TrainedModel> for Model {
     }
 }
 
-/// A network that computes in this precision.
-pub(crate) fn computing_in(mut unet: UNet, precision: Precision) -> Result<UNet, TrainError> {
-    match precision {
-        // in which the weights are already: nothing is copied
-        Precision::F32 => unet.set_precision(Precision::F32),
-        other => unet = unet.for_inference(other)?,
-    }
-    Ok(unet)
-}
-
 /// A checkpoint of a run of any kind.
 pub(crate) fn of_run(path: &Path, options: &ModelOptions) -> Result<TrainedModel, TrainError> {
     options.refuse_what_a_run_says()?;
-    match options.weights {
-        tweedie_checkpoints::WeightChoice::Averaged => {
-            TrainedModel::load(path, options.choice, options.device)
-        }
-        tweedie_checkpoints::WeightChoice::Raw => {
-            TrainedModel::load_raw(path, options.choice, options.device)
-        }
-    }
+    let file = match options.weights {
+        WeightChoice::Averaged => EMA,
+        WeightChoice::Raw => WEIGHTS,
+    };
+    let place = (options.precision, options.device);
+    TrainedModel::load_file(path, options.choice, place, file)
 }
 
 /// Whether the table of classes has a row behind those of the classes.

@@ -146,9 +146,8 @@ pub(crate) fn read_into<'a>(
     for (name, target) in targets {
         let name = format!("{prefix}{name}");
         let shape: Vec<usize> = target.size().iter().map(|size| *size as usize).collect();
-        let bytes = file.read_expecting(&name, dtype(target), &shape)?;
-        let saved = Tensor::f_from_data_size(&bytes, &target.size(), target.kind())?;
-        tch::no_grad(|| target.shallow_clone().f_copy_(&saved))?;
+        file.expecting(&name, dtype(target), &shape)?;
+        tweedie_unet::read_into(file, &name, target)?;
     }
     Ok(())
 }

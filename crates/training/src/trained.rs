@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 use tweedie_checkpoints::{CheckpointError, StoredCheckpoint};
 use tweedie_schedules::Prediction;
-use tweedie_unet::{ScoreNetwork, UNet};
+use tweedie_unet::{Precision, ScoreNetwork, UNet};
 
 use crate::conventions::Conventions;
-use crate::model::read_network;
 use crate::network::{self, ImageForm};
 use crate::state::{self, EMA, Progress, WEIGHTS};
 use crate::{RunConfig, RunFolder, RunSchedule, TrainError, architecture};
@@ -59,7 +58,7 @@ impl TrainedModel {
     /// When `run` is neither, has no such checkpoint, or it is damaged; and when it is one
     /// checkpoint while `choice` is another.
     pub fn load(run: &Path, choice: Choice, device: Device) -> Result<Self, TrainError> {
-        Self::load_file(run, choice, device, EMA)
+        Self::as_trained(run, choice, device, EMA)
     }
 
     /// Loads the weights themselves, not averaged.
@@ -67,21 +66,37 @@ impl TrainedModel {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_raw(run: &Path, choice: Choice, device: Device) -> Result<Self, TrainError> {
-        Self::load_file(run, choice, device, WEIGHTS)
+        Self::as_trained(run, choice, device, WEIGHTS)
     }
 
-    fn load_file(
+    /// With weights in f32, computing in what the run was trained in.
+    fn as_trained(
         run: &Path,
         choice: Choice,
         device: Device,
+        file: &str,
+    ) -> Result<Self, TrainError> {
+        let mut trained = Self::load_file(run, choice, (Precision::F32, device), file)?;
+        trained.unet.set_precision(network::precision(trained.config.training.precision));
+        Ok(trained)
+    }
+
+    /// With the weights of a file of the checkpoint, in what the network computes in.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub(crate) fn load_file(
+        run: &Path,
+        choice: Choice,
+        (precision, device): (Precision, Device),
         file: &str,
     ) -> Result<Self, TrainError> {
         let Chosen { config, checkpoint, passed_over } =
             if is_checkpoint(run) { one(run, choice)? } else { choose(run, choice)? };
         let images = Progress::of(&checkpoint)?.images;
         let architecture = architecture::of_run(&config, &images)?;
-        let mut unet = read_network(&architecture, &checkpoint.tensors(file)?, device)?;
-        unet.set_precision(network::precision(config.training.precision));
+        let weights = checkpoint.tensors(file)?;
+        let unet = UNet::from_file(&architecture, &weights, precision, device)?;
         let schedule = config.noise_schedule()?;
         let state = checkpoint.state();
         let weights_sha256 = state.files.get(file).map_or_else(String::new, |of| of.sha256.clone());

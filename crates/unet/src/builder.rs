@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::UNetError;
 use crate::error::WeightMismatch;
 use crate::parameters::Parameters;
+use crate::weights::Given;
 
 /// How a parameter starts.
 #[derive(Clone, Copy, Debug)]
@@ -30,8 +31,9 @@ pub(crate) enum Initial {
 enum Source {
     Seed(Box<ChaCha8Rng>),
     Weights {
-        given: BTreeMap<String, Tensor>,
+        given: BTreeMap<String, Given>,
         mismatch: WeightMismatch,
+        device: Device,
     },
     /// Nothing is allocated: every parameter is one zero, repeated without memory.
     Shapes,
@@ -56,13 +58,14 @@ impl Gathering {
         Self::new(Source::Seed(Box::new(ChaCha8Rng::seed_from_u64(seed))))
     }
 
-    /// Values by name, the parameters as numbers of the given kind.
+    /// Copies of the values given by name, on a device, the parameters as numbers of the given kind.
     pub(crate) fn from_weights(
-        given: impl IntoIterator<Item = (String, Tensor)>,
+        given: impl IntoIterator<Item = (String, Given)>,
         kind: Kind,
+        device: Device,
     ) -> Self {
         let given = given.into_iter().collect();
-        let source = Source::Weights { given, mismatch: WeightMismatch::default() };
+        let source = Source::Weights { given, mismatch: WeightMismatch::default(), device };
         Self { kind, ..Self::new(source) }
     }
 
@@ -85,7 +88,7 @@ impl Gathering {
         if let Some(error) = self.error {
             return Err(error);
         }
-        if let Source::Weights { given, mut mismatch } = self.source {
+        if let Source::Weights { given, mut mismatch, .. } = self.source {
             mismatch.unexpected = given.into_keys().collect();
             if !mismatch.is_empty() {
                 return Err(UNetError::Weights(mismatch));
@@ -104,26 +107,69 @@ impl Gathering {
         matches!(&self.source, Source::Weights { given, .. } if given.contains_key(name))
     }
 
-    fn value(&mut self, name: &str, shape: &[i64], initial: Initial) -> Tensor {
+    fn value(&mut self, name: &str, shape: &[i64], initial: Initial, role: Role) -> Tensor {
         match &mut self.source {
             Source::Seed(rng) => draw(rng, shape, initial),
             Source::Shapes => {
                 let zero = Tensor::from(0.0f32);
                 zero.f_expand(shape, false).unwrap_or(zero)
             }
-            Source::Weights { given, mismatch } => match given.remove(name) {
-                Some(tensor) if tensor.size() == shape => tensor,
-                Some(tensor) => {
-                    mismatch.shapes.push((name.to_owned(), tensor.size(), shape.to_vec()));
-                    Tensor::from(0.0)
+            Source::Weights { given, mismatch, device } => {
+                let given = accepted(given.remove(name), name, shape, role, mismatch);
+                let placed = given.map(|(given, own)| {
+                    let kind = if role == Role::Parameter { self.kind } else { own };
+                    given.placed([own, kind], *device)
+                });
+                match placed {
+                    Some(Ok((tensor, finite))) => {
+                        if !finite {
+                            mismatch.not_finite.push(name.to_owned());
+                        }
+                        return tensor;
+                    }
+                    Some(Err(error)) => drop(self.error.get_or_insert(error)),
+                    None => {}
                 }
-                None => {
-                    mismatch.missing.push(name.to_owned());
-                    Tensor::from(0.0)
-                }
-            },
+                Tensor::from(0.0)
+            }
         }
     }
+}
+
+/// What a tensor is to its network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Trained, and of the kind that the network computes in.
+    Parameter,
+    /// Kept as it is.
+    Constant,
+    /// A count, which no output depends on.
+    Count,
+}
+
+/// What was given for a tensor and of which kind, if it is of its shape and of a kind that can be; else
+/// the mismatch records it.
+fn accepted(
+    given: Option<Given>,
+    name: &str,
+    shape: &[i64],
+    role: Role,
+    mismatch: &mut WeightMismatch,
+) -> Option<(Given, Kind)> {
+    let Some(given) = given else {
+        mismatch.missing.push(name.to_owned());
+        return None;
+    };
+    let floats = [Kind::Half, Kind::BFloat16, Kind::Float, Kind::Double];
+    let kind = given.kind().filter(|kind| role == Role::Count || floats.contains(kind));
+    if kind.is_none() {
+        mismatch.types.push((name.to_owned(), given.type_name()));
+    }
+    if given.shape() != shape {
+        mismatch.shapes.push((name.to_owned(), given.shape(), shape.to_vec()));
+        return None;
+    }
+    kind.map(|kind| (given, kind))
 }
 
 fn draw(rng: &mut ChaCha8Rng, shape: &[i64], initial: Initial) -> Tensor {
@@ -165,7 +211,7 @@ impl Builder<'_> {
     /// The parameter `name` of this module.
     pub(crate) fn parameter(&mut self, name: &str, shape: &[i64], initial: Initial) -> Tensor {
         let name = format!("{}{name}", self.prefix);
-        let tensor = self.gathering.value(&name, shape, initial).to_kind(self.gathering.kind);
+        let tensor = self.gathering.value(&name, shape, initial, Role::Parameter);
         let shared = tensor.shallow_clone();
         let values = shape.iter().fold(1u64, |n, side| n.saturating_mul(*side as u64));
         self.gathering.count = self.gathering.count.saturating_add(values);
@@ -176,8 +222,17 @@ impl Builder<'_> {
     /// As [`Builder::parameter`], of what is saved with the parameters but never trained; it keeps
     /// its kind whatever the network computes in.
     pub(crate) fn constant(&mut self, name: &str, shape: &[i64], initial: Initial) -> Tensor {
+        self.kept(name, shape, initial, Role::Constant)
+    }
+
+    /// As [`Builder::constant`], of a count that checkpoints hold and no output depends on.
+    pub(crate) fn count(&mut self, name: &str) {
+        let _ = self.kept(name, &[], Initial::Zeros, Role::Count);
+    }
+
+    fn kept(&mut self, name: &str, shape: &[i64], initial: Initial, role: Role) -> Tensor {
         let name = format!("{}{name}", self.prefix);
-        let tensor = self.gathering.value(&name, shape, initial);
+        let tensor = self.gathering.value(&name, shape, initial, role);
         let shared = tensor.shallow_clone();
         self.gathering.constants.by_name.insert(name, tensor);
         shared

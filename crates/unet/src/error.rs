@@ -147,13 +147,17 @@ pub struct WeightMismatch {
     pub unexpected: Vec<String>,
     /// Name, the shape got and the shape expected.
     pub shapes: Vec<(String, Vec<i64>, Vec<i64>)>,
+    /// Name and type of weights that are no floats.
+    pub types: Vec<(String, String)>,
+    /// Weights among whose values is an infinite one, or one that is no number.
+    pub not_finite: Vec<String>,
 }
 
 impl WeightMismatch {
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.missing.is_empty() && self.unexpected.is_empty() && self.shapes.is_empty()
+        *self == Self::default()
     }
 }
 
@@ -163,10 +167,13 @@ impl Display for WeightMismatch {
             .shapes
             .iter()
             .map(|(name, got, expected)| format!("{name} {got:?}, expected {expected:?}"));
+        let types = self.types.iter().map(|(name, got)| format!("{name} {got}"));
         let parts = [
             ("missing", self.missing.clone()),
             ("unexpected", self.unexpected.clone()),
             ("of another shape", shapes.collect()),
+            ("of a type that is not F16, BF16, F32 or F64", types.collect()),
+            ("with values that are infinite or no numbers", self.not_finite.clone()),
         ];
         let mut separator = "";
         for (what, names) in parts.iter().filter(|(_, names)| !names.is_empty()) {

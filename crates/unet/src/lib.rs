@@ -93,4 +93,4 @@ pub use precision::Precision;
 pub use score_network::ScoreNetwork;
 pub use time_input::TimeInput;
 pub use unet::UNet;
-pub use weights::{read_tensor, read_tensors};
+pub use weights::{read_into, read_tensor, read_tensors};

@@ -59,6 +59,10 @@ pub struct LayerOutline {
     pub multiply_adds: u64,
     /// Bytes of its output for one image, in f32.
     pub activation_bytes: u64,
+    /// Bytes, for one image in f32, of what is in memory at inference while it runs: its input and its
+    /// output, what is kept for the way up, and the images of the pyramids. What it makes and drops
+    /// inside is not counted.
+    pub live_bytes: u64,
     /// Whether its output is kept for the way up.
     pub keeps: bool,
     /// The number of the layer, from 0, whose output it is given too.
@@ -122,6 +126,7 @@ impl Walk<'_> {
             parameters,
             multiply_adds: 0,
             activation_bytes: values.saturating_mul(4),
+            live_bytes: values.saturating_mul(4),
             keeps: false,
             joins: self.joins.take(),
         });
@@ -134,10 +139,22 @@ impl Walk<'_> {
     /// A layer of x; gives the shape of its output.
     fn part(&mut self, part: &Part, x: Shape, path: Path) -> Shape {
         let output = part.output(x);
-        let Shape { channels, height, width } = output;
-        self.row(&part.name, part.kind(), path, [channels, height, width]);
+        let live = self.held() + x.values();
+        self.layer(&part.name, part.kind(), path, output);
         self.last().multiply_adds = part.multiply_adds(x);
+        self.last().live_bytes += 4 * live;
         output
+    }
+
+    fn layer(&mut self, name: &str, kind: &'static str, path: Path, output: Shape) {
+        let Shape { channels, height, width } = output;
+        self.row(name, kind, path, [channels, height, width]);
+    }
+
+    /// Values that are kept beside the features.
+    fn held(&self) -> u64 {
+        let skips = self.skips.iter().map(|(shape, _)| shape);
+        skips.chain(&self.input).chain(&self.output).map(|shape| shape.values()).sum()
     }
 
     fn step(&mut self, step: &Step) {
@@ -159,9 +176,10 @@ impl Walk<'_> {
                 if let Some((kept, row)) = self.skips.pop() {
                     self.joins = Some(row);
                     let output = part.output(kept, self.h);
-                    let Shape { channels, height, width } = output;
-                    self.row(&part.name, part.kind(), Path::Features, [channels, height, width]);
+                    let live = self.held() + kept.values() + self.h.values();
+                    self.layer(&part.name, part.kind(), Path::Features, output);
                     self.last().multiply_adds = part.multiply_adds(kept, self.h);
+                    self.last().live_bytes += 4 * live;
                     self.h = output;
                 }
             }
@@ -232,10 +250,15 @@ mod tests {
         let first = find("conv_in");
         assert_eq!((first.output, first.multiply_adds), ([32, 8, 8], 32 * 9 * 64));
         assert_eq!(first.activation_bytes, 4 * 32 * 64);
+        // the image and the output
+        assert_eq!(first.live_bytes, 4 * (64 + 32 * 64));
         let block = find("down_blocks.1.resnets.0");
         // two 3x3 convolutions, the shortcut and the projection of the embedding
         let products = (64 * 32 * 9 + 64 * 64 * 9 + 64 * 32) * 16 + 64 * 128;
         assert_eq!((block.output, block.multiply_adds), ([64, 4, 4], products));
+        // kept are four outputs: of the first convolution, two blocks, and the one that halves the size
+        let kept = (3 * 64 + 16) * 32;
+        assert_eq!(block.live_bytes, 4 * (kept + 16 * 32 + 16 * 64));
         assert_eq!(find("down_blocks.0.downsamplers.0.conv").output, [32, 4, 4]);
         assert_eq!(find("conv_out").output, [1, 8, 8]);
     }

@@ -2,7 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
+use tweedie_torch_ext::MemoryFormat;
+
+use crate::UNetError;
+
+/// The memory format measured fastest on a device.
+pub(crate) fn fastest_format(device: Device) -> MemoryFormat {
+    match device {
+        Device::Cpu => MemoryFormat::ChannelsLast,
+        _ => MemoryFormat::Contiguous,
+    }
+}
+
+/// A tensor for the values of a parameter, in the memory format of its device; filters are channels-last
+/// from the start, not turned later.
+pub(crate) fn empty(shape: &[i64], kind: Kind, device: Device) -> Result<Tensor, UNetError> {
+    Ok(match (shape, fastest_format(device)) {
+        (&[_, c, h, w], MemoryFormat::ChannelsLast) => {
+            let strides = [c * h * w, 1, w * c, c];
+            Tensor::f_empty_strided(shape, strides, (kind, device))?
+        }
+        _ => Tensor::f_empty(shape, (kind, device))?,
+    })
+}
 
 /// The parameters of a network, in the order of their names.
 ///

@@ -1,5 +1,6 @@
 //! A layer under its name, run plainly or so that it is computed again for the gradient.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tch::Tensor;
@@ -109,9 +110,11 @@ impl<L: ?Sized + Send + 'static> Part<L> {
         let told_embedding = told.embedding.is_some();
         inputs.extend(told.embedding.map(Tensor::shallow_clone));
         let parameters: Vec<_> = self.parameters.iter().collect();
+        let ran = AtomicBool::new(false);
         recomputed(&inputs.iter().collect::<Vec<_>>(), &parameters, train, move |mut inputs| {
             let embedding = if told_embedding { inputs.pop() } else { None };
-            let told = Told { embedding: embedding.as_ref(), train, recompute: false };
+            let again = ran.swap(true, Ordering::Relaxed);
+            let told = Told { embedding: embedding.as_ref(), train, recompute: false, again };
             run(&layer.lock().unwrap_or_else(PoisonError::into_inner), inputs, told)
         })
     }

@@ -26,6 +26,9 @@ pub(crate) struct Told<'a> {
     pub(crate) train: bool,
     /// Whether layers are computed again for the gradient instead of keeping what is inside.
     pub(crate) recompute: bool,
+    /// Whether the layer has run on the same input before and is computed again for the gradient: what
+    /// it keeps of its inputs is kept already.
+    pub(crate) again: bool,
 }
 
 /// A map of features, [n, c, h, w] to [n, c', h', w'].
@@ -231,7 +234,7 @@ impl Program {
             .as_ref()
             .map(|embedding| self.activation.apply(&embedding.forward(times, labels, x.kind())));
         let Mode { train, recompute } = mode;
-        let told = Told { embedding: embedding.as_ref(), train, recompute };
+        let told = Told { embedding: embedding.as_ref(), train, recompute, again: false };
         let output = run(&self.steps, x, told);
         match &self.scale {
             OutputScale::None => output,

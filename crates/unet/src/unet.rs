@@ -1,14 +1,14 @@
 //! The network: built, loaded, moved, called.
 
 use tch::{Device, Kind, Tensor};
-use tweedie_checkpoints::DiffusersFolder;
+use tweedie_checkpoints::{DiffusersFolder, TensorFile};
 use tweedie_torch_ext::{MemoryFormat, to_format};
 
 use crate::builder::Gathering;
 use crate::input::{check_images, check_labels, check_times};
-use crate::parameters::Parameters;
+use crate::parameters::{Parameters, fastest_format};
 use crate::program::{Mode, Program};
-use crate::weights::read_tensors;
+use crate::weights::Given;
 use crate::{ArchitectureConfig, Precision, UNetConfig, UNetError};
 
 /// Most values in the parameters of a network that is made: 32 GiB of them.
@@ -25,20 +25,6 @@ pub struct UNet {
     device: Device,
     /// Whether layers are computed again for the gradient.
     recompute: bool,
-}
-
-/// The memory format measured fastest on a device.
-fn fastest_format(device: Device) -> MemoryFormat {
-    match device {
-        Device::Cpu => MemoryFormat::ChannelsLast,
-        _ => MemoryFormat::Contiguous,
-    }
-}
-
-/// A copy of a parameter of its own, in the memory format of its device.
-fn placed(tensor: &Tensor, device: Device, kind: Kind) -> Tensor {
-    let copy = tensor.detach().to_device(device).to_kind(kind).copy();
-    if copy.dim() == 4 { to_format(&copy, fastest_format(device)) } else { copy }
 }
 
 impl UNet {
@@ -83,18 +69,43 @@ impl UNet {
     /// The tensors are copied.
     ///
     /// # Errors
-    /// If the configuration is wrong, or weights are missing, unexpected or of another shape; all of
-    /// them are listed.
+    /// If the configuration is wrong, or weights are missing, unexpected, of another shape, no floats or
+    /// not finite; all of them are listed.
     pub fn from_weights(
         config: &(impl Clone + Into<ArchitectureConfig>),
         weights: impl IntoIterator<Item = (String, Tensor)>,
     ) -> Result<Self, UNetError> {
-        let config = config.clone().into();
-        let weights = weights.into_iter().map(|(name, t)| {
-            (config.family().present_name(&name), placed(&t, Device::Cpu, t.kind()))
-        });
-        let gathering = Gathering::from_weights(weights, Kind::Float);
-        Self::build(config, gathering, Precision::F32, Device::Cpu)
+        let lent = weights.into_iter().map(|(name, tensor)| (name, Given::Lent(tensor)));
+        Self::from_given(&config.clone().into(), lent, Precision::F32, Device::Cpu)
+    }
+
+    /// A network with the weights of a file, on a device and in the kind of number it computes in; names
+    /// of older checkpoints are understood. Each tensor is copied from the file to where it stays, so
+    /// that loading takes next to no memory beyond the network's own.
+    ///
+    /// # Errors
+    /// As for [`UNet::from_weights`], and if the file cannot be read.
+    pub fn from_file(
+        config: &(impl Clone + Into<ArchitectureConfig>),
+        file: &TensorFile,
+        precision: Precision,
+        device: Device,
+    ) -> Result<Self, UNetError> {
+        let stored =
+            file.iter().map(|(name, tensor)| (name.to_owned(), Given::Stored(tensor.clone())));
+        Self::from_given(&config.clone().into(), stored, precision, device)
+    }
+
+    fn from_given(
+        config: &ArchitectureConfig,
+        given: impl IntoIterator<Item = (String, Given)>,
+        precision: Precision,
+        device: Device,
+    ) -> Result<Self, UNetError> {
+        let family = config.family();
+        let given = given.into_iter().map(|(name, given)| (family.present_name(&name), given));
+        let gathering = Gathering::from_weights(given, precision.kind(), device);
+        Self::build(config.clone(), gathering, precision, device)
     }
 
     /// The network of a folder saved by diffusers.
@@ -103,7 +114,7 @@ impl UNet {
     /// If the configuration or the weights cannot be read or do not fit.
     pub fn from_diffusers(folder: &DiffusersFolder) -> Result<Self, UNetError> {
         let config = UNetConfig::from_values(folder.config()?)?;
-        Self::from_weights(&config, read_tensors(folder.weights())?)
+        Self::from_file(&config, folder.weights(), Precision::F32, Device::Cpu)
     }
 
     fn build(
@@ -120,13 +131,9 @@ impl UNet {
     }
 
     fn copied(&self, precision: Precision, device: Device, kind: Kind) -> Result<Self, UNetError> {
-        let named = |list: &Parameters, kind: Option<Kind>| -> Vec<_> {
-            let of = |t: &Tensor| placed(t, device, kind.unwrap_or_else(|| t.kind()));
-            list.iter().map(|(name, t)| (name.to_owned(), of(t))).collect()
-        };
-        let mut weights = named(&self.parameters, Some(kind));
-        weights.extend(named(&self.constants, None));
-        let gathering = Gathering::from_weights(weights, kind);
+        let used = self.weights().into_iter();
+        let used = used.map(|(name, tensor)| (name.to_owned(), Given::Used(tensor.detach())));
+        let gathering = Gathering::from_weights(used, kind, device);
         let copy = Self::build(self.config.clone(), gathering, precision, device)?;
         Ok(Self { recompute: self.recompute, ..copy })
     }

@@ -1,28 +1,25 @@
 //! Tensors out of files.
 
-use tch::{Kind, Tensor};
-use tweedie_checkpoints::{Dtype, TensorFile};
+use tch::{Device, Kind, Tensor};
+use tweedie_checkpoints::{Dtype, StoredTensor, TensorFile};
 
 use crate::UNetError;
+use crate::parameters::empty;
+
+/// Bytes that are looked at at once: few enough to stay near the processor while they are converted and
+/// laid out anew, and all that lies in memory beside the tensor they are copied to.
+const PIECE: usize = 1 << 20;
 
 /// One tensor of a file, on the CPU, with the element type it has there.
 ///
 /// # Errors
 /// If the file lacks it, cannot be read, or holds a type that libtorch lacks.
 pub fn read_tensor(file: &TensorFile, name: &str) -> Result<Tensor, UNetError> {
-    let description = file.describe(name)?;
-    let kind = match description.dtype {
-        Dtype::F16 => Kind::Half,
-        Dtype::BF16 => Kind::BFloat16,
-        Dtype::F32 => Kind::Float,
-        Dtype::F64 => Kind::Double,
-        Dtype::I64 => Kind::Int64,
-        Dtype::I32 => Kind::Int,
-        dtype => return Err(UNetError::ElementType { name: name.to_owned(), dtype }),
-    };
-    let shape: Vec<i64> = description.shape.iter().map(|size| *size as i64).collect();
-    // mapped, not copied: the tensor is the only copy
-    Ok(Tensor::f_from_data_size(&file.tensor(name)?.bytes()?, &shape, kind)?)
+    let stored = file.tensor(name)?;
+    let shape: Vec<i64> = stored.shape().iter().map(|size| *size as i64).collect();
+    let tensor = Tensor::f_empty(shape, (known_kind(file, name)?, Device::Cpu))?;
+    read_into(file, name, &tensor)?;
+    Ok(tensor)
 }
 
 /// Every tensor of a file with its name.
@@ -31,4 +28,120 @@ pub fn read_tensor(file: &TensorFile, name: &str) -> Result<Tensor, UNetError> {
 /// As for [`read_tensor`].
 pub fn read_tensors(file: &TensorFile) -> Result<Vec<(String, Tensor)>, UNetError> {
     file.names().map(|name| Ok((name.to_owned(), read_tensor(file, name)?))).collect()
+}
+
+/// Copies a tensor of a file over the values of `target`, in whatever kind, order in memory and place
+/// that has: piece by piece, so that next to nothing lies in memory twice.
+///
+/// # Errors
+/// If the file lacks it, cannot be read, holds a type that libtorch lacks, or the shapes differ.
+pub fn read_into(file: &TensorFile, name: &str, target: &Tensor) -> Result<(), UNetError> {
+    let (stored, kind) = (file.tensor(name)?, known_kind(file, name)?);
+    let shape: Vec<usize> = target.size().iter().map(|size| *size as usize).collect();
+    copy(file.expecting(name, stored.dtype(), &shape)?, kind, target).map(drop)
+}
+
+fn known_kind(file: &TensorFile, name: &str) -> Result<Kind, UNetError> {
+    let dtype = file.tensor(name)?.dtype();
+    kind(dtype).ok_or_else(|| UNetError::ElementType { name: name.to_owned(), dtype })
+}
+
+/// Copies a tensor of elements of this kind over `target`, of the same shape. Says whether all values are
+/// finite there.
+fn copy(stored: &StoredTensor, kind: Kind, target: &Tensor) -> Result<bool, UNetError> {
+    // Rows of a batch of filters lie side by side in any memory format; all else lies in order.
+    let target = if target.dim() == 4 { target.detach() } else { target.detach().f_view(-1)? };
+    let mut shape = target.size();
+    let (rows, row) = (shape[0], shape[1..].iter().product::<i64>().max(1));
+    let at_once = (PIECE as i64 / (row * kind.elt_size_in_bytes() as i64)).max(1);
+    let mut finite = true;
+    for start in (0..rows).step_by(at_once as usize) {
+        shape[0] = at_once.min(rows - start);
+        let elements = (start * row) as usize..((start + shape[0]) * row) as usize;
+        let piece = Tensor::f_from_data_size(&stored.part(elements)?, &shape, kind)?;
+        let piece = piece.f_to_kind(target.kind())?;
+        finite = finite && all_finite(&piece)?;
+        target.f_narrow(0, start, shape[0])?.f_copy_(&piece)?;
+    }
+    Ok(finite)
+}
+
+/// Whether all values are finite: those that are not spread to the lowest or the highest one.
+fn all_finite(values: &Tensor) -> Result<bool, UNetError> {
+    if values.numel() == 0 || !values.is_floating_point() {
+        return Ok(true);
+    }
+    let (lowest, highest) = values.f_aminmax(None, false)?;
+    Ok(lowest.double_value(&[]).is_finite() && highest.double_value(&[]).is_finite())
+}
+
+fn kind(dtype: Dtype) -> Option<Kind> {
+    Some(match dtype {
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::F32 => Kind::Float,
+        Dtype::F64 => Kind::Double,
+        Dtype::I64 => Kind::Int64,
+        Dtype::I32 => Kind::Int,
+        _ => return None,
+    })
+}
+
+/// Values for a parameter, wherever they lie.
+#[derive(Debug)]
+pub(crate) enum Given {
+    /// In a file; read when the parameter's turn comes.
+    Stored(StoredTensor),
+    /// In memory; copied then.
+    Lent(Tensor),
+    /// In a network already, and not checked again.
+    Used(Tensor),
+}
+
+impl Given {
+    pub(crate) fn shape(&self) -> Vec<i64> {
+        match self {
+            Self::Stored(tensor) => tensor.shape().iter().map(|size| *size as i64).collect(),
+            Self::Lent(tensor) | Self::Used(tensor) => tensor.size(),
+        }
+    }
+
+    /// The type in words.
+    pub(crate) fn type_name(&self) -> String {
+        match self {
+            Self::Stored(tensor) => format!("{:?}", tensor.dtype()),
+            Self::Lent(tensor) | Self::Used(tensor) => format!("{:?}", tensor.kind()),
+        }
+    }
+
+    /// The kind of number; `None` where libtorch lacks it.
+    pub(crate) fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Stored(tensor) => kind(tensor.dtype()),
+            Self::Lent(tensor) | Self::Used(tensor) => Some(tensor.kind()),
+        }
+    }
+
+    /// A tensor of its own with these values, which are of the first kind and become the second, laid out
+    /// as is fastest on the device; and whether all of them are finite.
+    pub(crate) fn placed(
+        self,
+        [own_kind, kind]: [Kind; 2],
+        device: Device,
+    ) -> Result<(Tensor, bool), UNetError> {
+        let target = empty(&self.shape(), kind, device)?;
+        let copied = |from: Tensor| tch::no_grad(|| target.shallow_clone().f_copy_(&from));
+        let finite = match self {
+            Self::Stored(tensor) => copy(&tensor, own_kind, &target)?,
+            Self::Lent(tensor) => {
+                copied(tensor)?;
+                all_finite(&target)?
+            }
+            Self::Used(tensor) => {
+                copied(tensor)?;
+                true
+            }
+        };
+        Ok((target, finite))
+    }
 }

@@ -26,10 +26,34 @@ fn networks() -> Vec<Value> {
             "spec_norm": false
         }
     });
-    vec![plain, adm, ncsnv2]
+    let mut with_batch_norm = ncsnv2.clone();
+    with_batch_norm["model"]["normalization"] = json!("BatchNorm");
+    vec![plain, adm, ncsnv2, with_batch_norm, score_sde("ncsnpp"), score_sde("ddpm")]
 }
 
-/// The output and the gradient of every parameter, dropout drawing from a fixed seed.
+fn score_sde(name: &str) -> Value {
+    let (fourier, fir) = (name == "ncsnpp", name == "ncsnpp");
+    json!({
+        "family": "score-sde",
+        "training": {"continuous": true},
+        "data": {"image_size": 8, "num_channels": 3, "centered": true},
+        "model": {
+            "name": name, "nf": 32, "ch_mult": [1, 2], "num_res_blocks": 1, "attn_resolutions": [4],
+            "dropout": 0.3, "resamp_with_conv": true, "conditional": true, "fir": fir,
+            "fir_kernel": [1, 3, 3, 1], "skip_rescale": true, "resblock_type": "biggan",
+            "progressive": if fourier { "output_skip" } else { "none" },
+            "progressive_input": if fourier { "residual" } else { "none" },
+            "progressive_combine": "sum", "attention_type": "ddpm", "init_scale": 0.0,
+            "embedding_type": if fourier { "fourier" } else { "positional" }, "fourier_scale": 16,
+            "conv_size": 3, "scale_by_sigma": false, "sigma_min": 0.01, "sigma_max": 50,
+            "num_scales": 1000, "beta_min": 0.1, "beta_max": 20.0, "nonlinearity": "swish",
+            "normalization": "GroupNorm"
+        }
+    })
+}
+
+/// The gradient of every parameter, the running averages after the pass and its output, dropout drawing
+/// from a fixed seed.
 fn results(unet: &UNet, x: &Tensor) -> Vec<Tensor> {
     tch::manual_seed(4);
     let output = unet.forward(x, &Tensor::from_slice(&[3i64, 500]), None, true).unwrap();
@@ -39,12 +63,13 @@ fn results(unet: &UNet, x: &Tensor) -> Vec<Tensor> {
     for (_, parameter) in parameters.iter() {
         parameter.shallow_clone().zero_grad();
     }
+    all.extend(unet.constants().iter().map(|(_, constant)| constant.to_kind(Kind::Float)));
     all.push(output.detach());
     all
 }
 
 #[test]
-fn gradients_are_those_of_a_plain_pass_dropout_included() {
+fn gradients_and_running_averages_are_those_of_a_plain_pass_dropout_included() {
     for values in networks() {
         let config = ArchitectureConfig::from_values(values.as_object().unwrap().clone()).unwrap();
         let mut unet = UNet::new(&config, 2).unwrap();
@@ -58,7 +83,11 @@ fn gradients_are_those_of_a_plain_pass_dropout_included() {
         unet.set_trainable(true);
         let count = 2 * 3 * 8 * 8;
         let x = Tensor::arange(count, (Kind::Float, Device::Cpu)).cos().reshape([2, 3, 8, 8]);
+        let held: Vec<Tensor> = unet.constants().iter().map(|(_, c)| c.copy()).collect();
         let want = results(&unet, &x);
+        for ((_, constant), held) in unet.constants().iter().zip(&held) {
+            constant.shallow_clone().copy_(held);
+        }
         unet.set_gradient_checkpointing(true);
         let size = |tensor: &Tensor| tensor.abs().max().double_value(&[]);
         let largest = want.iter().map(size).fold(0.0, f64::max);

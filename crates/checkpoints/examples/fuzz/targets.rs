@@ -44,7 +44,10 @@ fn read_safetensors(bytes: Vec<u8>) -> bool {
 
 fn read_all(file: &TensorFile) -> Result<(), CheckpointError> {
     file.iter().try_for_each(|(_, tensor)| {
-        assert_eq!(tensor.bytes()?.len() as u64, tensor.byte_len());
+        let (whole, half) = (tensor.bytes()?, tensor.len() / 2);
+        assert_eq!(whole.len() as u64, tensor.byte_len());
+        assert!(whole.starts_with(&tensor.part(0..half)?));
+        assert!(whole.ends_with(&tensor.part(half..tensor.len())?));
         Ok(())
     })
 }

@@ -44,9 +44,11 @@ pub enum PickleError {
         left: u64,
     },
     /// The values of the pickle take more memory than any checkpoint's do.
-    #[error("its values take more than {limit} bytes")]
+    #[error(
+        "its values would take more than {limit} bytes beside the elements of tensors, which no checkpoint's do"
+    )]
     TooLarge {
-        /// The bytes that values other than tensors may take.
+        /// The bytes that values may take, elements of tensors aside.
         limit: u64,
     },
     /// An instruction takes a value from an empty stack, or one below the last mark.

@@ -5,9 +5,9 @@ use safetensors::Dtype;
 use super::PickleError;
 use super::allowed::Global;
 
-/// Bytes that the values of a pickle may take, tensors' elements aside. Training states of large
-/// networks take a few million.
-const MEMORY_LIMIT: u64 = 128 << 20;
+/// Bytes that the values of a pickle may take, tensors' elements aside. A tensor takes some 1200 of them,
+/// so this is room for twenty-five thousand; training states of large networks hold a few thousand.
+const MEMORY_LIMIT: u64 = 32 << 20;
 
 /// The number of a node in its graph.
 pub(crate) type NodeId = u32;
@@ -32,7 +32,7 @@ pub(crate) enum Node {
     /// A numpy element type.
     NumpyType(Dtype),
     /// An array of numpy.
-    NumpyArray(NumpyArray),
+    NumpyArray(Box<NumpyArray>),
     /// The number of a [`StorageClaim`].
     Storage(u32),
     /// The number of a [`TensorClaim`].

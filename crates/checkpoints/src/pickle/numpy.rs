@@ -79,7 +79,7 @@ pub(super) fn empty(graph: &mut Graph, kind: NodeId) -> Result<NodeId, PickleErr
         return Err(wrong_kind("the type of an array", "numpy's own", graph.node(kind)));
     };
     let array = NumpyArray { dtype: Dtype::U8, shape: vec![0], bytes: None };
-    graph.add(Node::NumpyArray(array))
+    graph.add(Node::NumpyArray(Box::new(array)))
 }
 
 /// Sets an array's content: version, shape, type, whether it lies by columns, and bytes.
@@ -89,7 +89,7 @@ pub(super) fn fill(graph: &mut Graph, array: NodeId, state: NodeId) -> Result<()
     };
     let by_columns = matches!(graph.node(by_columns), Node::Bool(true));
     let filled = described(graph, [bytes, kind, shape], by_columns)?;
-    *graph.node_mut(array) = Node::NumpyArray(filled);
+    *graph.node_mut(array) = Node::NumpyArray(Box::new(filled));
     Ok(())
 }
 
@@ -100,7 +100,7 @@ pub(super) fn over_bytes(
 ) -> Result<NodeId, PickleError> {
     let by_columns = graph.text(order) != Some("C");
     let array = described(graph, [bytes, kind, shape], by_columns)?;
-    graph.add(Node::NumpyArray(array))
+    graph.add(Node::NumpyArray(Box::new(array)))
 }
 
 fn described(

@@ -1,6 +1,7 @@
 //! `tweedie model`: shows what a checkpoint holds.
 
 mod facts;
+mod table;
 
 use crate::print;
 use crate::run::{Source, open_model};
@@ -68,17 +69,10 @@ fn show(network: &UNet, model: Option<&Model>, options: &InfoOptions) -> Result<
     if options.json {
         return print::line(&serde_json::to_string_pretty(&json(facts, &layers, network)?)?);
     }
-    let costs = costs(&layers).into_iter().map(|(name, value)| (name, words(name, value)));
-    let facts = facts.into_iter().map(|(name, value)| (name, text(&value)));
-    for (name, value) in facts.chain(costs) {
-        print::line(&format!("{name:<20} {value}"))?;
-    }
-    print::line("\nparameters       GFLOP  output           kind                  layer")?;
-    layers.iter().try_for_each(|layer| print::line(&row(layer)))
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    facts.iter().map(table::fact).try_for_each(|line| print::line(&line))?;
+    table::costs(&Costs::of(&layers)).iter().try_for_each(|line| print::line(line))?;
+    print::line("")?;
+    table::layers(&layers).iter().try_for_each(|line| print::line(line))
 }
 
 /// The layers for images of the size that is known, else of the least that the network takes.
@@ -92,32 +86,33 @@ fn layers(network: &UNet, model: Option<&Model>) -> Result<Vec<LayerOutline>> {
     Ok(config.layers(size)?)
 }
 
-/// What one image costs: operations, and bytes of the values that a step of training keeps.
-fn costs(layers: &[LayerOutline]) -> [(&'static str, u64); 2] {
-    let operations: u64 = layers.iter().map(|layer| 2 * layer.multiply_adds).sum();
-    let bytes: u64 = layers.iter().map(|layer| layer.activation_bytes).sum();
-    [(OPERATIONS, operations), (BYTES, bytes)]
+/// What one image costs.
+struct Costs {
+    /// Operations of a forward pass; a multiplication with an addition is two.
+    operations: u64,
+    /// The most bytes that lie beside the weights while a layer runs, in f32.
+    inference_bytes: u64,
+    /// Bytes of the outputs of all layers, in f32, which a step of training keeps.
+    output_bytes: u64,
 }
 
-const OPERATIONS: &str = "FLOP per image";
-const BYTES: &str = "bytes per image";
-
-fn words(name: &str, value: u64) -> String {
-    match name {
-        OPERATIONS => format!("{:.3} G in one forward pass", value as f64 / 1e9),
-        _ => format!("{:.2} MB of layers' outputs in f32", value as f64 / 1e6),
+impl Costs {
+    fn of(layers: &[LayerOutline]) -> Self {
+        Self {
+            operations: layers.iter().map(|layer| 2 * layer.multiply_adds).sum(),
+            inference_bytes: layers.iter().map(|layer| layer.live_bytes).max().unwrap_or(0),
+            output_bytes: layers.iter().map(|layer| layer.activation_bytes).sum(),
+        }
     }
 }
 
-fn row(layer: &LayerOutline) -> String {
-    let LayerOutline { name, kind, output: [channels, height, width], .. } = layer;
-    let operations = 2.0 * layer.multiply_adds as f64 / 1e9;
-    let output = format!("{channels}x{height}x{width}");
-    format!("{:>10}  {operations:>10.4}  {output:<15}  {kind:<20}  {name}", layer.parameters)
-}
-
 fn json(facts: Facts, layers: &[LayerOutline], network: &UNet) -> Result<Value> {
-    let costs = costs(layers).map(|(name, value)| (name, json!(value)));
+    let Costs { operations, inference_bytes, output_bytes } = Costs::of(layers);
+    let costs = [
+        ("flop_per_image", json!(operations)),
+        ("inference_bytes_per_image", json!(inference_bytes)),
+        ("bytes_per_image", json!(output_bytes)),
+    ];
     let entries = facts.into_iter().chain(costs);
     let mut object: Map<String, Value> =
         entries.map(|(name, value)| (name.to_lowercase().replace(' ', "_"), value)).collect();
@@ -129,6 +124,7 @@ fn json(facts: Facts, layers: &[LayerOutline], network: &UNet) -> Result<Value> 
             "parameters": layer.parameters,
             "flop": 2 * layer.multiply_adds,
             "bytes": layer.activation_bytes,
+            "live_bytes": layer.live_bytes,
         })
     };
     object.insert("layers".to_owned(), layers.iter().map(layer).collect());

@@ -2,11 +2,8 @@
 
 use std::path::Path;
 
-use tch::Device;
-use tweedie_checkpoints::{
-    NetworkConventions, PublishedCheckpoint, PublishedOptions, TensorFile, sha256,
-};
-use tweedie_unet::{ArchitectureConfig, UNet, UNetError, read_tensor};
+use tweedie_checkpoints::{NetworkConventions, PublishedCheckpoint, PublishedOptions, sha256};
+use tweedie_unet::{ArchitectureConfig, UNet, UNetError};
 
 use super::{Habits, Model, ModelImages, ModelOptions, Origin, has_null_class};
 use crate::network::bytes_of;
@@ -40,7 +37,7 @@ impl Model {
         check_channels(&architecture, config.learned_variance().is_some())?;
         let shape = image_shape(checkpoint, &architecture, options.size)?;
         let classes = classes(&architecture, options.classes)?;
-        let unet = read_network(&architecture, checkpoint.weights(), options.device)?;
+        let unet = read_network(&architecture, &checkpoint, options)?;
         let null_class = has_null_class(&unet, classes);
         let levels = options.levels;
         Ok(Self {
@@ -70,32 +67,6 @@ pub(crate) fn open_published(
     let ModelOptions { config, flags, weights, .. } = options.clone();
     let options = PublishedOptions { config, flags, weights, ..PublishedOptions::default() };
     Ok(PublishedCheckpoint::open_with(path, &options)?)
-}
-
-/// The network with the weights of a file, read one after the other so that no more than one lies in
-/// memory twice.
-///
-/// # Errors
-/// When one cannot be read, or they do not fit the network; all that do not are listed.
-pub(crate) fn read_network(
-    architecture: &ArchitectureConfig,
-    file: &TensorFile,
-    device: Device,
-) -> Result<UNet, TrainError> {
-    let mut failed = None;
-    let weights = file.names().map_while(|name| match read_tensor(file, name) {
-        Ok(tensor) => Some((name.to_owned(), tensor)),
-        Err(error) => {
-            failed = Some(error);
-            None
-        }
-    });
-    let unet = UNet::from_weights(architecture, weights);
-    match failed {
-        Some(error) => Err(error.into()),
-        None if device == Device::Cpu => Ok(unet?),
-        None => Ok(unet?.to_device(device)?),
-    }
 }
 
 /// A network of images returns as many channels as it takes, and as many again for a learned variance.
@@ -163,7 +134,19 @@ fn classes(
 /// When the path is no checkpoint known here, or its weights do not fit.
 pub(super) fn network(path: &Path, options: &ModelOptions) -> Result<UNet, TrainError> {
     let checkpoint = open_published(path, options)?;
-    read_network(&architecture(&checkpoint)?, checkpoint.weights(), options.device)
+    Ok(read_network(&architecture(&checkpoint)?, &checkpoint, options)?)
+}
+
+/// The network of a checkpoint, in the precision and on the device of the options.
+///
+/// # Errors
+/// When its weights cannot be read, or do not fit; all that do not are listed.
+pub(crate) fn read_network(
+    architecture: &ArchitectureConfig,
+    checkpoint: &PublishedCheckpoint,
+    options: &ModelOptions,
+) -> Result<UNet, UNetError> {
+    UNet::from_file(architecture, checkpoint.weights(), options.precision, options.device)
 }
 
 /// The noise levels that a checkpoint says.

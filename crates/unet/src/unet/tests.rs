@@ -3,6 +3,7 @@
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use tweedie_checkpoints::{Dtype, OwnedTensor, write_safetensors};
 
 use super::*;
 use crate::gradient_check::{Call, check_gradients};
@@ -210,4 +211,55 @@ fn dropout_acts_in_training_only() {
     let output = |train| unet.forward(&x, &times, Some(&labels), train).unwrap();
     assert!(output(false).equal(&output(false)));
     assert!(!output(true).equal(&output(true)));
+}
+
+/// A file of a network's weights in f32, but for those that `change` gives.
+fn file_of(unet: &UNet, change: impl Fn(&str) -> Option<OwnedTensor>) -> TensorFile {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let stored = unet.weights().into_iter().map(|(name, tensor)| {
+        let shape: Vec<usize> = tensor.size().iter().map(|size| *size as usize).collect();
+        let values = Vec::<f32>::try_from(tensor.contiguous().view(-1)).unwrap();
+        let same = || OwnedTensor::from_f32(&shape, &values).unwrap();
+        (name.to_owned(), change(name).unwrap_or_else(same))
+    });
+    write_safetensors(&path, stored, &Default::default()).unwrap();
+    TensorFile::open(&path).unwrap()
+}
+
+fn loaded(file: &TensorFile) -> Result<UNet, UNetError> {
+    UNet::from_file(&tiny(), file, Precision::F32, Device::Cpu)
+}
+
+#[test]
+fn a_network_out_of_a_file_has_its_values_in_the_fastest_format() {
+    let unet = drawn(&tiny(), Precision::F32);
+    let halved = |name: &str| {
+        let ones = [0x3f80_u16.to_le_bytes(); 4].concat();
+        (name == "conv_in.bias").then(|| OwnedTensor::new(Dtype::BF16, &[4], ones).unwrap())
+    };
+    let opened = loaded(&file_of(&unet, halved)).unwrap();
+    for ((name, got), (_, want)) in opened.weights().into_iter().zip(unet.weights()) {
+        let want = if name == "conv_in.bias" { &want.ones_like() } else { want };
+        assert!(got.equal(want) && got.kind() == Kind::Float, "{name}");
+        assert_eq!(got.stride(), want.stride(), "{name}");
+    }
+}
+
+#[test]
+fn weights_that_are_no_floats_or_not_finite_are_listed() {
+    let unet = drawn(&tiny(), Precision::F32);
+    let change = |name: &str| match name {
+        "conv_in.bias" => Some(OwnedTensor::from_i64(&[4], &[1, 2, 3, 4]).unwrap()),
+        "conv_out.bias" => Some(OwnedTensor::from_f32(&[2], &[0.0, f32::NAN]).unwrap()),
+        "conv_norm_out.bias" => {
+            Some(OwnedTensor::from_f32(&[4], &[f32::NEG_INFINITY, 0.0, 1.0, 2.0]).unwrap())
+        }
+        _ => None,
+    };
+    let error = loaded(&file_of(&unet, change)).unwrap_err().to_string();
+    let want = "weights do not fit the network: \
+                1 of a type that is not F16, BF16, F32 or F64: conv_in.bias I64; \
+                2 with values that are infinite or no numbers: conv_norm_out.bias, conv_out.bias";
+    assert_eq!(error, want);
 }

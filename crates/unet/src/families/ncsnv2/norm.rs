@@ -61,7 +61,7 @@ impl FeatureNorm {
             NcsnV2Norm::Instance => Self::Instance { eps },
             NcsnV2Norm::Variance => Self::Variance { alpha: b.parameter("alpha", &size, near_one) },
             NcsnV2Norm::Batch => {
-                let _ = b.constant("num_batches_tracked", &[], Initial::Zeros);
+                b.count("num_batches_tracked");
                 Self::Batch {
                     weight: b.parameter("weight", &size, Initial::Ones),
                     bias: b.parameter("bias", &size, Initial::Zeros),
@@ -74,7 +74,7 @@ impl FeatureNorm {
         }
     }
 
-    pub(super) fn forward(&self, x: &Tensor, train: bool) -> Tensor {
+    pub(super) fn forward(&self, x: &Tensor, told: Told<'_>) -> Tensor {
         let own = |t: &Tensor| cast(t, wide(x));
         match self {
             Self::InstancePlus { alpha, gamma, beta } => {
@@ -97,7 +97,10 @@ impl FeatureNorm {
                 // Running averages are written where they are, so they are not cast.
                 let kind = mean.kind();
                 let (weight, bias) = (cast(weight, kind), cast(bias, kind));
-                let (mean, variance) = (Some(mean), Some(variance));
+                let train = told.train;
+                // In training they move and are not read, so one who comes again needs none.
+                let moments = (!(train && told.again)).then_some((mean, variance));
+                let (mean, variance) = moments.unzip();
                 x.to_kind(kind)
                     .batch_norm(Some(&weight), Some(&bias), mean, variance, train, 0.1, *eps, false)
                     .to_kind(x.kind())
@@ -143,7 +146,7 @@ pub(super) struct NormThenActivation {
 
 impl Layer for NormThenActivation {
     fn forward(&self, x: Tensor, told: Told<'_>) -> Tensor {
-        self.then.apply(&self.norm.forward(&x, told.train))
+        self.then.apply(&self.norm.forward(&x, told))
     }
 
     fn kind(&self) -> &'static str {

@@ -1,0 +1,95 @@
+//! Opening a model takes little more memory than its weights do. Every model is opened in a process of its
+//! own, this test's, since the peak is that of a whole process.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::json;
+use tch::Tensor;
+use tweedie_checkpoints::{OwnedTensor, write_safetensors};
+use tweedie_training::{Model, ModelOptions};
+use tweedie_unet::{ArchitectureConfig, Precision, UNet};
+
+/// What names the model to the process that opens it, and whether it is to compute in bf16.
+const OPENED: &str = "TWEEDIE_OPENED_MODEL";
+const HALVED: &str = "TWEEDIE_OPENED_IN_BF16";
+
+/// A folder of diffusers with a network of so many channels; gives the bytes of its weights.
+fn write_diffusers(folder: &Path, channels: i64) -> usize {
+    let levels = [channels, 2 * channels, 2 * channels];
+    let network = json!({
+        "block_out_channels": levels,
+        "down_block_types": ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D"],
+        "up_block_types": ["UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
+        "layers_per_block": 2, "norm_num_groups": 8, "sample_size": 8
+    });
+    let mut values = network.as_object().unwrap().clone();
+    values.insert("family".to_owned(), "diffusers".into());
+    let unet = UNet::new(&ArchitectureConfig::from_values(values).unwrap(), 0).unwrap();
+    fs::create_dir_all(folder).unwrap();
+    fs::write(folder.join("config.json"), network.to_string()).unwrap();
+    let noise = json!({"_class_name": "DDPMScheduler", "num_train_timesteps": 1000});
+    fs::write(folder.join("scheduler_config.json"), noise.to_string()).unwrap();
+    let stored = unet.weights().into_iter().map(|(name, tensor): (&str, &Tensor)| {
+        let shape: Vec<usize> = tensor.size().iter().map(|size| *size as usize).collect();
+        let values = Vec::<f32>::try_from(tensor.contiguous().view(-1)).unwrap();
+        (name.to_owned(), OwnedTensor::from_f32(&shape, &values).unwrap())
+    });
+    let path = folder.join("diffusion_pytorch_model.safetensors");
+    write_safetensors(&path, stored, &Default::default()).unwrap();
+    4 * unet.parameters().element_count()
+}
+
+/// Opens the model that the environment names, and tells what this process took at its peak.
+fn open(path: &Path) {
+    let halved = std::env::var_os(HALVED).is_some();
+    let precision = if halved { Precision::Bf16 } else { Precision::F32 };
+    let options = ModelOptions { precision, ..ModelOptions::default() };
+    let model = Model::open(path, &options).unwrap();
+    assert_eq!(model.unet.precision(), precision);
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM:"));
+    println!("{}", peak.unwrap_or("no account"));
+}
+
+/// The peak, in bytes, of a process that opens a model; `None` where the system keeps no account.
+fn peak(path: &Path, halved: bool) -> Option<f64> {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", NAME, "--nocapture"]).env(OPENED, path);
+    if halved {
+        command.env(HALVED, "1");
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let line = text.lines().find_map(|line| line.split_once("VmHWM:"))?.1;
+    let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse().unwrap();
+    Some(kilobytes * 1024.0)
+}
+
+const NAME: &str = "opening_peaks_at_no_more_than_1_2_times_the_weights";
+
+#[test]
+fn opening_peaks_at_no_more_than_1_2_times_the_weights() {
+    if let Some(path) = std::env::var_os(OPENED) {
+        return open(Path::new(&path));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    write_diffusers(&at("tiny"), 8);
+    let bytes = write_diffusers(&at("diffusers"), 104) as f64;
+    let options = ModelOptions { levels: Some(256), ..ModelOptions::default() };
+    let model = Model::open(&at("diffusers"), &options).unwrap();
+    model.write_run(&at("run"), model.description().clone()).unwrap();
+    let Some(process) = peak(&at("tiny"), false) else {
+        eprintln!("left out: this system keeps no account of a process's peak");
+        return;
+    };
+    for (name, halved) in [("diffusers", false), ("run", false), ("diffusers", true)] {
+        let weights = if halved { bytes / 2.0 } else { bytes };
+        let ratio = (peak(&at(name), halved).unwrap() - process) / weights;
+        println!("{name}: {:.0} MB of weights, peak {ratio:.3} times that", weights / 1e6);
+        assert!(ratio <= 1.2, "{name}: {ratio} times the weights");
+    }
+}
