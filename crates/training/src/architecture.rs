@@ -60,14 +60,14 @@ fn check_family(
     let returned = if learned_variance { 2 * channels } else { channels };
     let got = (network.in_channels(), network.out_channels());
     if got != (channels, returned) {
-        let value = format!("that takes {} channels and returns {}", got.0, got.1);
+        let value = format!("one that takes {} channels and returns {}", got.0, got.1);
         let allowed =
             format!("one that takes {channels}, as the images have, and returns {returned}");
         return unfit("network", value, allowed);
     }
     let divisor = network.size_divisor();
     if height % divisor != 0 || width % divisor != 0 {
-        let value = format!("that halves images {divisor} times in all");
+        let value = format!("one for images whose sides {divisor} divides");
         let allowed = format!("one for images of {height}x{width}, or other sides by data.pad");
         return unfit("network", value, allowed);
     }
@@ -77,7 +77,7 @@ fn check_family(
 fn check_weights(network: &ArchitectureConfig) -> Result<(), TrainError> {
     let weights = UNet::count_parameters(network)?;
     if weights > MOST_WEIGHTS {
-        let value = format!("of {weights} weights");
+        let value = format!("one of {weights} weights");
         return unfit("network", value, format!("at most {MOST_WEIGHTS} weights"));
     }
     Ok(())
@@ -99,8 +99,9 @@ fn check_null_class(
         let allowed = "0 with a network that has a row for each class and none for no class";
         return unfit("training.label_dropout", label_dropout.to_string(), allowed.to_owned());
     }
-    let allowed = format!("{classes}, as the data has, or {} with one for no class", classes + 1);
-    unfit("network", format!("of {rows} classes"), allowed)
+    let allowed =
+        format!("one of {classes}, as the data has, or {} with one for no class", classes + 1);
+    unfit("network", format!("one of {rows} classes"), allowed)
 }
 
 fn unfit(key: &'static str, value: String, allowed: String) -> Result<(), TrainError> {

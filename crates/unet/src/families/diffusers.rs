@@ -65,12 +65,7 @@ impl Family for UNetConfig {
     }
 
     fn image_size(&self) -> Option<[i64; 2]> {
-        match self.sample_size.as_ref()? {
-            serde_json::Value::Array(sides) => {
-                Some([sides.first()?.as_i64()?, sides.get(1)?.as_i64()?])
-            }
-            side => side.as_i64().map(|side| [side, side]),
-        }
+        config::image_size(self.sample_size.as_ref()?)
     }
 
     fn size_divisor(&self) -> i64 {
