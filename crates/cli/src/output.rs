@@ -2,9 +2,11 @@
 
 use crate::arrays::Array;
 use anyhow::{Context, Result, bail};
-use std::path::Path;
+use clap::Args;
+use std::path::{Path, PathBuf};
 use tch::Tensor;
 use tweedie_datasets::{GridLayout, grid, save_png, to_picture, to_picture_dequantized};
+use tweedie_training::is_run;
 
 /// What a safetensors file calls its images.
 pub(crate) const IMAGES: &str = "images";
@@ -47,6 +49,34 @@ impl Format {
                 "--out {} ends in .{other}, expected .png (a grid), .npy, .safetensors, \
                  or no ending (a folder of PNGs)",
                 path.display()
+            ),
+        }
+    }
+}
+
+/// Whether a file that nobody named is replaced.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct Replacement {
+    /// Replace the file that is written where --out names none. Of a run it always is; a checkpoint of
+    /// another program is asked about in any folder, so what lies there may be something else
+    #[arg(long)]
+    overwrite: bool,
+}
+
+impl Replacement {
+    /// Where a command on a model writes: where it was told, or else to `default`.
+    ///
+    /// # Errors
+    /// When nothing was told, `default` exists, and it is not known to be the model's.
+    pub(crate) fn out(&self, model: &Path, told: Option<&Path>, default: &Path) -> Result<PathBuf> {
+        match told {
+            Some(out) => Ok(out.to_path_buf()),
+            None if self.overwrite || is_run(model) || !default.exists() => {
+                Ok(default.to_path_buf())
+            }
+            None => bail!(
+                "{} exists already: --out names another place, --overwrite replaces it",
+                default.display()
             ),
         }
     }

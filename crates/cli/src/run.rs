@@ -50,6 +50,10 @@ pub(crate) struct Unsaid {
     /// The flags of guided- or improved-diffusion, as on its command line
     #[arg(long, value_name = "FLAGS", allow_hyphen_values = true)]
     flags: Option<String>,
+    /// The noise of a checkpoint that does not say it: [schedule], [objective] and data.centered of a run's
+    /// configuration, a TOML file
+    #[arg(long, value_name = "FILE")]
+    noise: Option<PathBuf>,
     /// Height and width of the images [default: those trained on]
     #[arg(long, value_name = "HxW", value_parser = size)]
     size: Option<[usize; 2]>,
@@ -93,7 +97,7 @@ impl Weights {
 impl Source {
     /// How a model is opened on the CPU, in f32.
     pub(crate) fn options(&self) -> ModelOptions {
-        let Unsaid { config, flags, size, levels, classes } = self.unsaid.clone();
+        let Unsaid { config, flags, noise, size, levels, classes } = self.unsaid.clone();
         ModelOptions {
             choice: self.checkpoint.unwrap_or_default(),
             weights: match self.weights() {
@@ -102,6 +106,7 @@ impl Source {
             },
             config,
             flags,
+            noise,
             size,
             levels,
             classes,
@@ -115,12 +120,13 @@ impl Source {
 
     /// An option that was given, if any was.
     pub(crate) fn given(&self) -> Option<&'static str> {
-        let Unsaid { config, flags, size, levels, classes } = &self.unsaid;
+        let Unsaid { config, flags, noise, size, levels, classes } = &self.unsaid;
         let given = [
             ("--weights", self.weights.is_some()),
             ("--checkpoint", self.checkpoint.is_some()),
             ("--config", config.is_some()),
             ("--flags", flags.is_some()),
+            ("--noise", noise.is_some()),
             ("--size", size.is_some()),
             ("--levels", levels.is_some()),
             ("--classes", classes.is_some()),

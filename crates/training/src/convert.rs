@@ -15,7 +15,7 @@ use crate::config::{
 };
 use crate::network::{ImageForm, Stored};
 use crate::state::{EMA, Progress, WEIGHTS};
-use crate::{Model, RunConfig, RunFolder, TrainError};
+use crate::{ConfigError, Model, RunConfig, RunData, RunFolder, TrainError, architecture};
 
 impl Model {
     /// Writes the model as a folder of diffusers, which must not hold anything yet. The weights are those
@@ -71,6 +71,26 @@ impl Model {
         checkpoint.commit(None, &Progress::new(form))?;
         folder.write_config(&config)?;
         fs::rename(staged.path(), path).map_err(TrainError::io("rename to", path))
+    }
+
+    /// Refuses images that the network of the model does not go with, as those of a run with this
+    /// configuration.
+    ///
+    /// # Errors
+    /// When they have other channels or another size than it takes, or other classes than it knows.
+    pub fn check_data(&self, config: &RunConfig, data: &RunData) -> Result<(), TrainError> {
+        let form = ImageForm::of_data(config, data);
+        if form.shape == self.images().shape {
+            return architecture::of_run(config, &form).map(drop);
+        }
+        let text = |[channels, height, width]: [usize; 3]| format!("{channels}x{height}x{width}");
+        let (got, taken) = (text(form.shape), text(self.images().shape));
+        Err(ConfigError::Unfit {
+            key: "data.source",
+            value: format!("{}, whose images are {got}", config.data.source),
+            allowed: format!("images of {taken}, as the network takes"),
+        }
+        .into())
     }
 
     fn stored_weights(&self) -> Vec<(String, Stored)> {

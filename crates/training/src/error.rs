@@ -110,6 +110,12 @@ pub enum ConfigError {
         /// Parts.
         accumulation: usize,
     },
+    /// A configuration that is to say the noise of a network does not.
+    #[error("{} has no [schedule], and the checkpoint does not say its noise either", path.display())]
+    NoSchedule {
+        /// The configuration.
+        path: PathBuf,
+    },
     /// The values of the schedule make none.
     #[error("[schedule] makes no schedule of noise levels")]
     Schedule {
@@ -271,6 +277,14 @@ pub enum TrainError {
     /// Nothing says how many levels the data has.
     #[error("nothing says how many values a pixel can take in the data; --levels does")]
     NoLevels,
+    /// A checkpoint does not say under which noise its network was trained.
+    #[error(
+        "nothing says the noise of the network; --noise does, a file with [schedule] and [objective] of a run's configuration"
+    )]
+    NoNoise {
+        /// What the checkpoint lacks.
+        source: CheckpointError,
+    },
     /// A checkpoint does not say how large its images are.
     #[error("the checkpoint does not say how large its images are; --size HEIGHTxWIDTH does")]
     NoSize,

@@ -7,7 +7,7 @@ use tweedie_checkpoints::{Dtype, TensorFile, View};
 use tweedie_unet::UNet;
 
 use crate::config::{DeviceChoice, Precision};
-use crate::{RunConfig, TrainError, architecture};
+use crate::{RunConfig, RunData, TrainError, architecture};
 
 /// What the data decides about the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -23,6 +23,17 @@ pub struct ImageForm {
 }
 
 impl ImageForm {
+    /// That of the images of a run.
+    pub(crate) fn of_data(config: &RunConfig, data: &RunData) -> Self {
+        let unpadded = data.train.shape();
+        let [channels, height, width] = unpadded;
+        let [height, width] = config.data.pad.unwrap_or([height, width]);
+        let named = config.network.is_class_conditional() || config.is_classifier();
+        let classes = named.then(|| data.train.classes());
+        let levels = data.train.levels();
+        Self { shape: [channels, height, width], unpadded, levels, classes }
+    }
+
     /// Images `[n, c, h, w]` of the network's size, cut to that of the images themselves.
     pub fn without_padding(&self, images: &Tensor) -> Tensor {
         let [_, height, width] = self.unpadded.map(|size| size as i64);

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tweedie_training::{Model, RunConfig};
+use tweedie_training::{Model, RunConfig, RunData, TrainError};
 
 /// Write a model as a folder of diffusers, or as a run
 ///
@@ -72,5 +72,19 @@ fn run_config(model: &Model, options: &Options) -> Result<RunConfig> {
             "the checkpoint does not say what it was trained on; --data names the data set",
         )?;
     config.training.from = Some(options.input.display().to_string());
+    if model.run_config().is_none() {
+        let [_, height, width] = model.images().shape;
+        config.data.size = Some([height, width]);
+    }
+    match RunData::open(&config) {
+        Ok(data) => model.check_data(&config, &data)?,
+        // it may lie on another machine
+        Err(why @ TrainError::NoLabels { .. }) => return Err(why.into()),
+        Err(why) => eprintln!(
+            "whether the network goes with {} was not seen: {}",
+            config.data.source,
+            print::chain(&why)
+        ),
+    }
     Ok(config)
 }

@@ -4,7 +4,7 @@ use crate::device::Computation;
 use crate::drawing::{batches, image_count};
 use crate::flow::FlowArgs;
 use crate::latents::Latents;
-use crate::output::{Format, Images};
+use crate::output::{Format, Images, Replacement};
 use crate::run::{Run, Weights};
 use crate::{print, progress};
 use anyhow::Result;
@@ -21,9 +21,11 @@ pub(crate) struct Options {
     run: PathBuf,
     /// The latents: .safetensors as `tweedie encode` writes them, or .npy
     latents: PathBuf,
-    /// Where to write: .png (one grid), .npy, .safetensors, or a folder (one PNG an image)
-    #[arg(long, short, value_name = "PATH", default_value = "decoded.png")]
-    out: PathBuf,
+    /// Where to write: .png (one grid), .npy, .safetensors, or a folder (one PNG an image) [default: decoded.png]
+    #[arg(long, short, value_name = "PATH")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    replacement: Replacement,
     /// The class to tell the network, of all images [default: what they were encoded with]
     #[arg(long, value_name = "CLASS", conflicts_with = "unconditional")]
     class: Option<usize>,
@@ -50,7 +52,9 @@ Examples:
   tweedie decode runs/digits-vp noise.npy --class 3 --out threes.png";
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    Format::of(&options.out)?.check(&options.out)?;
+    let out =
+        options.replacement.out(&options.run, options.out.as_deref(), "decoded.png".as_ref())?;
+    Format::of(&out)?.check(&out)?;
     options.flow.tolerances(options.weights.precision())?;
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
     let flow = options.flow.flow(&run)?;
@@ -67,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let images = run.as_images(&Tensor::cat(&parts, 0));
     let levels = run.dequantized_levels();
     let decoded = Images { images: &images, classes: &classes, levels };
-    print::line(&decoded.write(&options.out, options.columns)?)?;
+    print::line(&decoded.write(&out, options.columns)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

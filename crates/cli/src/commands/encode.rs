@@ -5,6 +5,7 @@ use crate::drawing::{Drawing, batches};
 use crate::flow::FlowArgs;
 use crate::inputs::{InputArgs, Inputs};
 use crate::latents::{self, Latents};
+use crate::output::Replacement;
 use crate::run::{Run, Weights};
 use crate::{print, progress};
 use anyhow::Result;
@@ -23,9 +24,11 @@ use tweedie_likelihood::RoundTripError;
 pub(crate) struct Options {
     /// The run folder, one of its checkpoints, or a checkpoint of another program
     run: PathBuf,
-    /// Where to write the latents: .safetensors (with the classes of the images) or .npy
-    #[arg(long, short, value_name = "PATH", default_value = "latents.safetensors")]
-    out: PathBuf,
+    /// Where to write the latents: .safetensors (with the classes of the images) or .npy [default: latents.safetensors]
+    #[arg(long, short, value_name = "PATH")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    replacement: Replacement,
     /// Do not carry the latents back, which measures the error of the round trip
     #[arg(long)]
     no_round_trip: bool,
@@ -47,7 +50,12 @@ Examples:
   tweedie encode runs/digits-vp --data three.png --unconditional --out three.npy";
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    latents::check_path(&options.out)?;
+    let out = options.replacement.out(
+        &options.run,
+        options.out.as_deref(),
+        "latents.safetensors".as_ref(),
+    )?;
+    latents::check_path(&out)?;
     options.flow.tolerances(options.weights.precision())?;
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
     let flow = options.flow.flow(&run)?;
@@ -67,11 +75,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     }
     bar.finish_and_clear();
     let classes = Some(inputs.classes(0..inputs.len()));
-    Latents { states: Tensor::cat(&states, 0), classes }.write(&options.out)?;
+    Latents { states: Tensor::cat(&states, 0), classes }.write(&out)?;
     if !options.no_round_trip {
         let (largest, rms) = (trip.largest(), trip.root_mean_square());
         print::line(&format!("round trip: {largest:.2e} at most, {rms:.2e} root mean square"))?;
     }
-    print::line(&format!("{} latents: {}", inputs.len(), options.out.display()))?;
+    print::line(&format!("{} latents: {}", inputs.len(), out.display()))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use crate::drawing::image_count;
 use crate::flow::{Flow, FlowArgs};
 use crate::inputs::{InputArgs, Inputs};
 use crate::latents::Latents;
-use crate::output::{Format, Images};
+use crate::output::{Format, Images, Replacement};
 use crate::print;
 use crate::run::{Run, Weights};
 use anyhow::{Context, Result, bail};
@@ -39,9 +39,11 @@ pub(crate) struct Options {
     /// different classes; asked for with latents of different ones]
     #[arg(long, value_name = "CLASS", conflicts_with = "unconditional")]
     class: Option<usize>,
-    /// Where to write: .png (one row), .npy, .safetensors, or a folder (one PNG an image)
-    #[arg(long, short, value_name = "PATH", default_value = "interpolation.png")]
-    out: PathBuf,
+    /// Where to write: .png (one row), .npy, .safetensors, or a folder (one PNG an image) [default: interpolation.png]
+    #[arg(long, short, value_name = "PATH")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    replacement: Replacement,
     #[command(flatten)]
     inputs: InputArgs,
     #[command(flatten)]
@@ -66,7 +68,12 @@ struct End {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    Format::of(&options.out)?.check(&options.out)?;
+    let out = options.replacement.out(
+        &options.run,
+        options.out.as_deref(),
+        "interpolation.png".as_ref(),
+    )?;
+    Format::of(&out)?.check(&out)?;
     options.flow.tolerances(options.weights.precision())?;
     if options.steps < 2 {
         bail!("--steps is {}, expected at least 2: both ends", options.steps);
@@ -83,7 +90,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let images = run.as_images(&way);
     let classes = vec![class; options.steps];
     let drawn = Images { images: &images, classes: &classes, levels: run.dequantized_levels() };
-    print::line(&drawn.write(&options.out, Some(options.steps))?)?;
+    print::line(&drawn.write(&out, Some(options.steps))?)?;
     Ok(ExitCode::SUCCESS)
 }
 

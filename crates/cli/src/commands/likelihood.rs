@@ -11,7 +11,7 @@ use crate::device::Computation;
 use crate::drawing::Drawing;
 use crate::inputs::{InputArgs, Inputs};
 use crate::ledger::Ledger;
-use crate::output;
+use crate::output::{self, Replacement};
 use crate::print;
 use crate::run::{Run, Weights};
 use crate::stop::Stop;
@@ -44,6 +44,8 @@ pub(crate) struct Options {
     /// lie, while the measurement is unfinished, what is done, and the picture of the bound's terms
     #[arg(long, short, value_name = "PATH")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    replacement: Replacement,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -81,14 +83,14 @@ Examples:
 
 impl Options {
     /// Where the report goes.
-    fn out(&self) -> PathBuf {
+    fn out(&self) -> Result<PathBuf> {
         let name = match self.method {
             MethodName::Flow => "likelihood-flow.json",
             MethodName::Bound => "likelihood-bound.json",
         };
         // a folder of another program stays as it is
         let folder = if is_run(&self.run) { &self.run } else { Path::new("") };
-        self.out.clone().unwrap_or_else(|| folder.join(name))
+        self.replacement.out(&self.run, self.out.as_deref(), &folder.join(name))
     }
 
     /// Refuses options of the method that was not asked for.
@@ -112,7 +114,7 @@ impl Options {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     options.check()?;
-    let out = options.out();
+    let out = options.out()?;
     if out.extension().is_none_or(|ending| ending != "json") {
         bail!("--out is {}, expected a name that ends in .json", out.display());
     }
@@ -175,6 +177,7 @@ fn answer<M: Measurement>(
     }
     ledger.remove()?;
     if options.json {
+        eprintln!("report: {}", out.display());
         return print::line(&serde_json::to_string_pretty(&json)?).map(|()| ExitCode::SUCCESS);
     }
     report.lines.iter().try_for_each(|line| print::line(line))?;

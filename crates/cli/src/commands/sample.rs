@@ -4,13 +4,13 @@ use crate::device::Computation;
 use crate::drawing::{Drawing, image_count};
 use crate::generate::Request;
 use crate::guide::Guidance;
-use crate::output::{Format, Images};
+use crate::output::{Format, Images, Replacement};
 use crate::print;
 use crate::registry::Method;
 use crate::run::{Run, Weights};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use tch::Tensor;
 
@@ -22,9 +22,11 @@ use tch::Tensor;
 pub(crate) struct Options {
     /// The run folder, one of its checkpoints, or a checkpoint of another program
     run: PathBuf,
-    /// Where to write: .png (one grid), .npy, .safetensors, or a folder (one PNG an image)
-    #[arg(long, short, value_name = "PATH", default_value = "samples.png")]
-    out: PathBuf,
+    /// Where to write: .png (one grid), .npy, .safetensors, or a folder (one PNG an image) [default: samples.png]
+    #[arg(long, short, value_name = "PATH")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    replacement: Replacement,
     /// Number of images
     #[arg(long, short = 'n', value_name = "N", default_value_t = 64, value_parser = image_count)]
     count: usize,
@@ -72,11 +74,13 @@ Examples:
 const STRIP_COLUMNS: usize = 12;
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
-    let format = Format::of(&options.out)?;
+    let out =
+        options.replacement.out(&options.run, options.out.as_deref(), "samples.png".as_ref())?;
+    let format = Format::of(&out)?;
     if options.every_step && format != Format::Grid {
-        bail!("--every-step writes a picture, but --out {} is none", options.out.display());
+        bail!("--every-step writes a picture, but --out {} is none", out.display());
     }
-    format.check(&options.out)?;
+    format.check(&out)?;
     options.guidance.check(!options.classes.is_empty())?;
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
     let guide = options.guidance.open(&run)?;
@@ -96,12 +100,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
             "--every-step shows a method that walks a list of times; this one finds its steps",
         )?;
         let states = generation.at_steps(&strip_steps(steps), &bar)?;
-        write_strip(&run, &states, steps + 1, options)?
+        write_strip(&run, &states, steps + 1, &out)?
     } else {
         let images = run.as_images(&generation.images(&bar)?);
         let levels = run.dequantized_levels();
         let drawn = Images { images: &images, classes: &classes, levels };
-        drawn.write(&options.out, options.columns)?
+        drawn.write(&out, options.columns)?
     };
     bar.finish_and_clear();
     print::line(&written)?;
@@ -115,15 +119,15 @@ fn strip_steps(steps: usize) -> Vec<usize> {
 }
 
 /// One row an image, from noise at the left to the image at the right.
-fn write_strip(run: &Run, states: &[Tensor], all: usize, options: &Options) -> Result<String> {
+fn write_strip(run: &Run, states: &[Tensor], all: usize, out: &Path) -> Result<String> {
     let (columns, count) = (states.len(), states[0].size()[0]);
     let row = |image: i64| states.iter().map(move |state| state.get(image));
     let rows: Vec<Tensor> = (0..count).flat_map(row).collect();
     let images = run.as_images(&Tensor::stack(&rows, 0));
     let classes = vec![None; rows.len()];
     let strip = Images { images: &images, classes: &classes, levels: run.dequantized_levels() };
-    strip.write(&options.out, Some(columns))?;
-    Ok(format!("images: {count}, {columns} of {all} states each: {}", options.out.display()))
+    strip.write(out, Some(columns))?;
+    Ok(format!("images: {count}, {columns} of {all} states each: {}", out.display()))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tweedie_training::{Outcome, RunConfig, Trainer};
+use tweedie_training::{Outcome, RunConfig, Trainer, is_run};
 
 /// Train a model or a classifier that steers one, or go on with a run
 ///
@@ -84,7 +84,11 @@ fn open(options: &Options) -> Result<(PathBuf, Trainer)> {
 
 /// A run that begins with the weights of a model.
 fn fine_tune(path: &Path, from: &Path, options: &Options, folder: &Path) -> Result<Trainer> {
-    let model = open_model(from, &options.source, &options.source.options())?;
+    let mut known = options.source.options();
+    if !is_run(from) && known.noise.is_none() {
+        known.noise = Some(path.to_path_buf());
+    }
+    let model = open_model(from, &options.source, &known)?;
     let mut config = RunConfig::load_over(path, &options.overrides, model.description())?;
     config.training.from = Some(from.display().to_string());
     let trainer = Trainer::from_model(config, folder, &model);

@@ -231,3 +231,75 @@ fn a_damaged_folder_is_refused_with_its_name() {
     std::fs::write(copy.join("unet/config.json"), "{\"layers_per_block\": -1}").unwrap();
     assert!(write(&weights).contains("layers_per_block"));
 }
+
+#[test]
+fn a_checkpoint_that_says_no_noise_takes_that_of_a_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pictures, at) = (pictures(folder.path()), |name: &str| folder.path().join(name));
+    let (model, noise, images) = (at("model"), at("noise.toml"), at("images.npy"));
+    std::fs::create_dir(&model).unwrap();
+    for name in ["config.json", "diffusion_pytorch_model.safetensors"] {
+        std::fs::copy(diffusers().join("unet").join(name), model.join(name)).unwrap();
+    }
+    let sample = ["sample", text(&model), "-n", "1", "--steps", "2", "--out", text(&images)];
+    let with_noise = [&sample[..], &["--noise", text(&noise)]].concat();
+    let message = Program::run(&sample).expect_refusal();
+    assert!(message.contains("--noise") && message.contains("scheduler_config.json"), "{message}");
+    std::fs::write(&noise, "[training]\nsteps = 3\n").unwrap();
+    let message = Program::run(&with_noise).expect_refusal();
+    assert!(message.contains("noise.toml has no [schedule]"), "{message}");
+    std::fs::write(&noise, "[schedule]\nkind = \"linear\"\nsteps = 1000\n").unwrap();
+    Program::run(&with_noise).expect_success();
+    let converted = at("converted");
+    let convert = ["convert", text(&model), text(&converted), "--noise", text(&noise)];
+    Program::run(&convert).expect_success();
+    let scheduler = String::from_utf8(bytes(&converted.join("scheduler_config.json"))).unwrap();
+    assert!(scheduler.contains("\"beta_end\": 0.02"), "{scheduler}");
+    let tiny = "[data]\nsize = [16, 16]\n[schedule]\nkind = \"cosine\"\nsteps = 50\n\
+                [training]\nsteps = 1\nbatch_size = 2\nthreads = 1\n[samples]\nevery = 0\n";
+    let source = format!("data.source={}", text(&pictures));
+    let more = ["--from", text(&model), "--set", &source];
+    let run = at("run");
+    Program::train(folder.path(), tiny, &run, &more).expect_success();
+    assert!(Program::run(&["model", "info", text(&run)]).expect_success().contains("50 betas"));
+}
+
+#[test]
+fn data_that_the_network_does_not_go_with_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let convert = ["convert", text(&diffusers()), text(&out), "--to", "tweedie", "--levels", "17"];
+    let message = Program::run(&[&convert[..], &["--data", "digits"]].concat()).expect_refusal();
+    let says = "data.source is digits, whose images are 1x8x8, expected images of 3x16x16";
+    assert!(message.contains(says), "{message}");
+    let train = Program::train(
+        folder.path(),
+        "[training]\nsteps = 1\n",
+        &out,
+        &["--from", text(&diffusers())],
+    );
+    let message = train.expect_refusal();
+    assert!(message.contains("network is one that takes 3 channels"), "{message}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn what_lies_where_nobody_said_to_write_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = |more: &[&str]| {
+        let mut command = Program::command();
+        command.current_dir(folder.path()).args(["sample", text(&diffusers())]);
+        Program::of(command.args(["-n", "1", "--steps", "1"]).args(more))
+    };
+    let drawn = || bytes(&folder.path().join("samples.png"));
+    sample(&[]).expect_success();
+    let first = drawn();
+    let message = sample(&["--seed", "7"]).expect_refusal();
+    assert!(message.contains("samples.png exists already"), "{message}");
+    assert_eq!(drawn(), first);
+    sample(&["--seed", "7", "--overwrite"]).expect_success();
+    let second = drawn();
+    assert_ne!(second, first);
+    sample(&["--out", "samples.png"]).expect_success();
+    assert_eq!(drawn(), first);
+}

@@ -51,7 +51,11 @@ impl Program {
     }
 
     pub(crate) fn run(arguments: &[&str]) -> Self {
-        Self(Self::command().args(arguments).output().unwrap())
+        Self::of(Self::command().args(arguments))
+    }
+
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Self(command.output().unwrap())
     }
 
     /// `tweedie train` on a configuration written into `folder`.

@@ -1,8 +1,11 @@
 //! A configuration laid over what a checkpoint says: what it leaves out is the checkpoint's.
 
-use toml::{Table, Value};
+use std::path::Path;
 
-use super::overrides;
+use toml::{Table, Value};
+use tweedie_unet::ArchitectureConfig;
+
+use super::{NetworkConfig, overrides};
 use crate::{ConfigError, RunConfig};
 
 /// Keys of `[objective]` that a network was trained with; the rest is how it is trained on.
@@ -34,6 +37,41 @@ impl RunConfig {
             overrides::apply(&mut given, text)?;
         }
         Self::of_table(given)
+    }
+}
+
+impl RunConfig {
+    /// Network, forward process and conventions of a network whose noise stands in the configuration of a
+    /// run: its `[schedule]`, `[objective]` and `data.centered`. All else has its default and says nothing.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has no `[schedule]`, or its values do not go with the network.
+    pub(crate) fn load_noise(
+        path: &Path,
+        network: &ArchitectureConfig,
+    ) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_path_buf(), source })?;
+        let in_file = |source: ConfigError| ConfigError::InFile {
+            path: path.to_path_buf(),
+            source: source.into(),
+        };
+        let mut given: Table =
+            toml::from_str(&text).map_err(|source| in_file(ConfigError::Syntax { source }))?;
+        if !given.contains_key("schedule") {
+            return Err(ConfigError::NoSchedule { path: path.to_path_buf() });
+        }
+        given.retain(|section, _| ["schedule", "objective", "data"].contains(&section));
+        if let Some(data) = given.get_mut("data").and_then(Value::as_table_mut) {
+            data.retain(|key, _| key == "centered");
+        }
+        let mut config = Self::of_table(given).map_err(in_file)?;
+        config.network = NetworkConfig::Family(Box::new(network.clone()));
+        if network.classes().is_some() {
+            // A table of classes need not have a row for no class.
+            config.training.label_dropout = 0.0;
+        }
+        config.completed().map_err(in_file)
     }
 }
 

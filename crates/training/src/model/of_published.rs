@@ -2,13 +2,15 @@
 
 use std::path::Path;
 
-use tweedie_checkpoints::{NetworkConventions, PublishedCheckpoint, PublishedOptions, sha256};
+use tweedie_checkpoints::{
+    CheckpointError, NetworkConventions, PublishedCheckpoint, PublishedOptions, sha256,
+};
 use tweedie_unet::{ArchitectureConfig, UNet, UNetError};
 
 use super::{Habits, Model, ModelImages, ModelOptions, Origin, has_null_class};
 use crate::network::bytes_of;
 use crate::published::{architecture, described};
-use crate::{ConfigError, RunSchedule, TrainError};
+use crate::{ConfigError, RunConfig, RunSchedule, TrainError};
 
 impl Model {
     /// # Errors
@@ -32,8 +34,7 @@ impl Model {
         if matches!(architecture, ArchitectureConfig::AdmEncoder(_)) {
             return Err(TrainError::IsClassifier { path: path.to_path_buf() });
         }
-        let conventions = checkpoint.conventions()?;
-        let config = described(checkpoint, &conventions)?;
+        let (conventions, config) = known(checkpoint, &architecture, options)?;
         check_channels(&architecture, config.learned_variance().is_some())?;
         let shape = image_shape(checkpoint, &architecture, options.size)?;
         let classes = classes(&architecture, options.classes)?;
@@ -47,8 +48,8 @@ impl Model {
                 weights: checkpoint.weight_kind(),
                 notes: checkpoint.notes().to_vec(),
             },
-            habits: habits(&conventions),
-            conventions: Some(conventions),
+            habits: habits(conventions.as_ref(), &config),
+            conventions,
             schedule: config.noise_schedule()?,
             unet,
             config,
@@ -67,6 +68,28 @@ pub(crate) fn open_published(
     let ModelOptions { config, flags, weights, .. } = options.clone();
     let options = PublishedOptions { config, flags, weights, ..PublishedOptions::default() };
     Ok(PublishedCheckpoint::open_with(path, &options)?)
+}
+
+/// What the checkpoint says of its network, and that as the configuration of a run: of the run that is
+/// named for it, where the checkpoint does not say its noise.
+fn known(
+    checkpoint: &PublishedCheckpoint,
+    architecture: &ArchitectureConfig,
+    options: &ModelOptions,
+) -> Result<(Option<NetworkConventions>, RunConfig), TrainError> {
+    match (checkpoint.conventions(), &options.noise) {
+        (Ok(conventions), _) => {
+            let config = described(checkpoint, &conventions)?;
+            Ok((Some(conventions), config))
+        }
+        (Err(CheckpointError::NeedsNoise { .. }), Some(path)) => {
+            Ok((None, RunConfig::load_noise(path, architecture)?))
+        }
+        (Err(source @ CheckpointError::NeedsNoise { .. }), None) => {
+            Err(TrainError::NoNoise { source })
+        }
+        (Err(error), _) => Err(error.into()),
+    }
 }
 
 /// A network of images returns as many channels as it takes, and as many again for a learned variance.
@@ -159,7 +182,10 @@ pub(super) fn schedule_of(path: &Path) -> Result<RunSchedule, TrainError> {
     Ok(config.noise_schedule()?)
 }
 
-fn habits(conventions: &NetworkConventions) -> Habits {
+fn habits(conventions: Option<&NetworkConventions>, config: &RunConfig) -> Habits {
+    let Some(conventions) = conventions else {
+        return Habits { variance: None, clip: Some(config.data_range().ends()) };
+    };
     let clip = conventions.clip_sample.map(|bound| (-bound, bound));
     Habits { variance: conventions.variance, clip }
 }

@@ -23,6 +23,9 @@ pub struct ModelOptions {
     pub config: Option<PathBuf>,
     /// The flags of guided- or improved-diffusion, as on a command line.
     pub flags: Option<String>,
+    /// The configuration of a run whose `[schedule]`, `[objective]` and `data.centered` hold for a
+    /// checkpoint that does not say under which noise it was trained.
+    pub noise: Option<PathBuf>,
     /// Height and width of the images.
     pub size: Option<[usize; 2]>,
     /// Number of values that a pixel can take in the data.
@@ -40,6 +43,7 @@ impl Default for ModelOptions {
             precision: Precision::F32,
             config: None,
             flags: None,
+            noise: None,
             size: None,
             levels: None,
             classes: None,
@@ -53,6 +57,7 @@ impl ModelOptions {
         let given = [
             ("config", self.config.is_some()),
             ("flags", self.flags.is_some()),
+            ("noise", self.noise.is_some()),
             ("size", self.size.is_some()),
             ("levels", self.levels.is_some()),
             ("classes", self.classes.is_some()),

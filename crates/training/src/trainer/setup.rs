@@ -28,7 +28,7 @@ impl Setup {
         let device = network::device(config.training.device)?;
         tweedie_torch_ext::set_threads(config.training.threads)?;
         let data = RunData::open(config)?;
-        let images = image_form(config, &data);
+        let images = ImageForm::of_data(config, &data);
         let schedule = config.noise_schedule()?;
         fit::check(config, &images, &schedule)?;
         // What else batches cannot be made of is told here, before anything is written.
@@ -37,13 +37,4 @@ impl Setup {
         let state = State::initial(config, &schedule, images, device)?;
         Ok(Self { data, schedule, plan, state, device })
     }
-}
-
-fn image_form(config: &RunConfig, data: &RunData) -> ImageForm {
-    let unpadded = data.train.shape();
-    let [channels, height, width] = unpadded;
-    let [height, width] = config.data.pad.unwrap_or([height, width]);
-    let named = config.network.is_class_conditional() || config.is_classifier();
-    let classes = named.then(|| data.train.classes());
-    ImageForm { shape: [channels, height, width], unpadded, levels: data.train.levels(), classes }
 }
