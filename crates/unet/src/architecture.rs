@@ -12,6 +12,7 @@ use crate::families::score_sde::ScoreSdeConfig;
 use crate::input::check_size;
 use crate::outline::{LayerOutline, Shape, outline};
 use crate::program::Program;
+use crate::unet::check_count;
 
 /// What a network is built from: the configuration of one family, in the words of its peer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -178,13 +179,14 @@ impl ArchitectureConfig {
     /// cost; found without making the network.
     ///
     /// # Errors
-    /// If a value of the configuration is out of range or does not fit another, or the network does not
-    /// take images of this size.
+    /// If a value of the configuration is out of range or does not fit another, the network does not take
+    /// images of this size, or would be larger than any memory.
     pub fn layers(&self, [height, width]: [i64; 2]) -> Result<Vec<LayerOutline>, UNetError> {
         self.check()?;
         check_size([height, width], self.family())?;
         let mut gathering = Gathering::shapes();
         let program = self.family().program(&mut gathering.root());
+        check_count(gathering.count)?;
         let (parameters, _) = gathering.finish()?;
         let image = Shape { channels: self.in_channels(), height, width };
         Ok(outline(&program, &parameters, image))

@@ -46,7 +46,7 @@ pub(crate) struct Gathering {
     /// What is kept and saved with the parameters, but never trained.
     constants: Parameters,
     /// The number of values in the parameters so far.
-    count: u64,
+    pub(crate) count: u64,
     /// What kind of number parameters become; constants keep theirs.
     kind: Kind,
     error: Option<UNetError>,
@@ -98,7 +98,7 @@ impl Gathering {
     }
 
     /// How many values the walk asked for, or what was wrong with the configuration.
-    pub(crate) fn count(self) -> Result<u64, UNetError> {
+    pub(crate) fn counted(self) -> Result<u64, UNetError> {
         self.error.map_or(Ok(self.count), Err)
     }
 

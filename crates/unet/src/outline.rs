@@ -139,22 +139,25 @@ impl Walk<'_> {
     /// A layer of x; gives the shape of its output.
     fn part(&mut self, part: &Part, x: Shape, path: Path) -> Shape {
         let output = part.output(x);
-        let live = self.held() + x.values();
-        self.layer(&part.name, part.kind(), path, output);
+        let live = self.held().saturating_add(x.values());
+        self.layer((&part.name, part.kind()), path, output, live);
         self.last().multiply_adds = part.multiply_adds(x);
-        self.last().live_bytes += 4 * live;
         output
     }
 
-    fn layer(&mut self, name: &str, kind: &'static str, path: Path, output: Shape) {
+    /// A layer of this name and kind, with so many values in memory beside its output.
+    fn layer(&mut self, named: (&str, &'static str), path: Path, output: Shape, live: u64) {
         let Shape { channels, height, width } = output;
-        self.row(name, kind, path, [channels, height, width]);
+        self.row(named.0, named.1, path, [channels, height, width]);
+        let row = self.last();
+        row.live_bytes = row.live_bytes.saturating_add(live.saturating_mul(4));
     }
 
     /// Values that are kept beside the features.
     fn held(&self) -> u64 {
         let skips = self.skips.iter().map(|(shape, _)| shape);
-        skips.chain(&self.input).chain(&self.output).map(|shape| shape.values()).sum()
+        let all = skips.chain(&self.input).chain(&self.output);
+        all.fold(0, |sum, shape| sum.saturating_add(shape.values()))
     }
 
     fn step(&mut self, step: &Step) {
@@ -176,10 +179,10 @@ impl Walk<'_> {
                 if let Some((kept, row)) = self.skips.pop() {
                     self.joins = Some(row);
                     let output = part.output(kept, self.h);
-                    let live = self.held() + kept.values() + self.h.values();
-                    self.layer(&part.name, part.kind(), Path::Features, output);
+                    let live = self.held().saturating_add(kept.values());
+                    let live = live.saturating_add(self.h.values());
+                    self.layer((&part.name, part.kind()), Path::Features, output, live);
                     self.last().multiply_adds = part.multiply_adds(kept, self.h);
-                    self.last().live_bytes += 4 * live;
                     self.h = output;
                 }
             }

@@ -14,6 +14,14 @@ use crate::{ArchitectureConfig, Precision, UNetConfig, UNetError};
 /// Most values in the parameters of a network that is made: 32 GiB of them.
 const MOST_PARAMETERS: u64 = 1 << 33;
 
+/// Refuses a network of so many parameters that no memory holds them.
+pub(crate) fn check_count(parameters: u64) -> Result<(), UNetError> {
+    if parameters <= MOST_PARAMETERS {
+        return Ok(());
+    }
+    Err(UNetError::TooLarge { parameters, most: MOST_PARAMETERS })
+}
+
 /// A network of any family, called in one way.
 #[derive(Debug)]
 pub struct UNet {
@@ -42,10 +50,7 @@ impl UNet {
         seed: u64,
     ) -> Result<Self, UNetError> {
         let config = config.clone().into();
-        let parameters = Self::count_parameters(&config)?;
-        if parameters > MOST_PARAMETERS {
-            return Err(UNetError::TooLarge { parameters, most: MOST_PARAMETERS });
-        }
+        check_count(Self::count_parameters(&config)?)?;
         let gathering = Gathering::seeded(seed);
         let drawn = Self::build(config, gathering, Precision::F32, Device::Cpu)?;
         drawn.copied(Precision::F32, Device::Cpu, Kind::Float)
@@ -62,7 +67,7 @@ impl UNet {
         config.check()?;
         let mut gathering = Gathering::shapes();
         config.family().program(&mut gathering.root());
-        gathering.count()
+        gathering.counted()
     }
 
     /// A network with given weights, in f32 on the CPU; names of older checkpoints are understood.

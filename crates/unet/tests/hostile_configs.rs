@@ -152,8 +152,8 @@ fn near(value: &Value, random: &mut impl Rng) -> Value {
         Value::String(_) => WORDS.choose(random).copied().into(),
         Value::Number(number) => match number.as_i64() {
             Some(whole) => match random.random_range(0..4) {
-                0 => (whole - 1).into(),
-                1 => (whole + 1).into(),
+                0 => whole.saturating_sub(1).into(),
+                1 => whole.saturating_add(1).into(),
                 2 => whole.saturating_mul(2).into(),
                 _ => (whole / 2).into(),
             },

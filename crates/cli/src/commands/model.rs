@@ -86,6 +86,11 @@ fn layers(network: &UNet, model: Option<&Model>) -> Result<Vec<LayerOutline>> {
     Ok(config.layers(size)?)
 }
 
+/// Operations of a layer for one image; a multiplication with an addition is two.
+fn operations(layer: &LayerOutline) -> u64 {
+    layer.multiply_adds.saturating_mul(2)
+}
+
 /// What one image costs.
 struct Costs {
     /// Operations of a forward pass; a multiplication with an addition is two.
@@ -98,10 +103,11 @@ struct Costs {
 
 impl Costs {
     fn of(layers: &[LayerOutline]) -> Self {
+        let bytes = layers.iter().map(|layer| layer.activation_bytes);
         Self {
-            operations: layers.iter().map(|layer| 2 * layer.multiply_adds).sum(),
+            operations: layers.iter().map(operations).fold(0, u64::saturating_add),
             inference_bytes: layers.iter().map(|layer| layer.live_bytes).max().unwrap_or(0),
-            output_bytes: layers.iter().map(|layer| layer.activation_bytes).sum(),
+            output_bytes: bytes.fold(0, u64::saturating_add),
         }
     }
 }
@@ -122,7 +128,7 @@ fn json(facts: Facts, layers: &[LayerOutline], network: &UNet) -> Result<Value> 
             "kind": layer.kind,
             "output": layer.output,
             "parameters": layer.parameters,
-            "flop": 2 * layer.multiply_adds,
+            "flop": operations(layer),
             "bytes": layer.activation_bytes,
             "live_bytes": layer.live_bytes,
         })

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tweedie_unet::LayerOutline;
 
-use super::Costs;
+use super::{Costs, operations};
 
 /// Prefixes of units with what they stand for.
 const PREFIXES: [(&str, f64); 5] = [("", 1.0), ("k", 1e3), ("M", 1e6), ("G", 1e9), ("T", 1e12)];
@@ -74,11 +74,11 @@ pub(super) fn costs(costs: &Costs) -> [String; 3] {
 /// The table of layers, its heading first.
 pub(super) fn layers(layers: &[LayerOutline]) -> Vec<String> {
     let most = |of: fn(&LayerOutline) -> u64| layers.iter().map(of).max().unwrap_or_default();
-    let (operations, operation) = prefix(most(|layer| 2 * layer.multiply_adds));
+    let (flops, flop) = prefix(most(operations));
     let (bytes, byte) = prefix(most(|layer| layer.activation_bytes));
     let heading = [
         "parameters".to_owned(),
-        format!("{operations}FLOP"),
+        format!("{flops}FLOP"),
         format!("{bytes}B out"),
         "output".to_owned(),
         "kind".to_owned(),
@@ -88,7 +88,7 @@ pub(super) fn layers(layers: &[LayerOutline]) -> Vec<String> {
         let [channels, height, width] = layer.output;
         [
             layer.parameters.to_string(),
-            format!("{:.3}", 2.0 * layer.multiply_adds as f64 / operation),
+            format!("{:.3}", operations(layer) as f64 / flop),
             format!("{:.3}", layer.activation_bytes as f64 / byte),
             format!("{channels}x{height}x{width}"),
             layer.kind.to_owned(),

@@ -174,7 +174,12 @@ impl NcsnV2Config {
         let spread = model.normalization != NcsnV2Norm::InstancePlus || model.ngf > 1;
         let levels = (1..=1_000_000).contains(&model.num_classes);
         refuse_first([
-            (data.image_size > 0, "data.image_size", &data.image_size, "at least 1"),
+            (
+                (1..=1 << 20).contains(&data.image_size),
+                "data.image_size",
+                &data.image_size,
+                "1 to 2^20",
+            ),
             ((1..1 << 16).contains(&data.channels), "data.channels", &data.channels, "1 to 65535"),
             (
                 (1..1 << 20).contains(&model.ngf) && spread,

@@ -280,7 +280,12 @@ impl ScoreSdeConfig {
             Fir::new(&model.fir_kernel)?;
         }
         refuse_first([
-            (data.image_size > 0, "data.image_size", &data.image_size, "at least 1"),
+            (
+                (1..=1 << 20).contains(&data.image_size),
+                "data.image_size",
+                &data.image_size,
+                "1 to 2^20",
+            ),
             (
                 (1..1 << 16).contains(&data.num_channels),
                 "data.num_channels",
