@@ -8,7 +8,7 @@ use tweedie_torch_ext::{Activation, GroupNorm, group_norm};
 
 use crate::ActivationFunction;
 use crate::builder::{Builder, Initial};
-use crate::outline::Shape;
+use crate::outline::{Shape, dot};
 use crate::program::{Layer, Told};
 
 /// How a layer starts.
@@ -174,7 +174,7 @@ impl Conv {
 
     /// The products for an output of that size, as for any place where the convolution stands.
     pub(crate) fn multiply_adds_at(&self, output: Shape) -> u64 {
-        output.pixels().saturating_mul(self.weight.numel() as u64)
+        dot(output.pixels(), self.weight.numel() as i64)
     }
 }
 
@@ -225,7 +225,7 @@ impl Linear {
 
     /// The products for so many tokens.
     pub(crate) fn multiply_adds(&self, tokens: u64) -> u64 {
-        tokens.saturating_mul(self.weight.numel() as u64)
+        dot(tokens, self.weight.numel() as i64)
     }
 
     /// The weight as [out, in].

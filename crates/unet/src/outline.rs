@@ -24,9 +24,12 @@ impl Shape {
     }
 }
 
-/// count * each, saturating: sizes come from configurations.
+/// A larger number of operations is given as this one, so that layers can add theirs up.
+const MOST_OPERATIONS: u64 = 1 << 56;
+
+/// count * each, bounded: sizes come from configurations.
 pub(crate) fn dot(count: u64, each: i64) -> u64 {
-    count.saturating_mul(each.max(0) as u64)
+    count.saturating_mul(each.max(0) as u64).min(MOST_OPERATIONS)
 }
 
 /// Which tensor a layer works on.

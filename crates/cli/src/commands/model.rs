@@ -113,11 +113,11 @@ impl Costs {
 }
 
 fn json(facts: Facts, layers: &[LayerOutline], network: &UNet) -> Result<Value> {
-    let Costs { operations, inference_bytes, output_bytes } = Costs::of(layers);
+    let costs = Costs::of(layers);
     let costs = [
-        ("flop_per_image", json!(operations)),
-        ("inference_bytes_per_image", json!(inference_bytes)),
-        ("bytes_per_image", json!(output_bytes)),
+        ("flop_per_image", json!(costs.operations)),
+        ("inference_bytes_per_image", json!(costs.inference_bytes)),
+        ("bytes_per_image", json!(costs.output_bytes)),
     ];
     let entries = facts.into_iter().chain(costs);
     let mut object: Map<String, Value> =

@@ -267,8 +267,8 @@ fn a_checkpoint_that_says_no_noise_takes_that_of_a_configuration() {
 #[test]
 fn data_that_the_network_does_not_go_with_is_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let out = folder.path().join("run");
-    let convert = ["convert", text(&diffusers()), text(&out), "--to", "tweedie", "--levels", "17"];
+    let (model, out) = (diffusers(), folder.path().join("run"));
+    let convert = ["convert", text(&model), text(&out), "--to", "tweedie", "--levels", "17"];
     let message = Program::run(&[&convert[..], &["--data", "digits"]].concat()).expect_refusal();
     let says = "data.source is digits, whose images are 1x8x8, expected images of 3x16x16";
     assert!(message.contains(says), "{message}");
