@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: what is promised about speed, memory and quality, measured.
 
 mod digits;
+mod guidance;
 mod likelihood;
 mod measurement;
 mod objectives;
@@ -28,6 +29,8 @@ pub(crate) struct Args {
 enum What {
     /// Train the digits with several seeds, evaluate each, and print the table of their quality
     Digits(digits::Args),
+    /// Guide the digits or Fashion-MNIST at several strengths, and print the table of classes and diversity
+    Guidance(guidance::Args),
     /// Exact likelihood beside the way of `score_sde` around the same network
     Likelihood(likelihood::Args),
     /// Train the digits by every objective, and print their likelihoods and the quality of their samples
@@ -40,6 +43,7 @@ enum What {
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         Some(What::Digits(args)) => digits::run(args),
+        Some(What::Guidance(args)) => guidance::run(args),
         Some(What::Likelihood(args)) => likelihood::run(args),
         Some(What::Objectives(args)) => objectives::run(args),
         Some(What::Steps) => steps::run(),

@@ -77,6 +77,12 @@ impl Classifier {
         self.unet.config().out_channels() as usize
     }
 
+    /// Channels, height and width of what it takes.
+    #[must_use]
+    pub fn shape(&self) -> [usize; 3] {
+        self.shape
+    }
+
     /// Network, forward process and conventions as the configuration of a run.
     #[must_use]
     pub fn description(&self) -> &RunConfig {

@@ -10,6 +10,17 @@ use std::path::Path;
 
 /// Trains `run` by `configs/RECIPE.toml` if it is not finished, and gives its training time in seconds.
 pub(super) fn train(tweedie: &Tweedie, recipe: &str, run: &Path, seed: u64) -> Result<f64> {
+    train_changed(tweedie, recipe, run, seed, &[])
+}
+
+/// The same with values of the recipe changed, each `key=value`.
+pub(super) fn train_changed(
+    tweedie: &Tweedie,
+    recipe: &str,
+    run: &Path,
+    seed: u64,
+    changes: &[&str],
+) -> Result<f64> {
     if let Some(seconds) = training_seconds(run)? {
         eprintln!("{} is finished", workspace::shown(run));
         return Ok(seconds);
@@ -22,6 +33,9 @@ pub(super) fn train(tweedie: &Tweedie, recipe: &str, run: &Path, seed: u64) -> R
         let config = workspace::root().join("configs").join(recipe).with_extension("toml");
         command.arg(config).arg("--out").arg(run);
         command.arg("--set").arg(format!("training.seed={seed}"));
+        changes.iter().for_each(|change| {
+            command.arg("--set").arg(change);
+        });
     }
     process::signal_once(&mut command);
     if !process::run(&mut command)?.is_success() {

@@ -7,11 +7,11 @@ use crate::print;
 use crate::run::{Source, open_model};
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use facts::{Facts, facts};
+use facts::{Facts, Shown, facts};
 use serde_json::{Map, Value, json};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tweedie_training::{Model, open_network};
+use tweedie_training::{Classifier, open_network};
 use tweedie_unet::{LayerOutline, UNet};
 
 /// Show what a checkpoint holds
@@ -53,19 +53,23 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
 
 fn info(options: &InfoOptions) -> Result<()> {
     let InfoOptions { path, source, .. } = options;
-    // a network alone can be shown too: a classifier, or one without a word about its noise
+    if let Ok(classifier) = Classifier::open(path, &source.options()) {
+        eprintln!("a classifier of noisy images: {}", path.display());
+        return show(&classifier.unet, Shown::Classifier(&classifier), options);
+    }
+    // a network alone can be shown too: one without a word about its noise
     match open_model(path, source, &source.options()) {
-        Ok(model) => show(&model.unet, Some(&model), options),
+        Ok(model) => show(&model.unet, Shown::Model(&model), options),
         Err(why) => {
             let network = open_network(path, &source.options())?;
             eprintln!("the network alone: {why:#}");
-            show(&network, None, options)
+            show(&network, Shown::Network, options)
         }
     }
 }
 
-fn show(network: &UNet, model: Option<&Model>, options: &InfoOptions) -> Result<()> {
-    let (facts, layers) = (facts(network, model), layers(network, model)?);
+fn show(network: &UNet, shown: Shown<'_>, options: &InfoOptions) -> Result<()> {
+    let (facts, layers) = (facts(network, shown), layers(network, shown)?);
     if options.json {
         return print::line(&serde_json::to_string_pretty(&json(facts, &layers, network)?)?);
     }
@@ -76,10 +80,9 @@ fn show(network: &UNet, model: Option<&Model>, options: &InfoOptions) -> Result<
 }
 
 /// The layers for images of the size that is known, else of the least that the network takes.
-fn layers(network: &UNet, model: Option<&Model>) -> Result<Vec<LayerOutline>> {
+fn layers(network: &UNet, shown: Shown<'_>) -> Result<Vec<LayerOutline>> {
     let config = network.config();
-    let known = model.map(|model| model.images().shape);
-    let size = match known {
+    let size = match shown.shape() {
         Some([_, height, width]) => [height as i64, width as i64],
         None => config.image_size().unwrap_or([config.size_divisor(); 2]),
     };

@@ -2,16 +2,38 @@
 
 use serde_json::{Value, json};
 use tweedie_training::{
-    DataRange, InputScalingKind, Model, NetworkConfig, Origin, RunConfig, ScheduleConfig,
-    ScheduleKind, TimeInputKind,
+    Classifier, DataRange, InputScalingKind, Model, NetworkConfig, Origin, RunConfig,
+    ScheduleConfig, ScheduleKind, TimeInputKind,
 };
 use tweedie_unet::UNet;
 
 /// Names and values, in the order in which they are read.
 pub(super) type Facts = Vec<(&'static str, Value)>;
 
-/// The facts of a network, and those of a model where it is one.
-pub(super) fn facts(network: &UNet, model: Option<&Model>) -> Facts {
+/// What stands around a network.
+#[derive(Clone, Copy)]
+pub(super) enum Shown<'a> {
+    /// It draws images.
+    Model(&'a Model),
+    /// It tells classes of noisy images.
+    Classifier(&'a Classifier),
+    /// Nothing.
+    Network,
+}
+
+impl Shown<'_> {
+    /// Channels, height and width of the images, where they are known.
+    pub(super) fn shape(self) -> Option<[usize; 3]> {
+        match self {
+            Self::Model(model) => Some(model.images().shape),
+            Self::Classifier(classifier) => Some(classifier.shape()),
+            Self::Network => None,
+        }
+    }
+}
+
+/// The facts of a network, and of what it is part of.
+pub(super) fn facts(network: &UNet, shown: Shown<'_>) -> Facts {
     let config = network.config();
     let count = network.parameters().element_count();
     let mut facts: Facts = vec![
@@ -20,8 +42,24 @@ pub(super) fn facts(network: &UNet, model: Option<&Model>) -> Facts {
         ("bytes", (4 * count).into()),
         ("channels", json!([config.in_channels(), config.out_channels()])),
     ];
-    facts.extend(model.map(of_model).into_iter().flatten());
+    facts.extend(match shown {
+        Shown::Model(model) => of_model(model),
+        Shown::Classifier(classifier) => of_classifier(classifier),
+        Shown::Network => Vec::new(),
+    });
     facts
+}
+
+fn of_classifier(classifier: &Classifier) -> Facts {
+    let config = classifier.description();
+    vec![
+        ("image", json!(classifier.shape())),
+        ("range", range(config.data_range()).into()),
+        ("tells classes", classifier.classes().into()),
+        ("noise", noise(&config.schedule).into()),
+        ("told", told(config).into()),
+        ("input", input(config).into()),
+    ]
 }
 
 fn of_model(model: &Model) -> Facts {
