@@ -354,9 +354,7 @@ impl Run {
 /// Refuses a class that is not below the number of them.
 fn check_class(class: usize, classes: usize) -> Result<()> {
     match classes {
-        0 => bail!(
-            "--class: this model was trained without classes (--classifier steers towards one)"
-        ),
+        0 => bail!("--class: this model was trained without classes"),
         classes if class >= classes => bail!("--class is {class}, expected 0 to {}", classes - 1),
         _ => Ok(()),
     }

@@ -103,8 +103,8 @@ impl LossesByLevel {
         };
         let share = Axis::linear("share of held-out images").over(0.0, 1.0);
         let chart = Chart::new("How often the class is right", noise_axis(), share)
-            .with(curve(0, "the likeliest", |accuracy| accuracy.top_1))
-            .with(curve(1, "among the five likeliest", |accuracy| accuracy.top_5));
+            .with(curve(0, "top-1", |accuracy| accuracy.top_1))
+            .with(curve(1, "top-5", |accuracy| accuracy.top_5));
         Some(chart)
     }
 }

@@ -2,6 +2,7 @@
 
 use super::recipe;
 use super::table::{Table, cell};
+use crate::environment::Environment;
 use crate::process;
 use crate::tweedie::Tweedie;
 use crate::workspace;
@@ -71,6 +72,14 @@ impl Data {
         }
     }
 
+    /// The run that knows classes.
+    fn model(self) -> &'static str {
+        match self {
+            Self::Digits => "digits",
+            Self::FashionMnist => "fashion-mnist-subvp",
+        }
+    }
+
     fn classifier(self) -> &'static str {
         match self {
             Self::Digits => "digits-classifier",
@@ -82,7 +91,7 @@ impl Data {
         let way = |name, run, by_classifier, untold| Way { name, run, by_classifier, untold };
         let alone =
             way("classifier, model never told classes", "digits-unconditional", true, false);
-        let run = if self == Self::Digits { "digits" } else { "fashion-mnist-subvp" };
+        let run = self.model();
         let both = [
             way("classifier, model asked without a class", run, true, true),
             way("no classifier", run, false, false),
@@ -109,7 +118,18 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     if let Some(file) = &args.picture {
         draw(&measured, file)?;
     }
-    Ok(ExitCode::SUCCESS)
+    println!();
+    cost(args.data, &runs)
+}
+
+/// Prints what an evaluation costs, guided and not.
+fn cost(data: Data, runs: &Path) -> Result<ExitCode> {
+    let environment = Environment::set_up()?;
+    let mut command = workspace::cargo(Some(&environment));
+    command.args(["run", "--quiet", "--release", "--package", "tweedie-cli"]);
+    command.args(["--example", "guidance_cost", "--"]);
+    command.arg(runs.join(data.model())).arg(runs.join(data.classifier()));
+    Ok(process::run(&mut command)?.exit_code())
 }
 
 /// The JSON that `tweedie evaluate` prints of one way at one scale.

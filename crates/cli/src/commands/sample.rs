@@ -84,7 +84,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     options.guidance.check(!options.classes.is_empty())?;
     let run = Run::open(&options.run, &options.weights, &options.computation)?;
     let guide = options.guidance.open(&run)?;
-    let classes = run.classes_below(guide.class_count(&run), &options.classes, options.count)?;
+    let known = guide.class_count(&run);
+    if known == 0 && !options.classes.is_empty() {
+        bail!(
+            "--class: this model was trained without classes; --classifier RUN steers it towards one"
+        );
+    }
+    let classes = run.classes_below(known, &options.classes, options.count)?;
     let method = options.method.suited_to(&run);
     let request = Request {
         classes: &classes,

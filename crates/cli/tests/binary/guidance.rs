@@ -174,6 +174,6 @@ fn what_cannot_be_guided_is_refused_before_any_network_runs() {
     }
     let evaluate = ["evaluate", steering];
     assert!(Program::run(&evaluate).expect_refusal().contains("is a classifier"));
-    let likelihood = ["likelihood", steering];
+    let likelihood = ["likelihood", steering, "--method", "bound"];
     assert!(Program::run(&likelihood).expect_refusal().contains("is a classifier"));
 }
