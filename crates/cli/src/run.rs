@@ -304,7 +304,18 @@ impl Run {
 
     /// Refuses a classifier that was trained on something else.
     pub(crate) fn check_steered_by(&self, classifier: &Classifier) -> Result<()> {
-        Ok(classifier.check_steers(&self.model)?)
+        classifier.check_steers(&self.model)?;
+        let source = |config: &RunConfig| config.data.source.clone();
+        let (got, expected) = (classifier.run_config().map(source), self.config().map(source));
+        if let (Some(got), Some(expected)) = (got, expected)
+            && Path::new(&got).file_name() != Path::new(&expected).file_name()
+        {
+            eprintln!(
+                "warning: the classifier was trained on {got} and the model on {expected}: are their \
+                 classes the same?"
+            );
+        }
+        Ok(())
     }
 
     /// How another network is opened that computes beside this one.

@@ -9,7 +9,9 @@ use tweedie_unet::{ArchitectureConfig, ClassifierNetwork, UNet};
 use crate::conventions::Conventions;
 use crate::model::{image_shape, of_run, open_published, read_network};
 use crate::published::{architecture, described};
-use crate::{DataRange, Model, ModelOptions, RunConfig, RunSchedule, TrainError, is_run};
+use crate::{
+    DataRange, Model, ModelOptions, RunConfig, RunSchedule, TrainError, TrainedModel, is_run,
+};
 
 /// How far two schedules may be apart to count as one, relative to their levels.
 const SAME: f64 = 1e-6;
@@ -26,6 +28,7 @@ pub struct Classifier {
     config: RunConfig,
     /// Channels, height and width of what it takes.
     shape: [usize; 3],
+    is_run: bool,
 }
 
 impl Classifier {
@@ -57,7 +60,8 @@ impl Classifier {
             return Err(TrainError::NoClassifier { path: path.to_path_buf() });
         }
         let shape = trained.images.shape;
-        Ok(Self { unet: trained.unet, schedule: trained.schedule, config: trained.config, shape })
+        let TrainedModel { unet, schedule, config, .. } = trained;
+        Ok(Self { unet, schedule, config, shape, is_run: true })
     }
 
     fn of_published(
@@ -68,7 +72,7 @@ impl Classifier {
         let config = described(checkpoint, &checkpoint.conventions()?)?;
         let shape = image_shape(checkpoint, architecture, options.size)?;
         let unet = read_network(architecture, checkpoint, options)?;
-        Ok(Self { unet, schedule: config.noise_schedule()?, config, shape })
+        Ok(Self { unet, schedule: config.noise_schedule()?, config, shape, is_run: false })
     }
 
     /// Number of classes that it tells apart.
@@ -81,6 +85,12 @@ impl Classifier {
     #[must_use]
     pub fn shape(&self) -> [usize; 3] {
         self.shape
+    }
+
+    /// The configuration of a run; a checkpoint of another program has none.
+    #[must_use]
+    pub fn run_config(&self) -> Option<&RunConfig> {
+        self.is_run.then_some(&self.config)
     }
 
     /// Network, forward process and conventions as the configuration of a run.
