@@ -68,6 +68,18 @@ impl Gaussian {
         self.covariance[(i, j)]
     }
 
+    /// Draws of it, made of standard normal numbers `z` of as many values a sample as it has coordinates, in
+    /// any shape.
+    ///
+    /// # Errors
+    /// When the samples have another number of values.
+    pub fn shaped(&self, z: &ArrayD<f64>) -> Result<ArrayD<f64>, ScoreError> {
+        self.each_sample(z, |_, z| {
+            let along = DVector::from_row_slice(z).component_mul(&self.variances.map(f64::sqrt));
+            z.copy_from_slice((&self.mean + &self.axes * along).as_slice());
+        })
+    }
+
     /// The distribution given `y = A x + n`, with the rows of `A` and the deviation of the noise `n`, 0
     /// for none.
     ///
@@ -170,8 +182,9 @@ impl DifferentiableScoreFn<ArrayD<f64>> for Gaussian {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ExactScore, Mixture};
+    use crate::{ExactScore, Mixture, UnitNoise};
     use ndarray::arr2;
+    use tweedie_score::NoiseSource;
 
     fn pair(correlation: f64) -> Gaussian {
         Gaussian::new(vec![0.5, -1.0], &[1.0, correlation, correlation, 1.0]).unwrap()
@@ -200,6 +213,17 @@ mod tests {
             moved[[0, axis]] += 1.0;
             let slope = (data.predict(&moved, Times::Shared(at)).unwrap() - &output) * &cotangent;
             assert!((slope.sum() - product[[0, axis]]).abs() < 1e-14);
+        }
+    }
+
+    #[test]
+    fn what_is_shaped_of_unit_noise_has_its_moments() {
+        let (data, mut noise) = (pair(0.8), UnitNoise::new(&[1, 2], 1));
+        let z = noise.normal_like(&noise.zeros()).unwrap();
+        let back = noise.moments(&data.shaped(&z).unwrap()).unwrap();
+        assert_eq!(back.mean(), data.mean());
+        for (i, j) in [(0, 0), (0, 1), (1, 1)] {
+            assert!((back.covariance(i, j) - data.covariance(i, j)).abs() < 1e-14);
         }
     }
 

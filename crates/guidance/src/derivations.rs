@@ -2,3 +2,6 @@
 
 #[doc = include_str!("../../../docs/derivations/inpainting.md")]
 struct Inpainting;
+
+#[doc = include_str!("../../../docs/derivations/linear-measurements.md")]
+struct LinearMeasurements;

@@ -119,7 +119,7 @@ impl<S: Elementwise + Draw> Measurement<S> {
     ) -> Result<S, NoiseError> {
         let NoiseLevel { alpha, sigma } = level;
         let missing = |tau: f64| (sigma - alpha * tau) * (sigma + alpha * tau);
-        let taken = |tau: f64| if missing(tau) >= 0.0 { 1.0 } else { 0.0 };
+        let taken = |tau: f64| if is_imposed(tau, level) { 1.0 } else { 0.0 };
         let coordinates = self.operator.decouple(x);
         let taken = self.by_coordinate(&taken);
         let kept = (coordinates.mul(&taken), self.values.mul(&taken));
@@ -162,6 +162,30 @@ impl<S: Elementwise + Draw> Measurement<S> {
         self.operator.couple(&S::combine(&[(1.0, &coordinates), (-1.0, &old), (1.0, &new)]))
     }
 
+    /// `after` with those of its coordinates taken from `before` that are measured, but too noisily to be put in
+    /// at `level`: what they hold of the measurement is in the state alone, and a correction that knows
+    /// only the data would wash it out.
+    pub(crate) fn hold(&self, before: &S, after: S, level: NoiseLevel) -> S {
+        let held = |tau: f64| if is_imposed(tau, level) { 0.0 } else { 1.0 };
+        let held = self.by_coordinate(&held);
+        let moved = S::combine(&[(1.0, &after), (-1.0, before)]);
+        let moved = self.operator.decouple(&moved).mul(&held);
+        S::combine(&[(1.0, &after), (-1.0, &self.operator.couple(&moved))])
+    }
+
+    /// Whether some of what is known is too noisy to be put into a state at `level`.
+    pub(crate) fn is_noisier_than(&self, level: NoiseLevel) -> bool {
+        !is_imposed(self.largest_deviation(), level)
+    }
+
+    /// The largest deviation of what is known of a coordinate, in units of the data. At cleaner levels,
+    /// `sigma / alpha` below it, what was measured is in the state alone.
+    #[must_use]
+    pub fn largest_deviation(&self) -> f64 {
+        let Some(deviations) = &self.deviations else { return self.deviation };
+        deviations.iter().copied().filter(|tau| tau.is_finite()).fold(0.0, f64::max)
+    }
+
     /// The residual `|A x - y|` of each sample.
     #[must_use]
     pub fn residual_each(&self, x: &S) -> Vec<f64> {
@@ -188,6 +212,11 @@ impl<S: Elementwise + Draw> Measurement<S> {
         };
         S::draw_like(&self.seen, &mut next)
     }
+}
+
+/// Whether a level has at least as much noise as a measurement of deviation `tau`.
+fn is_imposed(tau: f64, NoiseLevel { alpha, sigma }: NoiseLevel) -> bool {
+    sigma >= alpha * tau
 }
 
 /// Refuses what knows nothing, or everything as it is. Noise, or a blur of all coordinates, is left to be

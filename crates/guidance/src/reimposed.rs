@@ -134,8 +134,13 @@ impl<S: Elementwise + Draw, C: Corrector<S>> Corrector<S> for Reimposed<'_, C, S
         score: &dyn ScoreFn<S>,
         noise: &mut dyn NoiseSource<S>,
     ) -> Result<S, SampleError> {
-        let x = self.inner.correct(x, interval, score, noise)?;
-        let imposed = self.measurement.impose(&x, interval.from.level, noise);
+        let (measurement, level) = (self.measurement, interval.from.level);
+        let before = measurement.is_noisier_than(level).then(|| S::combine(&[(1.0, &x)]));
+        let mut x = self.inner.correct(x, interval, score, noise)?;
+        if let Some(before) = before {
+            x = measurement.hold(&before, x, level);
+        }
+        let imposed = measurement.impose(&x, level, noise);
         imposed.map_err(|source| SampleError::Noise { step: 0, source })
     }
 

@@ -7,8 +7,8 @@
 
 use crate::GuidanceError;
 use tweedie_samplers::{SampleError, Solver, Stepper};
-use tweedie_schedules::{Interval, TimeGrid, Transition};
-use tweedie_score::{NoiseSource, ScoreFn, Silent, VectorSpace};
+use tweedie_schedules::{Interval, NoiseLevel, TimeGrid, Transition};
+use tweedie_score::{NoiseError, NoiseSource, ScoreFn, Silent, VectorSpace};
 
 /// A solver that walks each stretch of `jump` intervals `walks` times.
 ///
@@ -18,11 +18,12 @@ use tweedie_score::{NoiseSource, ScoreFn, Silent, VectorSpace};
 ///
 /// What is done at the end of a run alone belongs to this, [`ending_at_mean`](Self::ending_at_mean), and not
 /// to the solver inside, for which every walk is a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Resampled<V> {
     solver: V,
     jump: usize,
     walks: usize,
+    least: f64,
     mean_at_end: bool,
 }
 
@@ -36,7 +37,21 @@ impl<V> Resampled<V> {
                 return Err(GuidanceError::ParameterOutOfRange { name, value: 0.0, allowed });
             }
         }
-        Ok(Self { solver, jump, walks, mean_at_end: false })
+        Ok(Self { solver, jump, walks, least: 0.0, mean_at_end: false })
+    }
+
+    /// The same with the stretches that end at less noise than `deviation`, `sigma / alpha`, walked once. For
+    /// noisy measurements this is their [`largest_deviation`](crate::Measurement::largest_deviation): below it
+    /// what was measured is in the state alone, and each walk would wash it out.
+    ///
+    /// # Errors
+    /// When the deviation is negative or not a number.
+    pub fn down_to(self, deviation: f64) -> Result<Self, GuidanceError> {
+        if deviation >= 0.0 {
+            return Ok(Self { least: deviation, ..self });
+        }
+        let (name, allowed) = ("deviation to walk down to", "a value of at least 0");
+        Err(GuidanceError::ParameterOutOfRange { name, value: deviation, allowed })
     }
 
     /// The same without the noise of the solver's very last step, its corrections included: see
@@ -56,12 +71,26 @@ impl<V> Resampled<V> {
             })
             .collect()
     }
+
+    /// How often a stretch is walked.
+    fn walks_of(&self, stretch: &[Interval]) -> usize {
+        let end = stretch.last().map_or(NoiseLevel::CLEAN, |last| last.to.level);
+        if end.sigma >= self.least * end.alpha { self.walks } else { 1 }
+    }
+}
+
+/// One walk over a stretch.
+#[derive(Clone, Copy)]
+struct Walk {
+    stretch: usize,
+    /// Whether it starts by adding the noise that the walk before it took away.
+    again: bool,
 }
 
 struct Steps<'a, V> {
     solver: &'a V,
     stretches: Vec<TimeGrid>,
-    walks: usize,
+    walks: Vec<Walk>,
     /// The walk whose last step adds no noise.
     silent: Option<usize>,
 }
@@ -70,22 +99,26 @@ impl<S: VectorSpace, V: Solver<S>> Solver<S> for Resampled<V> {
     fn plan<'a>(&'a self, grid: &'a TimeGrid) -> Result<Box<dyn Stepper<S> + 'a>, SampleError> {
         self.solver.plan(grid)?;
         let stretches = self.stretches(grid)?;
-        for stretch in &stretches {
+        let mut walks = Vec::new();
+        for (index, stretch) in stretches.iter().enumerate() {
             self.solver.plan(stretch)?; // refused before the network runs
+            let each = 0..self.walks_of(stretch.intervals());
+            walks.extend(each.map(|walk| Walk { stretch: index, again: walk > 0 }));
         }
-        let Self { solver, walks, mean_at_end, .. } = self;
-        let silent = mean_at_end.then(|| (walks * stretches.len()).saturating_sub(1));
-        Ok(Box::new(Steps { solver, stretches, walks: *walks, silent }))
+        let silent = self.mean_at_end.then(|| walks.len().saturating_sub(1));
+        Ok(Box::new(Steps { solver: &self.solver, stretches, walks, silent }))
     }
 
     fn evaluations(&self, grid: &TimeGrid) -> Result<usize, SampleError> {
-        let each = |stretch: &TimeGrid| self.solver.evaluations(stretch);
-        Ok(self.walks * self.stretches(grid)?.iter().map(each).sum::<Result<usize, _>>()?)
+        let each = |stretch: &TimeGrid| {
+            Ok(self.walks_of(stretch.intervals()) * self.solver.evaluations(stretch)?)
+        };
+        self.stretches(grid)?.iter().map(each).sum()
     }
 
     /// One a walk.
     fn steps(&self, grid: &TimeGrid) -> usize {
-        self.walks * grid.len().div_ceil(self.jump)
+        grid.intervals().chunks(self.jump).map(|stretch| self.walks_of(stretch)).sum()
     }
 }
 
@@ -97,9 +130,11 @@ impl<S: VectorSpace, V: Solver<S>> Stepper<S> for Steps<'_, V> {
         score: &dyn ScoreFn<S>,
         noise: &mut dyn NoiseSource<S>,
     ) -> Result<S, SampleError> {
-        let stretch = &self.stretches[index / self.walks];
-        if !index.is_multiple_of(self.walks) {
-            x = self.noised(x, index, noise)?;
+        let walk = self.walks[index];
+        let stretch = &self.stretches[walk.stretch];
+        if walk.again {
+            x = noised(x, stretch, noise)
+                .map_err(|source| SampleError::Noise { step: index, source })?;
         }
         let mut stepper = self.solver.plan(stretch)?;
         let steps = self.solver.steps(stretch);
@@ -112,23 +147,19 @@ impl<S: VectorSpace, V: Solver<S>> Stepper<S> for Steps<'_, V> {
     }
 }
 
-impl<V> Steps<'_, V> {
-    /// From the cleaner end of a stretch back to its noisier one.
-    fn noised<S: VectorSpace>(
-        &self,
-        x: S,
-        index: usize,
-        noise: &mut dyn NoiseSource<S>,
-    ) -> Result<S, SampleError> {
-        let steps = self.stretches[index / self.walks].intervals();
-        let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
-            return Err(SampleError::EmptyGrid);
-        };
-        // Ho et al. 2020, eq. 2, between the two ends
-        let whole = Interval { from: first.from, to: last.to };
-        let Transition { scale, variance } = whole.transition();
-        let z = noise.normal_like(&x);
-        let z = z.map_err(|source| SampleError::Noise { step: index, source })?;
-        Ok(S::combine(&[(scale, &x), (variance.max(0.0).sqrt(), &z)]))
-    }
+/// From the cleaner end of a stretch back to its noisier one.
+fn noised<S: VectorSpace>(
+    x: S,
+    stretch: &TimeGrid,
+    noise: &mut dyn NoiseSource<S>,
+) -> Result<S, NoiseError> {
+    let steps = stretch.intervals();
+    let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
+        return Ok(x);
+    };
+    // Ho et al. 2020, eq. 2, between the two ends
+    let whole = Interval { from: first.from, to: last.to };
+    let Transition { scale, variance } = whole.transition();
+    let z = noise.normal_like(&x)?;
+    Ok(S::combine(&[(scale, &x), (variance.max(0.0).sqrt(), &z)]))
 }
