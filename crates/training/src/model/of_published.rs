@@ -38,7 +38,7 @@ impl Model {
         check_channels(&architecture, config.learned_variance().is_some())?;
         let shape = image_shape(checkpoint, &architecture, options.size)?;
         let classes = classes(&architecture, options.classes)?;
-        let unet = read_network(&architecture, &checkpoint, options)?;
+        let unet = read_network(&architecture, checkpoint, options)?;
         let null_class = has_null_class(&unet, classes);
         let levels = options.levels;
         Ok(Self {

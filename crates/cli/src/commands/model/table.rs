@@ -46,27 +46,21 @@ fn line(name: &str, words: &str) -> String {
     format!("{name:<20} {words}")
 }
 
-/// What an image costs; all of it is computed from the layers' shapes, nothing is measured.
-pub(super) fn costs(costs: &Costs) -> [String; 3] {
+/// What an image costs. All of it is computed from the layers' shapes; what a layer makes inside comes on
+/// top.
+pub(super) fn costs(costs: &Costs) -> [String; 4] {
     let [operations, inference, training] = [
         amount(costs.operations, "FLOP"),
         amount(costs.inference_bytes, "B"),
         amount(costs.output_bytes, "B"),
     ];
     [
-        line("operations", &format!("{operations} an image and forward pass, computed")),
+        line("operations", &format!("{operations} an image and forward pass")),
+        line("memory to sample", &format!("{inference} an image between the layers, in f32")),
+        line("memory to train", &format!("{training} an image for the layers' outputs, in f32")),
         line(
-            "memory to sample",
-            &format!(
-                "{inference} an image beside the weights, computed in f32: the most that a layer takes, \
-                 returns and leaves for later ones"
-            ),
-        ),
-        line(
-            "memory to train",
-            &format!(
-                "{training} an image, computed in f32: the outputs of all layers; more lies inside them"
-            ),
+            "",
+            "computed from shapes, beside the weights; what a layer makes inside comes on top",
         ),
     ]
 }
