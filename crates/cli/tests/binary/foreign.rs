@@ -253,8 +253,8 @@ fn a_checkpoint_that_says_no_noise_takes_that_of_a_configuration() {
     let converted = at("converted");
     let convert = ["convert", text(&model), text(&converted), "--noise", text(&noise)];
     Program::run(&convert).expect_success();
-    let scheduler = String::from_utf8(bytes(&converted.join("scheduler_config.json"))).unwrap();
-    assert!(scheduler.contains("\"beta_end\": 0.02"), "{scheduler}");
+    let noise = String::from_utf8(bytes(&converted.join("scheduler_config.json"))).unwrap();
+    assert!(noise.contains("\"beta_end\": 0.02"), "{noise}");
     let tiny = "[data]\nsize = [16, 16]\n[schedule]\nkind = \"cosine\"\nsteps = 50\n\
                 [training]\nsteps = 1\nbatch_size = 2\nthreads = 1\n[samples]\nevery = 0\n";
     let source = format!("data.source={}", text(&pictures));

@@ -51,6 +51,20 @@ const ATTENTION: AttentionStyle = AttentionStyle {
 /// The deviation of the random frequencies of a Fourier embedding.
 const FOURIER_SCALE: f64 = 16.0;
 
+/// Most pixels of a side in `sample_size`.
+const MOST_PIXELS: i64 = 1 << 20;
+
+/// Height and width out of diffusers' `sample_size`, one number or two; `None` where it is neither.
+fn image_size(value: &serde_json::Value) -> Option<[i64; 2]> {
+    let side =
+        |side: &serde_json::Value| side.as_i64().filter(|side| (1..=MOST_PIXELS).contains(side));
+    match value.as_array().map(Vec::as_slice) {
+        None => side(value).map(|side| [side; 2]),
+        Some([height, width]) => Some([side(height)?, side(width)?]),
+        Some(_) => None,
+    }
+}
+
 impl Family for UNetConfig {
     fn check(&self) -> Result<(), UNetError> {
         UNetConfig::check(self)
@@ -65,7 +79,7 @@ impl Family for UNetConfig {
     }
 
     fn image_size(&self) -> Option<[i64; 2]> {
-        config::image_size(self.sample_size.as_ref()?)
+        image_size(self.sample_size.as_ref()?)
     }
 
     fn size_divisor(&self) -> i64 {

@@ -97,20 +97,6 @@ pub enum Resampling {
 /// Most rows of a table of times: the longest chain that is read.
 const MOST_TIMES: i64 = 1_000_000;
 
-/// Most pixels of a side in `sample_size`.
-const MOST_PIXELS: i64 = 1 << 20;
-
-/// Height and width out of diffusers' `sample_size`, one number or two; `None` where it is neither.
-pub(super) fn image_size(value: &serde_json::Value) -> Option<[i64; 2]> {
-    let side =
-        |side: &serde_json::Value| side.as_i64().filter(|side| (1..=MOST_PIXELS).contains(side));
-    match value.as_array().map(Vec::as_slice) {
-        None => side(value).map(|side| [side; 2]),
-        Some([height, width]) => Some([side(height)?, side(width)?]),
-        Some(_) => None,
-    }
-}
-
 /// As diffusers, takes null for the default.
 fn or_convolution<'de, D: serde::Deserializer<'de>>(values: D) -> Result<Resampling, D::Error> {
     Ok(Option::deserialize(values)?.unwrap_or(Resampling::Conv))
@@ -353,7 +339,7 @@ impl UNetConfig {
                 "null or at least 1",
             ),
             (
-                self.sample_size.as_ref().is_none_or(|size| image_size(size).is_some()),
+                self.sample_size.as_ref().is_none_or(|size| super::image_size(size).is_some()),
                 "sample_size",
                 self.sample_size.as_ref().map_or_else(String::new, ToString::to_string),
                 "null, pixels of a side from 1 to 2^20, or [height, width] of such",
