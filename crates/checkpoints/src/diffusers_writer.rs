@@ -17,8 +17,8 @@ use serde_json::{Map, Value, json};
 
 use crate::durable::{partial_name, sync_folder};
 use crate::{
-    CheckpointError, DataRange, NetworkConventions, TrainedNoise, TrainedPrediction, TrainedTime,
-    TrainedVariance, write_atomically, write_safetensors,
+    CheckpointError, DataRange, NetworkConventions, PublishedCheckpoint, TrainedNoise,
+    TrainedPrediction, TrainedTime, TrainedVariance, write_atomically, write_safetensors,
 };
 
 const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
@@ -52,9 +52,12 @@ where
     config.insert("_class_name".to_owned(), Value::from("UNet2DModel"));
     staged.write_json("config.json", &config.into())?;
     if let Some(pipeline) = pipeline {
-        staged.write_json("model_index.json", &pipeline.index())?;
+        if let Some(class) = pipeline.class {
+            staged.write_json("model_index.json", &pipeline.index(class))?;
+        }
         staged.write_json("scheduler_config.json", &pipeline.noise.into())?;
     }
+    staged.check(conventions).map_err(|error| error.in_target(&staged.partial, path))?;
     staged.publish()
 }
 
@@ -89,6 +92,12 @@ impl<'a> StagedFolder<'a> {
             .map_err(|error| error.in_target(&self.partial, self.target))
     }
 
+    /// Reads the folder as whoever is given it will.
+    fn check(&self, conventions: Option<&NetworkConventions>) -> Result<(), CheckpointError> {
+        let written = PublishedCheckpoint::open(&self.partial)?;
+        conventions.map_or(Ok(()), |_| written.conventions().map(drop))
+    }
+
     fn publish(self) -> Result<(), CheckpointError> {
         sync_folder(&self.partial)?;
         if self.target.exists() {
@@ -108,15 +117,17 @@ impl Drop for StagedFolder<'_> {
     }
 }
 
-/// The pipeline of diffusers that draws from a network, and the class and values of its noise.
+/// The pipeline of diffusers that draws from a network, where it has one, and the values of its scheduler.
 struct Pipeline {
-    class: &'static str,
-    noise_class: &'static str,
+    class: Option<&'static str>,
     noise: Map<String, Value>,
 }
 
 impl Pipeline {
     fn of(path: &Path, conventions: &NetworkConventions) -> Result<Self, CheckpointError> {
+        if let Some(scheduler) = &conventions.scheduler {
+            return Ok(Self::with(scheduler.values.clone()));
+        }
         let refuse = |what: &str| CheckpointError::NotInDiffusers {
             path: path.to_path_buf(),
             what: what.to_owned(),
@@ -139,6 +150,12 @@ impl Pipeline {
                 TrainedTime::Sigma,
                 DataRange::Unit,
             ) => Ok(Self::of_exploding(*sigma_min, *sigma_max, *steps)),
+            (
+                TrainedNoise::Edm { sigma_min, sigma_max, steps },
+                TrainedPrediction::Edm { sigma_data },
+                TrainedTime::QuarterLogSigma,
+                DataRange::Symmetric,
+            ) => Ok(Self::of_edm([*sigma_min, *sigma_max, sigma_data], *steps)),
             (noise, prediction, time, range) => Err(refuse(&format!(
                 "{} with {time:?}, a prediction of the {prediction:?} and data in the range {range:?}",
                 noise.kind()
@@ -147,34 +164,66 @@ impl Pipeline {
     }
 
     fn of_chain(conventions: &NetworkConventions, prediction: &str) -> Self {
+        let variance = conventions.variance.unwrap_or(TrainedVariance::FixedSmall);
         let mut noise = object(json!({
             "_class_name": "DDPMScheduler",
             "prediction_type": prediction,
             "clip_sample": conventions.clip_sample.is_some(),
             "clip_sample_range": conventions.clip_sample.unwrap_or(1.0),
-            "variance_type": conventions.variance.map_or("fixed_small", TrainedVariance::name),
-            "timestep_spacing": "leading",
+            "variance_type": variance.name(),
+            "timestep_spacing": spacing(variance),
         }));
         noise.extend(chain_values(&conventions.noise));
-        Self { class: "DDPMPipeline", noise_class: "DDPMScheduler", noise }
+        Self::with(noise)
     }
 
     fn of_exploding(sigma_min: f64, sigma_max: f64, steps: usize) -> Self {
-        let noise = object(json!({
+        Self::with(object(json!({
             "_class_name": "ScoreSdeVeScheduler",
             "num_train_timesteps": steps,
             "sigma_min": sigma_min,
             "sigma_max": sigma_max,
-        }));
-        Self { class: "ScoreSdeVePipeline", noise_class: "ScoreSdeVeScheduler", noise }
+        })))
     }
 
-    fn index(&self) -> Value {
+    fn of_edm([sigma_min, sigma_max, sigma_data]: [f64; 3], steps: usize) -> Self {
+        Self::with(object(json!({
+            "_class_name": "EDMEulerScheduler",
+            "num_train_timesteps": steps,
+            "prediction_type": "epsilon",
+            "sigma_min": sigma_min,
+            "sigma_max": sigma_max,
+            "sigma_data": sigma_data,
+        })))
+    }
+
+    fn with(noise: Map<String, Value>) -> Self {
+        let class = match noise.get("_class_name").and_then(Value::as_str).unwrap_or_default() {
+            "DDPMScheduler" => Some("DDPMPipeline"),
+            "ScoreSdeVeScheduler" => Some("ScoreSdeVePipeline"),
+            // diffusers has no pipeline of images that runs these
+            "ScoreSdeVpScheduler" | "EDMEulerScheduler" | "EDMDPMSolverMultistepScheduler" => None,
+            // which takes the noise of any chain
+            _ => Some("DDIMPipeline"),
+        };
+        Self { class, noise }
+    }
+
+    fn index(&self, class: &str) -> Value {
         json!({
-            "_class_name": self.class,
-            "scheduler": ["diffusers", self.noise_class],
+            "_class_name": class,
+            "scheduler": ["diffusers", self.noise["_class_name"]],
             "unet": ["diffusers", "UNet2DModel"],
         })
+    }
+}
+
+/// As runs here space their steps; but the upper variance of diffusers has noise left in a last step that
+/// does not begin at the first entry.
+fn spacing(variance: TrainedVariance) -> &'static str {
+    match variance {
+        TrainedVariance::FixedLarge | TrainedVariance::FixedLargeLog => "leading",
+        _ => "trailing",
     }
 }
 
@@ -202,7 +251,7 @@ fn prediction_name(prediction: TrainedPrediction) -> Option<&'static str> {
         TrainedPrediction::Noise => Some("epsilon"),
         TrainedPrediction::Data => Some("sample"),
         TrainedPrediction::Velocity => Some("v_prediction"),
-        TrainedPrediction::Score => None,
+        TrainedPrediction::Score | TrainedPrediction::Edm { .. } => None,
     }
 }
 
@@ -217,7 +266,7 @@ fn object(value: Value) -> Map<String, Value> {
 mod tests {
     use super::*;
     use crate::error::chain;
-    use crate::{BetaShape, Dtype, NoiseConfig, OwnedTensor, PublishedCheckpoint};
+    use crate::{BetaShape, Dtype, NoiseConfig, OwnedTensor};
 
     fn conventions() -> NetworkConventions {
         NetworkConventions {
@@ -233,6 +282,7 @@ mod tests {
             time: TrainedTime::Index { steps: 500, scale: 1.0 },
             data_range: DataRange::Symmetric,
             clip_sample: Some(2.0),
+            scheduler: None,
         }
     }
 
@@ -249,10 +299,15 @@ mod tests {
         let path = folder.path().join("model");
         write(&path, conventions).unwrap();
         let read = PublishedCheckpoint::open(&path).unwrap();
-        assert_eq!(read.conventions().unwrap(), *conventions);
+        let found = read.conventions().unwrap();
+        assert_eq!(NetworkConventions { scheduler: None, ..found.clone() }, *conventions);
+        // once it has a scheduler it keeps it
+        let again = folder.path().join("again");
+        write(&again, &found).unwrap();
+        assert_eq!(PublishedCheckpoint::open(&again).unwrap().conventions().unwrap(), found);
         assert_eq!(read.weights().read_f32("conv_in.weight").unwrap(), [0.5]);
         assert_eq!(read.image_shape(), Some([3, 8, 8]));
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "leftovers");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "leftovers");
     }
 
     #[test]
@@ -268,7 +323,34 @@ mod tests {
             time: TrainedTime::Sigma,
             data_range: DataRange::Unit,
             clip_sample: None,
+            scheduler: None,
         });
+        check_kept(&NetworkConventions {
+            noise: TrainedNoise::Edm { sigma_min: 0.01, sigma_max: 70.0, steps: 300 },
+            prediction: TrainedPrediction::Edm { sigma_data: 0.7 },
+            variance: None,
+            time: TrainedTime::QuarterLogSigma,
+            data_range: DataRange::Symmetric,
+            clip_sample: None,
+            scheduler: None,
+        });
+    }
+
+    #[test]
+    fn a_scheduler_is_written_as_it_was_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model");
+        let text = r#"{"_class_name": "DPMSolverMultistepScheduler", "thresholding": true,
+            "lambda_min_clipped": -Infinity, "solver_order": 3, "own": {"key": "Infinity"}}"#;
+        let config = NoiseConfig::parse(Path::new("x"), text.as_bytes()).unwrap();
+        let scheduler = Some(config.scheduler);
+        write(&path, &NetworkConventions { scheduler, ..conventions() }).unwrap();
+        let read: Map<String, Value> =
+            serde_json::from_slice(&fs::read(path.join("scheduler_config.json")).unwrap()).unwrap();
+        assert_eq!(read["lambda_min_clipped"], json!(-1e308));
+        assert_eq!((&read["solver_order"], &read["own"]["key"]), (&json!(3), &json!("Infinity")));
+        let index = fs::read_to_string(path.join("model_index.json")).unwrap();
+        assert!(index.contains("DDIMPipeline") && index.contains("DPMSolverMultistep"), "{index}");
     }
 
     #[test]

@@ -466,8 +466,11 @@ impl CheckpointError {
 
     /// The same error about a file of `partial` under the name that it was to have in `target`.
     pub(crate) fn in_target(mut self, partial: &Path, target: &Path) -> Self {
-        if let Self::Io { path, .. } | Self::Describe { path, .. } | Self::Encode { path, .. } =
-            &mut self
+        if let Self::Io { path, .. }
+        | Self::Describe { path, .. }
+        | Self::Encode { path, .. }
+        | Self::Json { path, .. }
+        | Self::Value { path, .. } = &mut self
             && let Ok(inside) = path.strip_prefix(partial)
         {
             *path = target.join(inside);

@@ -40,6 +40,7 @@ mod error;
 mod noise_config;
 mod pickle;
 mod published;
+mod scheduler;
 mod staged;
 mod state;
 mod store;
@@ -61,6 +62,7 @@ pub use published::{
     PublishedOptions, TrainedTime, WeightChoice, WeightKind, parse_network_config,
 };
 pub use safetensors::{Dtype, View};
+pub use scheduler::{Scheduler, SchedulerCorrector, SchedulerThreshold, StepSpacing};
 pub use staged::StagedCheckpoint;
 pub use state::{CheckpointState, FORMAT_VERSION, FileRecord};
 pub use store::{CheckpointStore, Found, StoredCheckpoint};

@@ -4,20 +4,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use crate::{BetaShape, CheckpointError, TrainedNoise, TrainedPrediction, TrainedVariance};
+use crate::{
+    BetaShape, CheckpointError, Scheduler, TrainedNoise, TrainedPrediction, TrainedVariance,
+};
 
 const FILE: &str = "scheduler_config.json";
 
 /// More steps than any chain was trained with; a table of them is made from this number.
 pub(crate) const MOST_STEPS: usize = 1_000_000;
 
-/// What a network of diffusers was trained on. Only what concerns the training is kept; the rest of
-/// the file is about one way of sampling.
+/// What a network of diffusers was trained on, and how its scheduler samples.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NoiseConfig {
-    /// The class that the file was written by, such as `DDPMScheduler`.
-    pub class_name: String,
     /// The noise of the forward process.
     pub noise: TrainedNoise,
     /// What the network predicts.
@@ -26,6 +26,8 @@ pub struct NoiseConfig {
     pub variance: Option<TrainedVariance>,
     /// The bound to which the estimate of the data is clipped while sampling; `None` for no clipping.
     pub clip_sample: Option<f64>,
+    /// The rest of the file, which is about sampling.
+    pub scheduler: Scheduler,
 }
 
 impl NoiseConfig {
@@ -48,26 +50,60 @@ impl NoiseConfig {
     /// When it is no JSON of that form, of a class whose noise is not known here, or when a value is
     /// unknown or out of range.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, CheckpointError> {
-        let file: Written = serde_json::from_slice(text)
+        let invalid = |source| CheckpointError::Json { path: path.to_path_buf(), source };
+        let values: Map<String, Value> =
+            serde_json::from_slice(&without_infinities(text)).map_err(invalid)?;
+        Self::of_values(path, values)
+    }
+
+    /// The same of the values in such a file.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn of_values(path: &Path, values: Map<String, Value>) -> Result<Self, CheckpointError> {
+        let checks = Checks { path };
+        let file: Written = serde_json::from_value(Value::Object(values.clone()))
             .map_err(|source| CheckpointError::Json { path: path.to_path_buf(), source })?;
-        let noise = match Family::of(&file.class_name) {
-            Some(family) => family.noise(&Checks { path }, &file)?,
-            None => return Err(Checks { path }.refuse("_class_name", &file.class_name, CLASSES)),
-        };
-        let clip_by_default = CLIPPING.contains(&file.class_name.as_str());
-        let clips = file.clip_sample.unwrap_or(clip_by_default);
-        let by_default = match noise {
-            TrainedNoise::Exploding { .. } => TrainedPrediction::Score,
-            _ => TrainedPrediction::Noise,
-        };
+        let class = file.class_name.as_str();
+        let family =
+            Family::of(class).ok_or_else(|| checks.refuse("_class_name", class, CLASSES))?;
+        let noise = family.noise(&checks, &file)?;
+        let clips = file.clip_sample.unwrap_or(CLIPPING.contains(&class));
+        let range = file.clip_sample_range.unwrap_or(1.0);
+        checks.positive("clip_sample_range", range)?;
         Ok(Self {
-            noise,
-            prediction: file.prediction_type.unwrap_or(by_default),
+            prediction: family.prediction(&checks, &file)?,
             variance: file.variance_type,
-            clip_sample: clips.then_some(file.clip_sample_range.unwrap_or(1.0)),
-            class_name: file.class_name,
+            clip_sample: clips.then_some(range),
+            scheduler: Scheduler::of(&checks, class, values, noise.steps())?,
+            noise,
         })
     }
+}
+
+/// Python's text for numbers without end, which JSON lacks, as numbers that it has: far more than any value
+/// that is compared with them.
+fn without_infinities(text: &[u8]) -> Vec<u8> {
+    const WORD: &[u8] = b"Infinity";
+    let (mut plain, mut in_string, mut at) = (Vec::with_capacity(text.len()), false, 0);
+    while at < text.len() {
+        match text[at] {
+            b'\\' if in_string => {
+                plain.push(text[at]);
+                at += 1;
+            }
+            b'"' => in_string = !in_string,
+            b'I' if !in_string && text[at..].starts_with(WORD) => {
+                plain.extend(b"1e308");
+                at += WORD.len();
+                continue;
+            }
+            _ => {}
+        }
+        plain.extend(text.get(at));
+        at += 1;
+    }
+    plain
 }
 
 /// The file as it is written; every key but the class may be absent, and others may be there.
@@ -80,10 +116,12 @@ struct Written {
     beta_end: Option<f64>,
     beta_schedule: Option<BetaShape>,
     trained_betas: Option<Vec<f64>>,
-    #[serde(default)]
-    rescale_betas_zero_snr: bool,
+    rescale_betas_zero_snr: Option<bool>,
+    beta_min: Option<f64>,
+    beta_max: Option<f64>,
     sigma_min: Option<f64>,
     sigma_max: Option<f64>,
+    sigma_data: Option<f64>,
     prediction_type: Option<TrainedPrediction>,
     variance_type: Option<TrainedVariance>,
     clip_sample: Option<bool>,
@@ -128,31 +166,69 @@ const LATENT_CHAINS: [&str; 4] = [
     "DPMSolverSDEScheduler",
 ];
 
-const EXPLODING: &str = "ScoreSdeVeScheduler";
+/// Classes with EDM's preconditioning.
+const EDM: [&str; 2] = ["EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"];
 
-const CLASSES: &str = "a scheduler of diffusers with betas, or ScoreSdeVeScheduler";
+const CLASSES: &str = "a scheduler of diffusers with betas, ScoreSdeVeScheduler, ScoreSdeVpScheduler, \
+                       EDMEulerScheduler or EDMDPMSolverMultistepScheduler";
 
 /// Classes that have their noise in common.
+#[derive(Clone, Copy)]
 enum Family {
     Chain { start: f64, end: f64 },
     Exploding,
+    Preserving,
+    Edm,
 }
 
 impl Family {
     fn of(class: &str) -> Option<Self> {
-        if CHAINS.contains(&class) {
-            Some(Self::Chain { start: 1e-4, end: 0.02 })
-        } else if LATENT_CHAINS.contains(&class) {
-            Some(Self::Chain { start: 8.5e-4, end: 0.012 })
-        } else {
-            (class == EXPLODING).then_some(Self::Exploding)
-        }
+        Some(match class {
+            _ if CHAINS.contains(&class) => Self::Chain { start: 1e-4, end: 0.02 },
+            _ if LATENT_CHAINS.contains(&class) => Self::Chain { start: 8.5e-4, end: 0.012 },
+            "ScoreSdeVeScheduler" => Self::Exploding,
+            "ScoreSdeVpScheduler" => Self::Preserving,
+            _ if EDM.contains(&class) => Self::Edm,
+            _ => return None,
+        })
     }
 
     fn noise(self, checks: &Checks<'_>, file: &Written) -> Result<TrainedNoise, CheckpointError> {
+        let steps = |default| checks.steps(file.num_train_timesteps.unwrap_or(default));
         match self {
             Self::Chain { start, end } => chain(checks, file, start, end),
-            Self::Exploding => exploding(checks, file),
+            Self::Exploding => {
+                let [sigma_min, sigma_max] = sigmas(checks, file, [0.01, 1348.0])?;
+                Ok(TrainedNoise::Exploding { sigma_min, sigma_max, steps: steps(2000)? })
+            }
+            Self::Preserving => preserving(checks, file, steps(2000)?),
+            Self::Edm => {
+                let [sigma_min, sigma_max] = sigmas(checks, file, [0.002, 80.0])?;
+                Ok(TrainedNoise::Edm { sigma_min, sigma_max, steps: steps(1000)? })
+            }
+        }
+    }
+
+    fn prediction(
+        self,
+        checks: &Checks<'_>,
+        file: &Written,
+    ) -> Result<TrainedPrediction, CheckpointError> {
+        let said = file.prediction_type.unwrap_or(TrainedPrediction::Noise);
+        match self {
+            Self::Chain { .. } => Ok(said),
+            Self::Preserving => Ok(TrainedPrediction::Noise),
+            Self::Exploding => Ok(TrainedPrediction::Score),
+            // which diffusers calls epsilon there
+            Self::Edm if said == TrainedPrediction::Noise => {
+                let sigma_data = file.sigma_data.unwrap_or(0.5);
+                checks.positive("sigma_data", sigma_data)?;
+                Ok(TrainedPrediction::Edm { sigma_data })
+            }
+            Self::Edm => {
+                let value = format!("{said:?}").to_lowercase();
+                Err(checks.refuse("prediction_type", &value, "epsilon, with EDM's preconditioning"))
+            }
         }
     }
 }
@@ -163,11 +239,14 @@ fn chain(
     start: f64,
     end: f64,
 ) -> Result<TrainedNoise, CheckpointError> {
-    let zero_terminal_snr = file.rescale_betas_zero_snr;
+    let zero_terminal_snr = file.rescale_betas_zero_snr.unwrap_or(false);
+    let steps = checks.steps(file.num_train_timesteps.unwrap_or(1000))?;
     if let Some(betas) = &file.trained_betas {
-        if betas.is_empty() || betas.len() > MOST_STEPS {
-            let length = betas.len().to_string();
-            return Err(checks.refuse("trained_betas", &length, "1 to 1000000 betas"));
+        // of a longer list diffusers uses the beginning, of a shorter one it runs out
+        if betas.len() != steps {
+            let length = format!("a list of {}", betas.len());
+            let allowed = format!("as many as num_train_timesteps, {steps}");
+            return Err(checks.refuse("trained_betas", &length, &allowed));
         }
         for beta in betas {
             checks.beta("trained_betas", *beta)?;
@@ -178,26 +257,39 @@ fn chain(
         shape: file.beta_schedule.unwrap_or(BetaShape::Linear),
         start: checks.beta("beta_start", file.beta_start.unwrap_or(start))?,
         end: checks.beta("beta_end", file.beta_end.unwrap_or(end))?,
-        steps: checks.steps(file.num_train_timesteps.unwrap_or(1000))?,
+        steps,
         zero_terminal_snr,
     })
 }
 
-fn exploding(checks: &Checks<'_>, file: &Written) -> Result<TrainedNoise, CheckpointError> {
-    let sigma_min = file.sigma_min.unwrap_or(0.01);
-    let sigma_max = file.sigma_max.unwrap_or(1348.0);
-    if sigma_min.is_nan() || sigma_min <= 0.0 {
-        return Err(checks.refuse("sigma_min", &sigma_min.to_string(), "a positive number"));
-    }
+/// The least and the largest deviation.
+fn sigmas(
+    checks: &Checks<'_>,
+    file: &Written,
+    [least, largest]: [f64; 2],
+) -> Result<[f64; 2], CheckpointError> {
+    let sigma_min = file.sigma_min.unwrap_or(least);
+    let sigma_max = file.sigma_max.unwrap_or(largest);
+    checks.positive("sigma_min", sigma_min)?;
     if sigma_max.is_nan() || sigma_max <= sigma_min {
         return Err(checks.refuse("sigma_max", &sigma_max.to_string(), "more than sigma_min"));
     }
-    let steps = checks.steps(file.num_train_timesteps.unwrap_or(2000))?;
-    Ok(TrainedNoise::Exploding { sigma_min, sigma_max, steps })
+    Ok([sigma_min, sigma_max])
+}
+
+fn preserving(
+    checks: &Checks<'_>,
+    file: &Written,
+    steps: usize,
+) -> Result<TrainedNoise, CheckpointError> {
+    let (beta_min, beta_max) = (file.beta_min.unwrap_or(0.1), file.beta_max.unwrap_or(20.0));
+    checks.positive("beta_min", beta_min)?;
+    checks.positive("beta_max", beta_max)?;
+    Ok(TrainedNoise::VariancePreserving { beta_min, beta_max, steps })
 }
 
 /// Ranges of values, with the file that errors name.
-struct Checks<'a> {
+pub(crate) struct Checks<'a> {
     path: &'a Path,
 }
 
@@ -209,6 +301,13 @@ impl Checks<'_> {
         Err(self.refuse(key, &beta.to_string(), "a value in (0, 1)"))
     }
 
+    fn positive(&self, key: &'static str, value: f64) -> Result<(), CheckpointError> {
+        if value > 0.0 && value.is_finite() {
+            return Ok(());
+        }
+        Err(self.refuse(key, &value.to_string(), "a positive number"))
+    }
+
     fn steps(&self, steps: usize) -> Result<usize, CheckpointError> {
         if (1..=MOST_STEPS).contains(&steps) {
             return Ok(steps);
@@ -216,7 +315,7 @@ impl Checks<'_> {
         Err(self.refuse("num_train_timesteps", &steps.to_string(), "1 to 1000000"))
     }
 
-    fn refuse(&self, key: &'static str, value: &str, allowed: &str) -> CheckpointError {
+    pub(crate) fn refuse(&self, key: &'static str, value: &str, allowed: &str) -> CheckpointError {
         let path: PathBuf = self.path.to_path_buf();
         CheckpointError::Value { path, key, value: value.to_owned(), allowed: allowed.to_owned() }
     }
@@ -252,14 +351,12 @@ mod tests {
             steps: 1000,
             zero_terminal_snr: false,
         };
-        let expected = NoiseConfig {
-            class_name: "DDPMScheduler".to_owned(),
-            noise,
-            prediction: TrainedPrediction::Noise,
-            variance: Some(TrainedVariance::FixedLarge),
-            clip_sample: Some(1.0),
-        };
-        assert_eq!(config.unwrap(), expected);
+        let config = config.unwrap();
+        assert_eq!((config.noise, config.prediction), (noise, TrainedPrediction::Noise));
+        assert_eq!(config.variance, Some(TrainedVariance::FixedLarge));
+        assert_eq!(config.clip_sample, Some(1.0));
+        assert_eq!(config.scheduler.class_name, "DDPMScheduler");
+        assert_eq!(config.scheduler.notes(), [""; 0]);
     }
 
     #[test]
@@ -270,6 +367,33 @@ mod tests {
         assert_eq!(exploding.clip_sample, None);
         let heun = parse(r#"{"_class_name": "HeunDiscreteScheduler"}"#).unwrap();
         assert!(matches!(heun.noise, TrainedNoise::Betas { start: 8.5e-4, end: 0.012, .. }));
+    }
+
+    #[test]
+    fn motions_in_continuous_time_are_read() {
+        let edm = parse(r#"{"_class_name": "EDMDPMSolverMultistepScheduler", "sigma_max": 70}"#);
+        let edm = edm.unwrap();
+        let noise = TrainedNoise::Edm { sigma_min: 0.002, sigma_max: 70.0, steps: 1000 };
+        assert_eq!(
+            (edm.noise, edm.prediction),
+            (noise, TrainedPrediction::Edm { sigma_data: 0.5 })
+        );
+        let preserving =
+            parse(r#"{"_class_name": "ScoreSdeVpScheduler", "beta_max": 10}"#).unwrap();
+        let noise = TrainedNoise::VariancePreserving { beta_min: 0.1, beta_max: 10.0, steps: 2000 };
+        assert_eq!((preserving.noise, preserving.prediction), (noise, TrainedPrediction::Noise));
+    }
+
+    #[test]
+    fn pythons_infinities_are_numbers_and_words_in_strings_stay() {
+        let config = parse(
+            r#"{"_class_name": "SASolverScheduler", "lambda_min_clipped": -Infinity,
+                "own \" Infinity": "a \\", "sample_max_value": Infinity}"#,
+        );
+        let values = config.unwrap().scheduler.values;
+        assert_eq!(values["lambda_min_clipped"].as_f64(), Some(-1e308));
+        assert_eq!(values["sample_max_value"].as_f64(), Some(1e308));
+        assert_eq!(values["own \" Infinity"], "a \\");
     }
 
     #[test]
@@ -300,9 +424,16 @@ mod tests {
         check_refused(&with(r#""num_train_timesteps": 0"#), "num_train_timesteps is 0");
         check_refused(&with(r#""num_train_timesteps": 99999999999"#), "expected 1 to 1000000");
         check_refused(&with(r#""num_train_timesteps": -1"#), "not valid");
-        check_refused(&with(r#""trained_betas": []"#), "trained_betas is 0");
-        check_refused(&with(r#""trained_betas": [0.1, 1.5]"#), "trained_betas is 1.5");
+        let betas =
+            |betas: &str| with(&format!(r#""trained_betas": {betas}, "num_train_timesteps": 2"#));
+        check_refused(&betas("[]"), "trained_betas is a list of 0, expected as many as");
+        check_refused(&betas("[0.1, 0.2, 0.3]"), "num_train_timesteps, 2");
+        check_refused(&betas("[0.1, 1.5]"), "trained_betas is 1.5");
+        check_refused(&with(r#""trained_betas": [0.1, 0.2]"#), "num_train_timesteps, 1000");
+        check_refused(&with(r#""clip_sample_range": 0"#), "clip_sample_range is 0");
         let sigmas = r#"{"_class_name": "ScoreSdeVeScheduler", "sigma_min": 2, "sigma_max": 1}"#;
         check_refused(sigmas, "sigma_max is 1, expected more than sigma_min");
+        let edm = r#"{"_class_name": "EDMEulerScheduler", "prediction_type": "v_prediction"}"#;
+        check_refused(edm, "prediction_type is velocity");
     }
 }

@@ -34,6 +34,15 @@ pub enum TrainedNoise {
         /// Deviations in the series.
         steps: usize,
     },
+    /// EDM's noise, whose deviation is the time.
+    Edm {
+        /// The least deviation of the noise.
+        sigma_min: f64,
+        /// The largest.
+        sigma_max: f64,
+        /// Levels of the source's sampler.
+        steps: usize,
+    },
     /// The variance-preserving SDE of `score_sde` in continuous time.
     VariancePreserving {
         /// Beta at the beginning.
@@ -70,7 +79,7 @@ pub enum BetaShape {
 }
 
 /// What a network predicts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 pub enum TrainedPrediction {
     /// The noise.
     #[serde(rename = "epsilon")]
@@ -84,6 +93,12 @@ pub enum TrainedPrediction {
     /// The score, as networks for exploding noise do; no `prediction_type` of diffusers says it.
     #[serde(skip)]
     Score,
+    /// What EDM's preconditioning makes of the data, for a scaled state.
+    #[serde(skip)]
+    Edm {
+        /// The deviation of the data that the scalings are made for.
+        sigma_data: f64,
+    },
 }
 
 /// The variances of ancestral steps by their names in diffusers.
@@ -112,6 +127,7 @@ impl TrainedNoise {
             Self::Betas { .. } => "a chain of betas",
             Self::Table { .. } => "a table of betas",
             Self::Exploding { .. } => "exploding variance",
+            Self::Edm { .. } => "EDM's noise",
             Self::VariancePreserving { .. } => "a variance-preserving SDE",
             Self::SubVariancePreserving { .. } => "a sub-variance-preserving SDE",
         }
@@ -124,6 +140,7 @@ impl TrainedNoise {
             Self::Table { betas, .. } => betas.len(),
             Self::Betas { steps, .. }
             | Self::Exploding { steps, .. }
+            | Self::Edm { steps, .. }
             | Self::VariancePreserving { steps, .. }
             | Self::SubVariancePreserving { steps, .. } => *steps,
         }
@@ -144,6 +161,12 @@ impl BetaShape {
 }
 
 impl TrainedVariance {
+    /// Whether the network gives it.
+    #[must_use]
+    pub fn is_learned(self) -> bool {
+        matches!(self, Self::Learned | Self::LearnedRange)
+    }
+
     /// The name in diffusers, as `variance_type` says it.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -35,12 +35,13 @@ impl<'a> Request<'a> {
             self.method.check_has_a_mean(run.schedule())?;
         }
         self.method.check_tolerances(run.precision())?;
-        let plan = self.method.plan(run.schedule(), run.learned_variance())?;
-        if let Some(warning) = self.method.warning(run.schedule())? {
+        let method = self.method.suited_to(run);
+        let plan = method.plan(run.schedule(), run.learned_variance())?;
+        if let Some(warning) = method.warning(run.schedule())? {
             eprintln!("warning: {warning}");
         }
         let per_batch = plan.evaluations()?;
-        Ok(Generation { run, request: self, plan, per_batch })
+        Ok(Generation { run, request: self, method, plan, per_batch })
     }
 }
 
@@ -48,6 +49,8 @@ impl<'a> Request<'a> {
 pub(crate) struct Generation<'a> {
     run: &'a Run,
     request: Request<'a>,
+    /// The method asked for, and for the rest what the model's program does.
+    method: Method,
     plan: Plan,
     per_batch: Option<usize>,
 }
@@ -86,27 +89,38 @@ impl Generation<'_> {
         bar: &ProgressBar,
         observe: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Vec<Tensor>> {
-        let Request { classes, batch_size, seed, method, guide } = self.request;
+        let Request { classes, batch_size, seed, .. } = self.request;
         let mut parts = Vec::new();
         for (index, classes) in classes.chunks(batch_size).enumerate() {
             let mut noise = PerSample::new(seed, index * batch_size, classes.len());
-            let [c, h, w] = self.run.shape().map(|side| side as i64);
-            let form = (Kind::Float, self.run.device());
-            let like = Tensor::zeros([classes.len() as i64, c, h, w], form);
-            // pure noise at the level where the run starts
-            let x = noise.normal_like(&like)? * self.plan.start().level.sigma;
-            observe(0, &x);
-            let score = guide.score(self.run, classes)?;
-            let counted = Counted::new(&*score, |calls| {
-                bar.inc(calls);
-                Ok(())
-            });
-            let score = method.held_in_range(self.run, &counted)?;
-            let mut after = |step: usize, state: &Tensor| observe(step + 1, state);
-            let x = self.carry(&*score, classes, (x, &mut noise), &mut after)?;
+            let x = self.batch(classes, &mut noise, bar, observe)?;
             parts.push(x.to_device(tch::Device::Cpu));
         }
         Ok(parts)
+    }
+
+    /// Runs the sampler on one batch, an image for each class, all draws out of `noise`.
+    fn batch(
+        &self,
+        classes: &[Option<usize>],
+        noise: &mut dyn NoiseSource<Tensor>,
+        bar: &ProgressBar,
+        observe: &mut dyn FnMut(usize, &Tensor),
+    ) -> Result<Tensor> {
+        let (schedule, [c, h, w]) = (self.run.schedule(), self.run.shape().map(|side| side as i64));
+        let form = (Kind::Float, self.run.device());
+        let like = Tensor::zeros([classes.len() as i64, c, h, w], form);
+        let start = self.method.start_deviation(schedule, self.plan.start());
+        let x = noise.normal_like(&like)? * start;
+        observe(0, &x);
+        let score = self.request.guide.score(self.run, classes)?;
+        let counted = Counted::new(&*score, |calls| {
+            bar.inc(calls);
+            Ok(())
+        });
+        let score = self.method.held_in_range(schedule, &counted)?;
+        let mut after = |step: usize, state: &Tensor| observe(step + 1, state);
+        self.carry(&*score, classes, (x, noise), &mut after)
     }
 
     /// Carries the noise of a batch to images of these classes.
@@ -117,11 +131,13 @@ impl Generation<'_> {
         (x, noise): (Tensor, &mut dyn NoiseSource<Tensor>),
         after: &mut dyn FnMut(usize, &Tensor),
     ) -> Result<Tensor> {
-        let Request { method, guide, .. } = self.request;
-        let Some(shift) = guide.mean_shift(classes) else {
+        let Some(shift) = self.request.guide.mean_shift(classes) else {
             return Ok(self.plan.run(score, x, noise, after)?);
         };
-        let solver = method.mean_guided(shift, self.run.learned_variance())?;
+        let solver = self.method.mean_guided(shift, self.run.learned_variance())?;
         Ok(self.plan.run_by(&*solver, score, (x, noise), after)?)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! Names on the command line to values of the library: nowhere else is a string turned into a method.
 
 mod adaptive;
+mod hold;
 mod method;
 mod parameters;
 mod plan;
@@ -8,6 +9,7 @@ mod sampler;
 pub(crate) mod schedules;
 mod spacing;
 mod span;
+mod walk;
 
 pub(crate) use adaptive::MOST_EVALUATIONS;
 pub(crate) use method::{Method, NO_VARIANCE};

@@ -182,7 +182,7 @@ impl Run {
     }
 
     /// How the program that the model comes from samples with it.
-    pub(crate) fn habits(&self) -> Habits {
+    pub(crate) fn habits(&self) -> &Habits {
         self.model.habits()
     }
 

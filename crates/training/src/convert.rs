@@ -15,7 +15,10 @@ use crate::config::{
 };
 use crate::network::{ImageForm, Stored};
 use crate::state::{EMA, Progress, WEIGHTS};
-use crate::{ConfigError, Model, RunConfig, RunData, RunFolder, TrainError, architecture};
+use crate::{
+    ConfigError, Habits, Model, ModelOptions, RunConfig, RunData, RunFolder, TrainError,
+    architecture,
+};
 
 impl Model {
     /// Writes the model as a folder of diffusers, which must not hold anything yet. The weights are those
@@ -70,6 +73,13 @@ impl Model {
         checkpoint.write(EMA, self.stored_weights())?;
         checkpoint.commit(None, &Progress::new(form))?;
         folder.write_config(&config)?;
+        if *self.habits() != Habits::of_runs(config.data_range()) {
+            self.habits().write(&folder)?;
+        }
+        // what cannot be opened again does not appear
+        let in_model = |source| TrainError::InModel { path: path.to_path_buf(), source };
+        Self::open(staged.path(), &ModelOptions::default())
+            .map_err(|source| in_model(source.into()))?;
         fs::rename(staged.path(), path).map_err(TrainError::io("rename to", path))
     }
 
@@ -100,10 +110,19 @@ impl Model {
 
     /// What the weights do not say, as another program would say it.
     fn published_conventions(&self) -> Result<NetworkConventions, TrainError> {
-        match self.conventions_as_read() {
-            Some(conventions) => Ok(conventions.clone()),
-            None => conventions_of(self.description()),
+        if let Some(conventions) = self.conventions_as_read() {
+            return Ok(conventions.clone());
         }
+        let conventions = conventions_of(self.description())?;
+        let Habits { variance, clip, scheduler } = self.habits().clone();
+        // a bound at zero is that of a range, which diffusers has no words for
+        let bound = clip.filter(|(low, high)| *low == -high).map(|(_, high)| high);
+        Ok(NetworkConventions {
+            variance: variance.or(conventions.variance),
+            clip_sample: bound,
+            scheduler,
+            ..conventions
+        })
     }
 }
 
@@ -117,9 +136,11 @@ fn conventions_of(config: &RunConfig) -> Result<NetworkConventions, TrainError> 
     let noise = noise_of(&config.schedule)?;
     let steps = noise.steps();
     let objective = &config.objective;
-    if objective.input_scaling == Some(InputScalingKind::UnitVariance) {
+    let edm = objective.prediction == PredictionKind::Edm;
+    if edm != (objective.input_scaling == Some(InputScalingKind::UnitVariance)) {
         return refuse(
-            "a state that is scaled before the network takes it (objective.input_scaling)",
+            "a state that is scaled before the network takes it (objective.input_scaling), but for EDM's \
+             prediction, which needs it",
         );
     }
     let prediction = match objective.prediction.unwrap_or(PredictionKind::Noise) {
@@ -127,7 +148,7 @@ fn conventions_of(config: &RunConfig) -> Result<NetworkConventions, TrainError> 
         PredictionKind::Data => TrainedPrediction::Data,
         PredictionKind::Velocity => TrainedPrediction::Velocity,
         PredictionKind::Score => TrainedPrediction::Score,
-        PredictionKind::Edm => return refuse("EDM's prediction (objective.prediction)"),
+        PredictionKind::Edm => TrainedPrediction::Edm { sigma_data: config.sigma_data() },
     };
     let suited = || TimeInputKind::suited_to(config.schedule.kind);
     let time = match objective.time_input.unwrap_or_else(suited) {
@@ -136,10 +157,9 @@ fn conventions_of(config: &RunConfig) -> Result<NetworkConventions, TrainError> 
         TimeInputKind::DescendingIndex => TrainedTime::DescendingIndex { steps },
         TimeInputKind::Time => TrainedTime::Time { scale: 999.0 },
         TimeInputKind::Sigma => TrainedTime::Sigma,
-        TimeInputKind::LogSigma | TimeInputKind::QuarterLogSigma => {
-            return refuse(
-                "a network that is told the logarithm of the noise (objective.time_input)",
-            );
+        TimeInputKind::QuarterLogSigma => TrainedTime::QuarterLogSigma,
+        TimeInputKind::LogSigma => {
+            return refuse("a network that is told 250 ln sigma (objective.time_input)");
         }
     };
     let centered = config.data.centered;
@@ -151,6 +171,7 @@ fn conventions_of(config: &RunConfig) -> Result<NetworkConventions, TrainError> 
         data_range: if centered { TrainedRange::Symmetric } else { TrainedRange::Unit },
         // as pictures of a run are drawn
         clip_sample: centered.then_some(1.0),
+        scheduler: None,
     })
 }
 
@@ -184,7 +205,8 @@ fn noise_of(schedule: &ScheduleConfig) -> Result<TrainedNoise, TrainError> {
         ScheduleKind::VpLinear => TrainedNoise::VariancePreserving { beta_min, beta_max, steps },
         ScheduleKind::SubVp => TrainedNoise::SubVariancePreserving { beta_min, beta_max, steps },
         ScheduleKind::Ve => TrainedNoise::Exploding { sigma_min, sigma_max, steps },
-        ScheduleKind::VpCosine | ScheduleKind::Edm => {
+        ScheduleKind::Edm => TrainedNoise::Edm { sigma_min, sigma_max, steps },
+        ScheduleKind::VpCosine => {
             let what = format!("the noise of schedule.kind {:?}", schedule.kind.name());
             return Err(TrainError::NotInDiffusers { what });
         }

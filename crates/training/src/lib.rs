@@ -24,6 +24,7 @@ mod data;
 mod data_range;
 mod draws;
 mod error;
+mod habits;
 mod learning_rate;
 mod lock;
 mod losses_by_level;
@@ -58,12 +59,11 @@ pub use config::{
 pub use data::RunData;
 pub use data_range::DataRange;
 pub use error::{ConfigError, TrainError};
+pub use habits::Habits;
 pub use learning_rate::learning_rate;
 pub use losses_by_level::{LevelLoss, LossesByLevel};
 pub use metrics::{Metrics, read_metrics};
-pub use model::{
-    Habits, Model, ModelImages, ModelOptions, Origin, is_run, open_network, schedule_of,
-};
+pub use model::{Model, ModelImages, ModelOptions, Origin, habits_of, is_run, open_network, schedule_of};
 pub use network::ImageForm;
 pub use observer::{Event, Observer};
 pub use run_folder::RunFolder;

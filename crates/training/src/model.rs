@@ -6,9 +6,7 @@ mod options;
 use std::path::{Path, PathBuf};
 
 use tch::Tensor;
-use tweedie_checkpoints::{
-    CheckpointError, NetworkConventions, TrainedVariance, WeightChoice, WeightKind,
-};
+use tweedie_checkpoints::{CheckpointError, NetworkConventions, WeightChoice, WeightKind};
 use tweedie_schedules::Prediction;
 use tweedie_score::Learned;
 use tweedie_unet::{ScoreNetwork, UNet};
@@ -19,7 +17,7 @@ pub use options::ModelOptions;
 use crate::conventions::Conventions;
 use crate::network::ImageForm;
 use crate::state::{EMA, WEIGHTS};
-use crate::{DataRange, RunConfig, RunSchedule, TrainError, TrainedModel};
+use crate::{DataRange, Habits, RunConfig, RunFolder, RunSchedule, TrainError, TrainedModel};
 
 /// A network with everything that its weights do not say about what they compute: out of a run, or of a
 /// checkpoint of another program.
@@ -87,15 +85,6 @@ pub enum Origin {
     },
 }
 
-/// How the program that a model comes from samples with it.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Habits {
-    /// The variance of its ancestral steps, where it says one.
-    pub variance: Option<TrainedVariance>,
-    /// The range within which it holds estimates of the data; `None` where it does not hold them.
-    pub clip: Option<(f64, f64)>,
-}
-
 impl Model {
     /// Opens the folder of a run or of one of its checkpoints, a folder of diffusers, or a checkpoint
     /// of `score_sde`, guided-diffusion or improved-diffusion.
@@ -114,7 +103,9 @@ impl Model {
         if trained.config.is_classifier() {
             return Err(TrainError::IsClassifier { path: path.to_path_buf() });
         }
-        Ok(Self::from(trained))
+        let habits = Habits::read(&RunFolder::at(&root_of(path)))?;
+        let model = Self::from(trained);
+        Ok(Self { habits: habits.unwrap_or(model.habits.clone()), ..model })
     }
 
     /// The run's configuration; `None` for a checkpoint of another program.
@@ -144,8 +135,8 @@ impl Model {
 
     /// How the program that it comes from samples with it.
     #[must_use]
-    pub fn habits(&self) -> Habits {
-        self.habits
+    pub fn habits(&self) -> &Habits {
+        &self.habits
     }
 
     /// What a checkpoint of another program says of its network, in full.
@@ -204,11 +195,10 @@ impl From<TrainedModel> for Model {
             trained;
         let ImageForm { shape, unpadded, levels, classes } = images;
         let null_class = has_null_class(&unet, classes);
-        let clip = Some(config.data_range().ends());
         Self {
             images: ModelImages { shape, unpadded, levels: Some(levels), classes, null_class },
             origin: Origin::Run { step, weights_sha256, passed_over },
-            habits: Habits { variance: None, clip },
+            habits: Habits::of_runs(config.data_range()),
             conventions: None,
             unet,
             schedule,
@@ -226,6 +216,14 @@ pub(crate) fn of_run(path: &Path, options: &ModelOptions) -> Result<TrainedModel
     };
     let place = (options.precision, options.device);
     TrainedModel::load_file(path, options.choice, place, file)
+}
+
+/// The folder of the run that a path, which may be that of one of its checkpoints, is of.
+fn root_of(path: &Path) -> PathBuf {
+    match path.join("config.toml").is_file() {
+        true => path.to_path_buf(),
+        false => path.join("../.."),
+    }
 }
 
 /// Whether the table of classes has a row behind those of the classes.
@@ -254,6 +252,20 @@ pub fn schedule_of(path: &Path) -> Result<RunSchedule, TrainError> {
         return Ok(config.noise_schedule()?);
     }
     of_published::schedule_of(path)
+}
+
+/// How the program that a model comes from samples with it, and the range of its data, found without its
+/// weights.
+///
+/// # Errors
+/// When the path is no model, or it does not say.
+pub fn habits_of(path: &Path) -> Result<(Habits, DataRange), TrainError> {
+    if !is_run(path) {
+        return of_published::habits_of(path);
+    }
+    let (folder, config) = crate::RunFolder::open(path)?;
+    let (range, kept) = (config.data_range(), Habits::read(&folder)?);
+    Ok((kept.unwrap_or_else(|| Habits::of_runs(range)), range))
 }
 
 /// Whether a path is a run of this program, or one of its checkpoints.

@@ -74,6 +74,10 @@ fn schedule(conventions: &NetworkConventions) -> Result<ScheduleConfig, TrainErr
             (config.kind, config.steps) = (ScheduleKind::Ve, *steps);
             (config.sigma_min, config.sigma_max) = (Some(*sigma_min), Some(*sigma_max));
         }
+        TrainedNoise::Edm { sigma_min, sigma_max, .. } => {
+            config.kind = ScheduleKind::Edm;
+            (config.sigma_min, config.sigma_max) = (Some(*sigma_min), Some(*sigma_max));
+        }
         TrainedNoise::VariancePreserving { beta_min, beta_max, .. } => {
             config.kind = ScheduleKind::VpLinear;
             (config.beta_min, config.beta_max) = (Some(*beta_min), Some(*beta_max));
@@ -138,6 +142,11 @@ fn objective(
         Some(TrainedVariance::LearnedRange) => Some(VarianceKind::LearnedRange),
         _ => None,
     };
+    // which takes states of unit variance
+    let (sigma_data, input_scaling) = match conventions.prediction {
+        TrainedPrediction::Edm { sigma_data } => (Some(sigma_data), InputScalingKind::UnitVariance),
+        _ => (None, InputScalingKind::None),
+    };
     Ok(ObjectiveConfig {
         kind: if learned.is_some() { ObjectiveKind::Hybrid } else { ObjectiveKind::Denoising },
         variance: learned,
@@ -146,9 +155,11 @@ fn objective(
             TrainedPrediction::Data => PredictionKind::Data,
             TrainedPrediction::Velocity => PredictionKind::Velocity,
             TrainedPrediction::Score => PredictionKind::Score,
+            TrainedPrediction::Edm { .. } => PredictionKind::Edm,
         }),
+        sigma_data,
         time_input: Some(time_input(conventions.time)?),
-        input_scaling: Some(InputScalingKind::None),
+        input_scaling: Some(input_scaling),
         ..ObjectiveConfig::default()
     })
 }
@@ -163,6 +174,7 @@ fn time_input(time: TrainedTime) -> Result<TimeInputKind, TrainError> {
         TrainedTime::DescendingIndex { .. } => TimeInputKind::DescendingIndex,
         TrainedTime::Time { scale } if near(scale, 999.0) => TimeInputKind::Time,
         TrainedTime::Sigma => TimeInputKind::Sigma,
+        TrainedTime::QuarterLogSigma => TimeInputKind::QuarterLogSigma,
         other => return Err(TrainError::NoTimeInput { time: format!("{other:?}") }),
     })
 }

@@ -10,6 +10,7 @@ use crate::{RunConfig, TrainError};
 ///
 /// ```text
 /// config.toml        the configuration, every key written out
+/// habits.json        of a run that was converted: how the program that it comes from samples
 /// metrics.jsonl      one JSON object a line
 /// summary.json       written when the run is done
 /// checkpoints/       step-0000500/ and so on
@@ -83,6 +84,12 @@ impl RunFolder {
     #[must_use]
     pub fn config(&self) -> PathBuf {
         self.root.join("config.toml")
+    }
+
+    /// How the program that a converted run comes from samples with it.
+    #[must_use]
+    pub fn habits(&self) -> PathBuf {
+        self.root.join("habits.json")
     }
 
     /// The metrics.

@@ -1,6 +1,6 @@
 //! What a network was trained to take and to return, and under which noise.
 
-use crate::{TrainedNoise, TrainedPrediction, TrainedVariance};
+use crate::{Scheduler, TrainedNoise, TrainedPrediction, TrainedVariance};
 
 /// All that weights do not say about what they compute.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +18,8 @@ pub struct NetworkConventions {
     pub data_range: DataRange,
     /// The bound to which the source's sampler clips the estimate of the data; `None` for no clipping.
     pub clip_sample: Option<f64>,
+    /// How its scheduler samples, where the source is diffusers.
+    pub scheduler: Option<Scheduler>,
 }
 
 /// What a network takes as its time, in terms of its forward process.
@@ -42,6 +44,8 @@ pub enum TrainedTime {
     },
     /// The deviation of the noise.
     Sigma,
+    /// A quarter of its logarithm, as EDM's networks.
+    QuarterLogSigma,
 }
 
 /// The range in which the data of a network lie.

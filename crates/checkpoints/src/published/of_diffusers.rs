@@ -35,15 +35,24 @@ pub(super) fn conventions(
         path: folder.to_path_buf(),
         needs: "a scheduler_config.json, in it or in its subfolder scheduler",
     })?;
-    // networks for exploding noise take its deviation, and were trained on data from 0 to 1
-    let exploding = matches!(config.noise, TrainedNoise::Exploding { .. });
     let steps = config.noise.steps();
+    let (time, data_range) = match config.noise {
+        // networks for exploding noise take its deviation, and were trained on data from 0 to 1
+        TrainedNoise::Exploding { .. } => (TrainedTime::Sigma, DataRange::Unit),
+        TrainedNoise::Edm { .. } => (TrainedTime::QuarterLogSigma, DataRange::Symmetric),
+        // as networks of score_sde, which this scheduler is for
+        TrainedNoise::VariancePreserving { .. } => {
+            (TrainedTime::Time { scale: 999.0 }, DataRange::Symmetric)
+        }
+        _ => (TrainedTime::Index { steps, scale: 1.0 }, DataRange::Symmetric),
+    };
     Ok(NetworkConventions {
         prediction: config.prediction,
         variance: config.variance,
-        time: if exploding { TrainedTime::Sigma } else { TrainedTime::Index { steps, scale: 1.0 } },
-        data_range: if exploding { DataRange::Unit } else { DataRange::Symmetric },
+        time,
+        data_range,
         clip_sample: config.clip_sample,
         noise: config.noise,
+        scheduler: Some(config.scheduler),
     })
 }

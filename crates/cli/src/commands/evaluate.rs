@@ -122,12 +122,11 @@ fn draw(
     guide: &Guide,
     classes: &[Option<usize>],
 ) -> Result<Array2<f32>> {
-    let method = options.method.suited_to(run);
     let request = Request {
         classes,
         batch_size: options.drawing.batch_size,
         seed: options.drawing.seed,
-        method: &method,
+        method: &options.method,
         guide,
     };
     let generation = request.planned(run)?;

@@ -65,11 +65,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         bail!("{} schedules were given, expected one", schedules.len());
     };
     let schedule = named.schedule();
-    let solver = options.method.symbolic(schedule)?;
-    let grid = options.method.grid(schedule)?;
+    let method = named.suited(&options.method);
+    let (solver, grid) = (method.symbolic(schedule)?, method.grid(schedule)?);
     let steps = trace(&*solver, &grid, options.prediction.prediction())?;
     let evaluations: usize = steps.iter().map(|step| step.evaluations.len()).sum();
-    let method = options.method.describe(schedule);
+    let method = method.describe(schedule);
     if options.json {
         let object = json!({
             "sampler": method,

@@ -91,12 +91,11 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         );
     }
     let classes = run.classes_below(known, &options.classes, options.count)?;
-    let method = options.method.suited_to(&run);
     let request = Request {
         classes: &classes,
         batch_size: options.drawing.batch_size,
         seed: options.drawing.seed,
-        method: &method,
+        method: &options.method,
         guide: &guide,
     };
     let generation = request.planned(&run)?;

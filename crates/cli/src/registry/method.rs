@@ -1,24 +1,30 @@
 //! How to sample: a method, its options and its times, from the command line.
 
 use super::adaptive::AdaptiveMethod;
+use super::hold::Hold;
 use super::plan::Plan;
 use super::sampler::{Sampler, Settings, SolverTypeName, VarianceName, variance};
-use super::spacing::SpacingName;
+use super::spacing::{SpacingName, check_steps};
 use super::span::span;
+use super::walk;
 use crate::guide::MeanShift;
 use crate::precision::PrecisionName;
 use crate::run::Run;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use tch::Tensor;
+use tweedie_checkpoints::{Scheduler, SchedulerThreshold};
 use tweedie_guidance::MeanGuided;
 use tweedie_samplers::{
-    Ancestral, AnnealedLangevin, Combination, Langevin, LearnedAncestral, PredictorCorrector,
-    Solver, trace,
+    Ancestral, AnnealedLangevin, Combination, Ddim, KeepingNoise, Langevin, LearnedAncestral,
+    MeanAtEnd, OneStep, PredictorCorrector, ReverseDiffusion, Solver, trace,
 };
-use tweedie_schedules::{DiscreteTable, NoiseSchedule, Prediction, TimeGrid};
-use tweedie_score::{Clip, DataMap, DynamicThreshold, Learned, MapData, ScoreFn, Times};
-use tweedie_training::RunSchedule;
+use tweedie_schedules::{
+    DiscreteTable, NoiseSchedule, Prediction, TimeGrid, TimePoint, VeGeometric,
+};
+use tweedie_score::{Clip, DynamicThreshold, Learned, MapData, ScoreFn, VectorSpace};
+use tweedie_sde::{Sde, SongTable, song_grid};
+use tweedie_training::{DataRange, Habits, RunSchedule};
 
 /// A move within a noise level, between the steps of the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -89,6 +95,16 @@ pub(crate) struct Method {
     /// Dynamic thresholding instead: hold each image within this quantile of its own values
     #[arg(long, value_name = "QUANTILE", allow_hyphen_values = true, value_parser = quantile)]
     threshold: Option<f64>,
+    /// What the program does that the model comes from, for all that is not asked for.
+    #[arg(skip)]
+    own: Option<Own>,
+}
+
+/// How the program that a model comes from samples with it.
+#[derive(Clone, Debug)]
+struct Own {
+    habits: Habits,
+    range: DataRange,
 }
 
 /// More moves a step than any run gains from.
@@ -122,11 +138,57 @@ impl Method {
         Settings { eta, variance, order, solver_type, single_step, churn, rtol, atol }
     }
 
-    /// The same where nothing else is asked for as the program does that the model comes from.
+    /// The same where nothing else is asked for as the program does that the model comes from, on data of
+    /// this range.
+    pub(crate) fn following(
+        &self,
+        habits: &Habits,
+        range: DataRange,
+        schedule: &RunSchedule,
+    ) -> Self {
+        let ancestral = self.sampler_for(schedule) == Sampler::Ddpm;
+        let variance = habits.variance.filter(|_| ancestral).map(VarianceName::from);
+        let own = Some(Own { habits: habits.clone(), range });
+        Self { variance: self.variance.or(variance), own, ..self.clone() }
+    }
+
+    /// The same for the model of a run.
     pub(crate) fn suited_to(&self, run: &Run) -> Self {
-        let ancestral = self.sampler_for(run.schedule()) == Sampler::Ddpm;
-        let own = run.habits().variance.filter(|_| ancestral).map(VarianceName::from);
-        Self { variance: self.variance.or(own), ..self.clone() }
+        self.following(run.habits(), run.data_range(), run.schedule())
+    }
+
+    /// The scheduler of the model where it comes from diffusers.
+    fn scheduler(&self) -> Option<&Scheduler> {
+        self.own.as_ref()?.habits.scheduler.as_ref()
+    }
+
+    /// That scheduler where it is for a chain of betas and says how this method walks it.
+    fn chain_scheduler(&self, schedule: &RunSchedule) -> Option<&Scheduler> {
+        let sampler = self.sampler_for(schedule);
+        self.scheduler().filter(|scheduler| walk::is_followed(scheduler, sampler))
+    }
+
+    /// The table of the published chain whose steps this run takes, as the pipeline of diffusers for exploding
+    /// noise does: with the sampler and the times of that pipeline.
+    fn exploding_chain<'a>(&self, schedule: &'a RunSchedule) -> Option<&'a VeGeometric> {
+        let of_pipeline = self.sampler_for(schedule) == Sampler::ReverseDiffusion
+            && self.spacing.is_none()
+            && self.scheduler().is_some_and(|scheduler| scheduler.corrector.is_some());
+        match schedule {
+            RunSchedule::Ve(exploding) if of_pipeline => Some(exploding),
+            _ => None,
+        }
+    }
+
+    /// The standard deviation of the noise that a run begins with.
+    pub(crate) fn start_deviation(&self, schedule: &RunSchedule, start: TimePoint) -> f64 {
+        let of_diffusers = self.scheduler().is_some_and(Scheduler::is_chain);
+        match self.exploding_chain(schedule) {
+            Some(_) => schedule.prior_std(),
+            // whatever the variance at the level where it starts
+            None if of_diffusers => 1.0,
+            None => start.level.sigma,
+        }
     }
 
     fn sampler_for(&self, schedule: &RunSchedule) -> Sampler {
@@ -175,6 +237,26 @@ impl Method {
         Ok(())
     }
 
+    /// Whether the noise of a step stays as the network has it where its estimate of the data is held: the
+    /// DDIM of diffusers.
+    fn keeps_noise(&self, schedule: &RunSchedule) -> bool {
+        let ddim = self.sampler_for(schedule) == Sampler::Ddim;
+        ddim && self.chain_scheduler(schedule).is_some()
+    }
+
+    /// The method without a corrector, for states of any kind.
+    fn predictor<S: VectorSpace>(&self, schedule: &RunSchedule) -> Result<Box<dyn Solver<S>>> {
+        let (sampler, settings) = (self.sampler_for(schedule), self.settings());
+        let Some(exploding) = self.exploding_chain(schedule) else {
+            return sampler.solver(&settings, schedule);
+        };
+        sampler.check(&settings)?;
+        let ends = (exploding.level(0.0).sigma, schedule.prior_std());
+        let chain = SongTable::variance_exploding(ends.0, ends.1, self.steps_of(schedule))?;
+        let predictor = ReverseDiffusion::new(chain, self.eta.unwrap_or(1.0))?;
+        Ok(Box::new(MeanAtEnd(OneStep(predictor))))
+    }
+
     /// The solver asked for.
     fn solver(
         &self,
@@ -187,7 +269,12 @@ impl Method {
                 sampler.check(&self.settings())?;
                 Box::new(learned_ancestral(learned)?)
             }
-            _ => sampler.solver(&self.settings(), schedule)?,
+            (Sampler::Ddim, _) if self.keeps_noise(schedule) => {
+                sampler.check(&self.settings())?;
+                let predictor = Ddim::new(self.eta.unwrap_or(0.0))?;
+                Box::new(KeepingNoise { predictor, map: self.hold(schedule)? })
+            }
+            _ => self.predictor(schedule)?,
         };
         self.corrected(predictor)
     }
@@ -256,7 +343,7 @@ impl Method {
         if sampler.is_adaptive() {
             bail!("--sampler {} has no table: it finds its steps while it runs", sampler.name());
         }
-        let predictor = sampler.solver::<Combination>(&self.settings(), schedule)?;
+        let predictor = self.predictor::<Combination>(schedule)?;
         let (snr, iterations) = (self.snr(), self.corrector_steps());
         Ok(match self.corrector {
             None => predictor,
@@ -271,33 +358,40 @@ impl Method {
         })
     }
 
-    /// The network with its estimates of the data held in range, as asked; methods with adaptive
-    /// steps need a score without the corners that this gives it.
+    /// The network with its estimates of the data held as asked, where the method does not do it.
     ///
     /// # Errors
     /// When the quantile is out of range.
     pub(crate) fn held_in_range<'a>(
         &self,
-        run: &Run,
+        schedule: &RunSchedule,
         score: &'a dyn ScoreFn<Tensor>,
     ) -> Result<Box<dyn ScoreFn<Tensor> + 'a>> {
-        let range = run.data_range();
+        Ok(match self.hold(schedule)? {
+            Hold::Free => Box::new(score),
+            _ if self.keeps_noise(schedule) => Box::new(score),
+            map => Box::new(MapData { inner: score, map }),
+        })
+    }
+
+    /// What is done to estimates of the data: as asked, or as the program does that the model comes from.
+    /// Methods with adaptive steps need a score without the corners that this gives it.
+    fn hold(&self, schedule: &RunSchedule) -> Result<Hold> {
+        let Some(Own { habits, range }) = &self.own else { return Ok(Hold::Free) };
         if let Some(quantile) = self.threshold {
-            let threshold = DynamicThreshold::new(quantile)?;
-            // which holds values around 0
-            let map = move |data: Tensor, at: Times<'_>| {
-                Ok(range.from_symmetric(&threshold.map(range.to_symmetric(&data), at)?))
-            };
-            return Ok(Box::new(MapData { inner: score, map }));
+            return Ok(Hold::Threshold(DynamicThreshold::new(quantile)?, *range));
+        }
+        if self.no_clip || self.sampler_for(schedule).is_adaptive() {
+            return Ok(Hold::Free);
+        }
+        let own = habits.scheduler.as_ref().and_then(|scheduler| scheduler.threshold);
+        if let Some(SchedulerThreshold { quantile, largest }) = own.filter(|_| !self.clip) {
+            let rule = DynamicThreshold::new(quantile)?.with_ceiling(largest)?;
+            return Ok(Hold::Threshold(rule, *range));
         }
         let asked = self.clip.then(|| range.ends());
-        let bounds = asked.or(run.habits().clip).filter(|_| !self.no_clip);
-        Ok(match bounds {
-            Some((low, high)) if !self.sampler_for(run.schedule()).is_adaptive() => {
-                Box::new(MapData { inner: score, map: Clip { low, high } })
-            }
-            _ => Box::new(score),
-        })
+        let within = |(low, high)| Hold::Within(Clip { low, high });
+        Ok(asked.or(habits.clip).map_or(Hold::Free, within))
     }
 
     /// The method, its times and the options that were given, for reports.
@@ -331,7 +425,7 @@ impl Method {
         if sampler.is_adaptive() || self.variance == Some(VarianceName::Learned) {
             return Ok(None);
         }
-        let solver = sampler.solver::<Combination>(&self.settings(), schedule)?;
+        let solver = self.predictor::<Combination>(schedule)?;
         let steps = trace(&*solver, &self.grid(schedule)?, Prediction::Data)?;
         let of_steps = steps.iter().flat_map(|step| step.result.terms());
         let largest = of_steps.map(|(_, factor)| factor.abs()).fold(0.0, f64::max);
@@ -344,11 +438,13 @@ impl Method {
     }
 
     fn snr(&self) -> f64 {
-        self.snr.unwrap_or(0.16)
+        let own = self.scheduler().and_then(|scheduler| scheduler.corrector);
+        self.snr.or(own.map(|own| own.snr)).unwrap_or(0.16)
     }
 
     fn corrector_steps(&self) -> usize {
-        self.corrector_steps.unwrap_or(1)
+        let own = self.scheduler().and_then(|scheduler| scheduler.corrector);
+        self.corrector_steps.or(own.map(|own| own.moves)).unwrap_or(1).max(1)
     }
 
     fn steps_of(&self, schedule: &RunSchedule) -> usize {
@@ -364,7 +460,8 @@ impl Method {
             let suited = sampler.default_spacing(&self.settings(), schedule);
             if pure_noise { SpacingName::Trailing } else { suited }
         };
-        self.spacing.unwrap_or_else(suited)
+        let own = self.chain_scheduler(schedule).map(|scheduler| scheduler.spacing.into());
+        self.spacing.or(own).unwrap_or_else(suited)
     }
 
     /// The grid of times asked for, ending with the data.
@@ -372,127 +469,23 @@ impl Method {
     /// # Errors
     /// When there are too many steps, or they cannot be placed.
     pub(crate) fn grid(&self, schedule: &RunSchedule) -> Result<TimeGrid> {
-        self.spacing_of(schedule).grid(&span(schedule, self.eps)?, self.steps_of(schedule))
+        let (span, steps) = (span(schedule, self.eps)?, self.steps_of(schedule));
+        let spacing = self.spacing_of(schedule);
+        check_steps(schedule, steps)?;
+        if let (Some(scheduler), Some(table)) = (self.chain_scheduler(schedule), schedule.table()) {
+            let walk = (self.sampler_for(schedule), steps, spacing);
+            if let Some(grid) = walk::of_chain(scheduler, table, walk)? {
+                return Ok(grid);
+            }
+        }
+        if let Some(exploding) = self.exploding_chain(schedule) {
+            let own = self.scheduler().and_then(|scheduler| scheduler.last_time);
+            let end = self.eps.or(own).unwrap_or(exploding.time_range().0);
+            return Ok(song_grid(exploding, steps, end)?);
+        }
+        spacing.grid(&span, steps)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use clap::Parser;
-    use tweedie_schedules::{Edm, SubVpLinear, VeGeometric, VpCosine, VpLinear};
-
-    #[derive(Parser)]
-    struct Line {
-        #[command(flatten)]
-        method: Method,
-    }
-
-    fn method(words: &str) -> Method {
-        Line::parse_from(["x"].into_iter().chain(words.split_whitespace())).method
-    }
-
-    fn cosine(count: usize) -> RunSchedule {
-        RunSchedule::Table(DiscreteTable::cosine(count).unwrap())
-    }
-
-    /// One model of each kind, and one that starts in pure noise.
-    fn schedules() -> [RunSchedule; 7] {
-        let zero_snr = DiscreteTable::cosine(100).unwrap().rescaled_to_zero_snr().unwrap();
-        [
-            cosine(100),
-            RunSchedule::Table(zero_snr),
-            RunSchedule::VpLinear(VpLinear::new(0.1, 20.0).unwrap()),
-            RunSchedule::VpCosine(VpCosine::default()),
-            RunSchedule::SubVp(SubVpLinear::new(0.1, 20.0).unwrap()),
-            RunSchedule::Ve(VeGeometric::new(0.01, 50.0).unwrap()),
-            RunSchedule::Edm(Edm::new(0.002, 80.0).unwrap()),
-        ]
-    }
-
-    #[test]
-    fn options_of_other_methods_are_refused_with_the_methods_that_take_them() {
-        for (words, taker) in [
-            ("--sampler ddpm --eta 0.5", "ddim"),
-            ("--sampler ddim --variance fixed-large", "ddpm"),
-            ("--sampler pndm --order 2", "unipc"),
-            ("--sampler unipc --churn 10", "heun"),
-            ("--sampler unipc --single-step", "dpm-solver++"),
-            ("--sampler ddim --rtol 0.1", "ode"),
-            ("--sampler ode --steps 10", "--steps means nothing to --sampler ode"),
-            ("--sampler dpm-solver-adaptive --corrector langevin", "--corrector means nothing"),
-        ] {
-            let error = method(words).plan(&cosine(100), None).err().expect(words).to_string();
-            assert!(error.contains(taker), "{words}: {error}");
-        }
-    }
-
-    #[test]
-    fn values_out_of_range_are_refused() {
-        for words in [
-            "--eta -1",
-            "--sampler deis --order 4",
-            "--corrector langevin --snr 0",
-            "--sampler ode --rtol 0",
-            "--sampler ode --atol -1",
-            "--sampler dpm-solver-adaptive --order 1",
-            "--sampler ddpm --variance learned",
-            "--eps 0.1",
-        ] {
-            assert!(method(words).plan(&cosine(100), None).is_err(), "{words}");
-        }
-        for learned in [Learned::Range, Learned::LogVariance, Learned::Variance] {
-            let words = method("--sampler ddpm --variance learned");
-            assert!(words.plan(&cosine(100), Some(learned)).is_ok());
-            assert_eq!(learned_ancestral(Some(learned)).unwrap().learned, learned);
-        }
-        let [.., edm] = schedules();
-        for (words, allowed) in [("--eps 0.001", false), ("--eps 0.01", true), ("--eps 80", false)]
-        {
-            assert_eq!(method(words).plan(&edm, None).is_ok(), allowed, "{words}");
-        }
-    }
-
-    #[test]
-    fn default_step_counts() {
-        let steps = |words| method(words).grid(&cosine(200)).unwrap().len();
-        assert_eq!(steps("--sampler ddim"), 50);
-        assert_eq!(steps("--sampler ddpm"), 200);
-        assert_eq!(steps("--sampler dpm-solver++"), 20);
-    }
-
-    #[test]
-    fn walks_over_vp_end_where_published_and_others_at_the_cleanest_time_trained() {
-        let [_, _, vp, _, _, ve, edm] = schedules();
-        let end = |schedule| {
-            let grid = method("--steps 3").grid(schedule).unwrap();
-            grid.intervals()[2].from.t
-        };
-        assert_eq!((end(&vp), end(&ve), end(&edm)), (1e-3, 1e-5, 0.002));
-    }
-
-    #[test]
-    fn every_method_has_defaults_that_it_plans_with_for_every_model() {
-        for schedule in schedules() {
-            for sampler in Sampler::value_variants() {
-                let words = format!("--sampler {}", sampler.name());
-                let plan = method(&words).plan(&schedule, None).expect(&words);
-                assert!(plan.evaluations().is_ok(), "{words}");
-            }
-            assert!(method("").plan(&schedule, None).unwrap().evaluations().is_ok());
-        }
-    }
-
-    #[test]
-    fn every_method_plans_on_every_spacing() {
-        let walking = Sampler::value_variants().iter().filter(|sampler| !sampler.is_adaptive());
-        for sampler in walking {
-            for spacing in SpacingName::value_variants() {
-                let words =
-                    format!("--sampler {} --steps 9 --spacing {}", sampler.name(), spacing.name());
-                let plan = method(&words).plan(&cosine(100), None).expect(&words);
-                assert!(plan.evaluations().expect(&words) >= Some(9), "{words}");
-            }
-        }
-    }
-}
+mod tests;

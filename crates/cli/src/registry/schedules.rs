@@ -1,5 +1,6 @@
 //! Names on the command line to noise schedules.
 
+use super::Method;
 use super::parameters::Parameters;
 use anyhow::{Context, Result, bail};
 use clap::Args;
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use tweedie_schedules::{
     DiscreteTable, Edm, SubVpLinear, VeGeometric, VpCosine, VpLinear, cosine_betas_with,
 };
-use tweedie_training::{RunSchedule, schedule_of};
+use tweedie_training::{DataRange, Habits, RunSchedule, habits_of, schedule_of};
 
 /// What `--help` says about the names.
 pub(crate) const SCHEDULES: &str = "\
@@ -62,6 +63,8 @@ impl ScheduleArgs {
 pub(crate) struct NamedSchedule {
     name: String,
     schedule: RunSchedule,
+    /// Where it is a model's, how the program samples that the model comes from, on data of which range.
+    habits: Option<(Habits, DataRange)>,
 }
 
 impl NamedSchedule {
@@ -75,19 +78,30 @@ impl NamedSchedule {
         let mut parameters = Parameters::parse(text)?;
         let schedule = schedule(&mut parameters)?;
         parameters.finish()?;
-        Ok(Self { name: text.to_owned(), schedule })
+        Ok(Self { name: text.to_owned(), schedule, habits: None })
     }
 
     /// The schedule that a model was trained with.
     fn of_run(run: &Path) -> Result<Self> {
         let schedule = schedule_of(run);
         let schedule = schedule.with_context(|| format!("the schedule of {}", run.display()))?;
-        Ok(Self { name: run.display().to_string(), schedule })
+        let (mut habits, range) = habits_of(run)?;
+        // which only a network knows
+        habits.variance = habits.variance.filter(|variance| !variance.is_learned());
+        Ok(Self { name: run.display().to_string(), schedule, habits: Some((habits, range)) })
     }
 
     /// As it was asked for.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// A method as it runs on this schedule.
+    pub(crate) fn suited(&self, method: &Method) -> Method {
+        match &self.habits {
+            Some((habits, range)) => method.following(habits, *range, &self.schedule),
+            None => method.clone(),
+        }
     }
 
     /// The schedule.

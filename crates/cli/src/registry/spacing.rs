@@ -39,11 +39,8 @@ impl SpacingName {
     /// # Errors
     /// When it needs the steps of a discrete model and there are none, or too few.
     pub(crate) fn grid(self, schedule: &RunSchedule, steps: usize) -> Result<TimeGrid> {
-        let (table, most) = (schedule.table(), most_steps(schedule));
-        if steps == 0 || steps > most {
-            let of_model = if table.is_some() { " (the steps of the model)" } else { "" };
-            bail!("--steps is {steps}, expected 1 to {most}{of_model}");
-        }
+        check_steps(schedule, steps)?;
+        let table = schedule.table();
         let (_, noisy) = schedule.time_range();
         let before = steps - 1; // the step to the data comes last
         let grid = match self {
@@ -57,6 +54,16 @@ impl SpacingName {
         };
         Ok(grid.ending_clean())
     }
+}
+
+/// Refuses more steps than a model has.
+pub(super) fn check_steps(schedule: &RunSchedule, steps: usize) -> Result<()> {
+    let most = most_steps(schedule);
+    if steps == 0 || steps > most {
+        let of_model = if schedule.table().is_some() { " (the steps of the model)" } else { "" };
+        bail!("--steps is {steps}, expected 1 to {most}{of_model}");
+    }
+    Ok(())
 }
 
 /// The most steps that a grid over a schedule may have: those of a discrete model, all that make sense else.

@@ -32,6 +32,20 @@ fn bytes(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
+/// How far the values of two arrays of floats are apart at most.
+fn far(one: &[u8], other: &[u8]) -> f32 {
+    let values = |file: &[u8]| -> Vec<f32> {
+        // after a header of that length
+        let header = 10 + usize::from(u16::from_le_bytes([file[8], file[9]]));
+        file[header..]
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect()
+    };
+    let pairs = values(one).into_iter().zip(values(other));
+    pairs.map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)
+}
+
 /// Pictures of 16x16 in colour, to train on.
 fn pictures(folder: &Path) -> PathBuf {
     let pictures = folder.join("pictures");
@@ -135,9 +149,13 @@ fn a_run_becomes_a_folder_of_diffusers_that_draws_the_same() {
         Program::run(&[&sample[..], &[text(&out)], more].concat()).expect_success();
         bytes(&out)
     };
-    let own = drawn(&run, &[]);
-    assert_eq!(drawn(&there, &["--classes", "10"]), own);
-    assert_eq!(drawn(&again, &[]), own);
+    // a converted run keeps all that the folder says
+    let said = ["--classes", "10"];
+    assert_eq!(drawn(&again, &[]), drawn(&there, &said));
+    // diffusers clips in another way, so that a run draws the same without
+    let far =
+        far(&drawn(&there, &[&said[..], &["--no-clip"]].concat()), &drawn(&run, &["--no-clip"]));
+    assert!(far < 1e-3, "{far}");
     // what is there stays
     let message = Program::run(&["convert", text(&run), text(&there)]).expect_refusal();
     assert!(message.contains("exists already"), "{message}");
@@ -302,4 +320,28 @@ fn what_lies_where_nobody_said_to_write_stays() {
     assert_ne!(second, first);
     sample(&["--out", "samples.png"]).expect_success();
     assert_eq!(drawn(), first);
+}
+
+#[test]
+fn what_a_scheduler_says_in_vain_is_named_and_what_cannot_be_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = folder.path().join("model");
+    Program::run(&["convert", text(&diffusers()), text(&model)]).expect_success();
+    let (path, out) = (model.join("scheduler_config.json"), folder.path().join("drawn.npy"));
+    let written: serde_json::Value = serde_json::from_slice(&bytes(&path)).unwrap();
+    let sample = ["sample", text(&model), "-n", "1", "--steps", "1", "--out", text(&out)];
+    let with = |key: &str, value: serde_json::Value| {
+        let mut changed = written.clone();
+        changed[key] = value;
+        std::fs::write(&path, changed.to_string()).unwrap();
+        Program::run(&sample)
+    };
+    let said = with("clip_smaple", true.into()).expect_warning();
+    assert!(said.contains("no scheduler knows clip_smaple"), "{said}");
+    let said = with("use_karras_sigmas", true.into()).expect_warning();
+    assert!(said.contains("use_karras_sigmas true"), "{said}");
+    let said = with("timestep_spacing", "zigzag".into()).expect_refusal();
+    assert!(said.contains("timestep_spacing is \"zigzag\", expected leading"), "{said}");
+    let said = with("trained_betas", vec![0.1, 0.2].into()).expect_refusal();
+    assert!(said.contains("trained_betas is a list of 2"), "{said}");
 }

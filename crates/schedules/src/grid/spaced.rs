@@ -1,7 +1,7 @@
 //! Grids spaced by a rule: in time, in lambda, in noise, along a table.
 
 use super::TimeGrid;
-use crate::{DiscreteTable, NoiseSchedule, ScheduleError, Spacing, TimePoint};
+use crate::{DiscreteTable, Interval, NoiseSchedule, ScheduleError, Spacing, TimePoint};
 
 /// Each grid covers the whole time range of its schedule, noisiest first, with both ends exact.
 impl TimeGrid {
@@ -109,6 +109,26 @@ impl TimeGrid {
         Self::through(&nodes?)
     }
 
+    /// Steps that each lead down a discrete model by `stride` nodes, from the nodes with the indices
+    /// `visited`, whatever is visited next; those that would leave the table lead to `end`.
+    ///
+    /// So the DDIM of diffusers walks: its steps meet where `visited` lie `stride` apart.
+    ///
+    /// # Errors
+    /// When there is no index, one is outside the table, or a step does not lose noise.
+    pub fn strided(
+        table: &DiscreteTable,
+        visited: &[usize],
+        stride: usize,
+        end: TimePoint,
+    ) -> Result<Self, ScheduleError> {
+        let below =
+            |index: usize| index.checked_sub(stride).map_or(Ok(end), |index| table.node(index));
+        let step = |index: &usize| Ok(Interval { from: table.node(*index)?, to: below(*index)? });
+        let steps: Result<Vec<_>, _> = visited.iter().map(step).collect();
+        Self::from_intervals(steps?)
+    }
+
     /// `steps` steps over the time range, where `time` maps the share walked, 0 to 1, to a time.
     fn over(
         schedule: &dyn NoiseSchedule,
@@ -169,6 +189,17 @@ mod tests {
             TimeGrid::polyexponential(schedule, steps, 1.5),
             TimeGrid::karras(schedule, steps, 7.0),
         ]
+    }
+
+    #[test]
+    fn strides_lead_down_the_table_and_out_of_it_to_the_end() {
+        let (table, end) = (table(), TimePoint { t: 0.0, level: NoiseLevel::CLEAN });
+        let grid = TimeGrid::strided(&table, &[901, 501, 101], 400, end).unwrap();
+        let ends: Vec<_> = grid.intervals().iter().map(|step| (step.from, step.to)).collect();
+        let node = |index| table.node(index).unwrap();
+        assert_eq!(ends, [(node(901), node(501)), (node(501), node(101)), (node(101), end)]);
+        assert!(TimeGrid::strided(&table, &[1000], 400, end).is_err());
+        assert!(TimeGrid::strided(&table, &[], 400, end).is_err());
     }
 
     #[test]

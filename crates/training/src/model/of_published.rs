@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use tweedie_checkpoints::{
-    CheckpointError, NetworkConventions, PublishedCheckpoint, PublishedOptions, sha256,
+    CheckpointError, NetworkConventions, PublishedCheckpoint, PublishedOptions, Scheduler, sha256,
 };
 use tweedie_unet::{ArchitectureConfig, UNet, UNetError};
 
-use super::{Habits, Model, ModelImages, ModelOptions, Origin, has_null_class};
+use super::{Model, ModelImages, ModelOptions, Origin, has_null_class};
 use crate::network::bytes_of;
 use crate::published::{architecture, described};
-use crate::{ConfigError, RunConfig, RunSchedule, TrainError};
+use crate::{ConfigError, DataRange, Habits, RunConfig, RunSchedule, TrainError};
 
 impl Model {
     /// # Errors
@@ -46,9 +46,11 @@ impl Model {
             origin: Origin::Published {
                 source: checkpoint.source().name(),
                 weights: checkpoint.weight_kind(),
-                notes: checkpoint.notes().to_vec(),
+                notes: notes(checkpoint, conventions.as_ref()),
             },
-            habits: habits(conventions.as_ref(), &config),
+            habits: conventions
+                .as_ref()
+                .map_or_else(|| Habits::of_runs(config.data_range()), Habits::of_published),
             conventions,
             schedule: config.noise_schedule()?,
             unet,
@@ -90,6 +92,16 @@ fn known(
         }
         (Err(error), _) => Err(error.into()),
     }
+}
+
+/// What a user should know of how the checkpoint was read.
+fn notes(
+    checkpoint: &PublishedCheckpoint,
+    conventions: Option<&NetworkConventions>,
+) -> Vec<String> {
+    let scheduler = conventions.and_then(|conventions| conventions.scheduler.as_ref());
+    let of_scheduler = scheduler.into_iter().flat_map(Scheduler::notes);
+    checkpoint.notes().iter().cloned().chain(of_scheduler).collect()
 }
 
 /// A network of images returns as many channels as it takes, and as many again for a learned variance.
@@ -182,12 +194,13 @@ pub(super) fn schedule_of(path: &Path) -> Result<RunSchedule, TrainError> {
     Ok(config.noise_schedule()?)
 }
 
-fn habits(conventions: Option<&NetworkConventions>, config: &RunConfig) -> Habits {
-    let Some(conventions) = conventions else {
-        return Habits { variance: None, clip: Some(config.data_range().ends()) };
-    };
-    let clip = conventions.clip_sample.map(|bound| (-bound, bound));
-    Habits { variance: conventions.variance, clip }
+/// How the program of a checkpoint samples from it, and the range of its data.
+///
+/// # Errors
+/// When the path is no checkpoint known here, or it does not say.
+pub(super) fn habits_of(path: &Path) -> Result<(Habits, DataRange), TrainError> {
+    let conventions = open_published(path, &ModelOptions::default())?.conventions()?;
+    Ok((Habits::of_published(&conventions), conventions.data_range.into()))
 }
 
 /// The sha256 of the names, and of the values, of all weights.

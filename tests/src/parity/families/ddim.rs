@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use tweedie_guidance::ClassifierGuided;
 use tweedie_samplers::{Asked, Ddim, Encoding, KeepingNoise, OneStep};
-use tweedie_schedules::{DiscreteTable, Interval, TimeGrid, TimePoint};
+use tweedie_schedules::{TimeGrid, TimePoint};
 use tweedie_score::{MapData, Times, Unchanged};
 
 use super::estimate::{self, Estimate, Remembered, State};
@@ -24,7 +24,7 @@ pub(super) fn run(case: &Case) -> Result<Produced> {
 
 /// The steps of diffusers, noisiest first: each goes down by `N / steps` entries, whatever is visited
 /// next, and beyond the last entry to the data or to entry 0.
-fn intervals(case: &Case) -> Result<Vec<Interval>> {
+fn steps(case: &Case) -> Result<TimeGrid> {
     let table = case.schedule.table()?;
     let stride = table.len() / case.steps()?;
     let end = if case.options().bool_or("set_alpha_to_one", true)? {
@@ -32,15 +32,11 @@ fn intervals(case: &Case) -> Result<Vec<Interval>> {
     } else {
         TimePoint { t: 0.0, ..table.node(0)? }
     };
-    let below = |table: &DiscreteTable, index: usize| -> Result<TimePoint> {
-        Ok(index.checked_sub(stride).map_or(Ok(end), |index| table.node(index))?)
-    };
-    let step = |index| Ok(Interval { from: table.node(index)?, to: below(&table, index)? });
-    visited::by_diffusers(case)?.into_iter().map(step).collect()
+    Ok(TimeGrid::strided(&table, &visited::by_diffusers(case)?, stride, end)?)
 }
 
 fn diffusers(case: &Case) -> Result<Produced> {
-    let grid = TimeGrid::from_intervals(intervals(case)?)?;
+    let grid = steps(case)?;
     let step_options = &case.sampler.step_options;
     let ddim = Ddim::new(step_options.f64_or("eta", 0.0)?)?;
     let (model, seen) = (case.model()?, Remembered::new(Estimate::of_diffusers(case)?));
@@ -55,7 +51,7 @@ fn diffusers(case: &Case) -> Result<Produced> {
 }
 
 fn diffusers_inverse(case: &Case) -> Result<Produced> {
-    let grid = TimeGrid::from_intervals(intervals(case)?)?.reversed();
+    let grid = steps(case)?.reversed();
     let (model, seen) = (case.model()?, Remembered::new(Estimate::of_diffusers(case)?));
     let map = |data: State, at: Times<'_>| seen.map(data, at);
     let produced =

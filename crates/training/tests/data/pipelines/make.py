@@ -1,4 +1,4 @@
-"""Records runs of diffusers' pipelines, for tests/pipelines.rs.
+"""Records runs of diffusers' pipelines, for the tests of `tweedie sample` and of tests/pipelines.rs.
 
     python make.py OUT            the narrow networks that lie beside this script
     python make.py OUT --full     the published widths, a few GB: PIPELINES_DIR=OUT runs them too
@@ -20,7 +20,8 @@ from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, 
 from diffusers.schedulers import ScoreSdeVeScheduler
 from diffusers.pipelines.deprecated.score_sde_ve import pipeline_score_sde_ve
 from diffusers.pipelines.ddim import pipeline_ddim
-from diffusers.schedulers import scheduling_ddim, scheduling_sde_ve
+from diffusers.pipelines.ddpm import pipeline_ddpm
+from diffusers.schedulers import scheduling_ddim, scheduling_ddpm, scheduling_sde_ve
 from safetensors.torch import load_file, save_file
 
 DDPM = {
@@ -48,6 +49,10 @@ NCSNPP = {
     "down_block_types": ["SkipDownBlock2D"] * 4 + ["AttnSkipDownBlock2D"] + ["SkipDownBlock2D"] * 2,
     "up_block_types": ["SkipUpBlock2D"] * 2 + ["AttnSkipUpBlock2D"] + ["SkipUpBlock2D"] * 4,
 }
+TINY = DDPM | {
+    "block_out_channels": [8, 8], "layers_per_block": 1, "norm_num_groups": 4, "sample_size": 8,
+    "down_block_types": ["DownBlock2D", "DownBlock2D"], "up_block_types": ["UpBlock2D", "UpBlock2D"],
+}
 # what makes them narrow: as many levels and blocks of the same kinds
 NARROW = {
     "ddpm-cifar10-32": {"block_out_channels": [16] * 4, "norm_num_groups": 8, "sample_size": 16},
@@ -57,6 +62,22 @@ NARROW = {
     },
 }
 CONFIGS = {"ddpm-cifar10-32": CIFAR, "ddpm-celebahq-256": CELEBA, "ncsnpp-celebahq-256": NCSNPP}
+# other ways of walking a chain, on a network as small as can be: how it is run, and its scheduler
+SHORT = {"num_train_timesteps": 50, "beta_end": 0.2}
+WALKS = {
+    "ddim-trailing": ("ddim", 7, 0.3, DDIMScheduler(**SHORT, timestep_spacing="trailing", clip_sample_range=0.7)),
+    "ddim-linspace": ("ddim", 6, 0.0, DDIMScheduler(**SHORT, timestep_spacing="linspace", set_alpha_to_one=False)),
+    "ddim-offset": ("ddim", 8, 1.0, DDIMScheduler(**SHORT, steps_offset=1, set_alpha_to_one=False, clip_sample=False)),
+    "ddim-threshold": ("ddim", 5, 0.5, DDIMScheduler(
+        **SHORT, beta_schedule="scaled_linear", thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=1.5)),
+    "ddim-zero-snr": ("ddim", 5, 0.5, DDIMScheduler(
+        **SHORT, beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction", rescale_betas_zero_snr=True,
+        timestep_spacing="trailing")),
+    "ddpm-large": ("ddpm", 5, 0.0, DDPMScheduler(**SHORT, variance_type="fixed_large", prediction_type="sample")),
+    "ddpm-threshold": ("ddpm", 6, 0.0, DDPMScheduler(
+        **SHORT, timestep_spacing="trailing", thresholding=True, sample_max_value=2.0)),
+    "ddpm-learned": ("ddpm", 50, 0.0, DDPMScheduler(**SHORT, variance_type="learned_range")),
+}
 LINEAR = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear", "clip_sample": True}
 SCHEDULERS = {
     "ddpm-cifar10-32": lambda: DDPMScheduler(**LINEAR, variance_type="fixed_large"),
@@ -120,37 +141,46 @@ def run_ddim(folder, steps, eta, randn, finals):
     pipeline(batch_size=2, eta=eta, num_inference_steps=steps, output_type="np")
 
 
+def run_ddpm(folder, steps, _, randn, finals):
+    pipeline = DDPMPipeline.from_pretrained(folder, torch_dtype=torch.float32)
+    pipeline_ddpm.randn_tensor = scheduling_ddpm.randn_tensor = randn
+    watch(pipeline.scheduler, "step", "prev_sample", finals)
+    pipeline(batch_size=2, num_inference_steps=steps, output_type="np")
+
+
 def run_pc(folder, steps, _, randn, finals):
     pipeline = pipeline_score_sde_ve.ScoreSdeVePipeline.from_pretrained(folder, torch_dtype=torch.float32)
     pipeline_score_sde_ve.randn_tensor = scheduling_sde_ve.randn_tensor = randn
     watch(pipeline.scheduler, "step_pred", "prev_sample_mean", finals)
-    pipeline(batch_size=2, num_inference_steps=steps, output_type="np")
+    # of one image: its corrector takes norms over the whole batch
+    pipeline(batch_size=1, num_inference_steps=steps, output_type="np")
 
 
-def record(out, name, full):
-    folder = out / name
+RUNS = {"ddim": run_ddim, "ddpm": run_ddpm, "pc": run_pc}
+
+
+def record(folder, config, scheduler, run):
+    method, steps, eta = run
     torch.manual_seed(0)
-    network = UNet2DModel(**(CONFIGS[name] | ({} if full else NARROW[name]))).eval()
+    network = UNet2DModel(**config).eval()
     randomize(network, torch.Generator().manual_seed(2))
-    exploding = name.startswith("ncsnpp")
-    pipeline = pipeline_score_sde_ve.ScoreSdeVePipeline if exploding else DDPMPipeline
+    pipeline = {"pc": pipeline_score_sde_ve.ScoreSdeVePipeline}.get(method, DDPMPipeline)
     # half the size, and the same values
-    pipeline(network.bfloat16(), SCHEDULERS[name]()).save_pretrained(folder)
-    run, steps, eta = (run_pc, 3, 0.0) if exploding else (run_ddim, 4, 0.5)
+    pipeline(network.bfloat16(), scheduler).save_pretrained(folder)
     draws, finals = [], []
     with torch.no_grad():
-        run(folder, steps, eta, recorded(draws, torch.Generator().manual_seed(1)), finals)
+        RUNS[method](folder, steps, eta, recorded(draws, torch.Generator().manual_seed(1)), finals)
     tensors = {f"draw.{index}": draw.bfloat16() for index, draw in enumerate(draws)}
     save_file(tensors | {"final": finals[-1]}, folder / "run.safetensors")
-    said = {"method": "pc" if exploding else "ddim", "steps": steps, "eta": eta, "diffusers": diffusers.__version__}
+    said = {"method": method, "steps": steps, "eta": eta, "diffusers": diffusers.__version__}
     (folder / "run.json").write_text(json.dumps(said, indent=2) + "\n")
-    print(name, sum(p.numel() for p in network.parameters()), "largest", finals[-1].abs().max().item())
+    print(folder.name, sum(p.numel() for p in network.parameters()), "largest", finals[-1].abs().max().item())
 
 
 def check(folder, source):
     said = json.loads((source / "run.json").read_text())
     tensors, finals = load_file(source / "run.safetensors"), []
-    run = {"ddim": run_ddim, "pc": run_pc}[said["method"]]
+    run = RUNS[said["method"]]
     randn = Replayed(tensors)
     with torch.no_grad():
         run(folder, said["steps"], said["eta"], randn, finals)
@@ -164,5 +194,10 @@ def check(folder, source):
 if __name__ == "__main__":
     if sys.argv[1] == "--check":
         check(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]))
-    for name in CONFIGS:
-        record(pathlib.Path(sys.argv[1]), name, "--full" in sys.argv)
+    out, full = pathlib.Path(sys.argv[1]), "--full" in sys.argv
+    for name, config in CONFIGS.items():
+        run = ("pc", 3, 0.0) if name.startswith("ncsnpp") else ("ddim", 4, 0.5)
+        record(out / name, config | ({} if full else NARROW[name]), SCHEDULERS[name](), run)
+    for name, (*run, scheduler) in ({} if full else WALKS).items():
+        channels = 6 if scheduler.config.get("variance_type") == "learned_range" else 3
+        record(out / name, TINY | {"out_channels": channels}, scheduler, run)

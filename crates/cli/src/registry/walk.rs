@@ -1,0 +1,52 @@
+//! How the schedulers of diffusers walk, for the methods that they were made for.
+
+use super::sampler::Sampler;
+use super::spacing::SpacingName;
+use anyhow::Result;
+use tweedie_checkpoints::{Scheduler, StepSpacing};
+use tweedie_schedules::{DiscreteTable, NoiseLevel, Spacing, TimeGrid, TimePoint};
+
+impl From<StepSpacing> for SpacingName {
+    fn from(spacing: StepSpacing) -> Self {
+        match spacing {
+            StepSpacing::Leading => Self::Leading,
+            StepSpacing::Linspace => Self::Linspace,
+            StepSpacing::Trailing => Self::Trailing,
+        }
+    }
+}
+
+/// Whether a method walks a chain of betas as the scheduler says: those of diffusers that do have no other
+/// way of placing their steps.
+pub(crate) fn is_followed(scheduler: &Scheduler, sampler: Sampler) -> bool {
+    scheduler.is_chain() && matches!(sampler, Sampler::Ddim | Sampler::Ddpm)
+}
+
+/// The steps of DDIM or DDPM over a table as diffusers places them; `None` for a spacing that it lacks.
+///
+/// # Errors
+/// When there are too many steps, or the scheduler's offset leads out of the table.
+pub(crate) fn of_chain(
+    scheduler: &Scheduler,
+    table: &DiscreteTable,
+    (sampler, steps, spacing): (Sampler, usize, SpacingName),
+) -> Result<Option<TimeGrid>> {
+    let visited = match spacing {
+        SpacingName::Leading => {
+            let offset = scheduler.steps_offset;
+            Spacing::Leading.indices_with_offset(table.len(), steps, offset)?
+        }
+        SpacingName::Linspace => Spacing::Linspace.indices(table.len(), steps)?,
+        SpacingName::Trailing => Spacing::Trailing.indices(table.len(), steps)?,
+        SpacingName::Time | SpacingName::Lambda | SpacingName::Karras => return Ok(None),
+    };
+    if sampler == Sampler::Ddpm {
+        return Ok(Some(TimeGrid::at_nodes(table, &visited)?.ending_clean()));
+    }
+    let end = match scheduler.ends_clean {
+        true => NoiseLevel::CLEAN,
+        false => table.node(0)?.level,
+    };
+    let (stride, end) = (table.len() / steps, TimePoint { t: 0.0, level: end });
+    Ok(Some(TimeGrid::strided(table, &visited, stride, end)?))
+}
