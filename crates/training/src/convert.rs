@@ -8,7 +8,7 @@ use tweedie_checkpoints::{
     DataRange as TrainedRange, NetworkConventions, TrainedNoise, TrainedPrediction, TrainedTime,
     TrainedVariance, write_diffusers_folder,
 };
-use tweedie_unet::ArchitectureConfig;
+use tweedie_unet::{ArchitectureConfig, UNet};
 
 use crate::config::{
     InputScalingKind, PredictionKind, ScheduleConfig, ScheduleKind, TimeInputKind, VarianceKind,
@@ -28,11 +28,16 @@ impl Model {
     /// When diffusers has no network, noise, or convention like those of the model, or the folder cannot
     /// be written; nothing is left of it then.
     pub fn write_diffusers(&self, path: &Path) -> Result<(), TrainError> {
-        let ArchitectureConfig::Diffusers(network) = self.unet.config() else {
-            let what = format!("a network of the family {}", self.unet.config().family_name());
+        let conventions = self.published_conventions()?;
+        let converted = match self.unet.config() {
+            ArchitectureConfig::Diffusers(_) => None,
+            _ => Some(self.unet.to_diffusers()?),
+        };
+        let unet = converted.as_ref().unwrap_or(&self.unet);
+        let ArchitectureConfig::Diffusers(network) = unet.config() else {
+            let what = format!("a network of the family {}", unet.config().family_name());
             return Err(TrainError::NotInDiffusers { what });
         };
-        let conventions = self.published_conventions()?;
         let encode = |source| TrainError::Encode { path: path.to_path_buf(), source };
         let mut config: Map<String, Value> = match serde_json::to_value(network).map_err(encode)? {
             Value::Object(values) => values,
@@ -40,7 +45,7 @@ impl Model {
         };
         let [_, height, width] = self.images().shape;
         config.insert("sample_size".to_owned(), sides(height, width));
-        Ok(write_diffusers_folder(path, &config, Some(&conventions), self.stored_weights())?)
+        Ok(write_diffusers_folder(path, &config, Some(&conventions), stored_weights(unet))?)
     }
 
     /// Writes the model as a run: its configuration, and one checkpoint that holds the weights as weights
@@ -69,8 +74,8 @@ impl Model {
         let staged = staged.map_err(TrainError::io("create a folder in", parent))?;
         let folder = RunFolder::at(staged.path());
         let mut checkpoint = folder.make_checkpoints()?.stage(self.step().unwrap_or(0))?;
-        checkpoint.write(WEIGHTS, self.stored_weights())?;
-        checkpoint.write(EMA, self.stored_weights())?;
+        checkpoint.write(WEIGHTS, stored_weights(&self.unet))?;
+        checkpoint.write(EMA, stored_weights(&self.unet))?;
         checkpoint.commit(None, &Progress::new(form))?;
         folder.write_config(&config)?;
         if *self.habits() != Habits::of_runs(config.data_range()) {
@@ -103,11 +108,6 @@ impl Model {
         .into())
     }
 
-    fn stored_weights(&self) -> Vec<(String, Stored)> {
-        let weights = self.unet.weights().into_iter();
-        weights.map(|(name, tensor)| (name.to_owned(), Stored::new(tensor))).collect()
-    }
-
     /// What the weights do not say, as another program would say it.
     fn published_conventions(&self) -> Result<NetworkConventions, TrainError> {
         if let Some(conventions) = self.conventions_as_read() {
@@ -124,6 +124,11 @@ impl Model {
             ..conventions
         })
     }
+}
+
+fn stored_weights(unet: &UNet) -> Vec<(String, Stored)> {
+    let weights = unet.weights().into_iter();
+    weights.map(|(name, tensor)| (name.to_owned(), Stored::new(tensor))).collect()
 }
 
 fn sides(height: usize, width: usize) -> Value {

@@ -63,7 +63,9 @@ pub use habits::Habits;
 pub use learning_rate::learning_rate;
 pub use losses_by_level::{LevelLoss, LossesByLevel};
 pub use metrics::{Metrics, read_metrics};
-pub use model::{Model, ModelImages, ModelOptions, Origin, habits_of, is_run, open_network, schedule_of};
+pub use model::{
+    Model, ModelImages, ModelOptions, Origin, habits_of, is_run, open_network, schedule_of,
+};
 pub use network::ImageForm;
 pub use observer::{Event, Observer};
 pub use run_folder::RunFolder;

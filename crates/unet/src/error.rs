@@ -133,6 +133,12 @@ pub enum UNetError {
         /// Its type.
         dtype: tweedie_checkpoints::Dtype,
     },
+    /// Diffusers' `UNet2DModel` has no network that computes the same.
+    #[error("the network has no equal among those of diffusers' UNet2DModel: {differs}")]
+    NotInDiffusers {
+        /// All that differs.
+        differs: String,
+    },
     /// libtorch refused an operation.
     #[error("libtorch refused an operation")]
     Libtorch(#[from] tch::TchError),

@@ -48,6 +48,7 @@ mod families;
 mod fir;
 #[cfg(test)]
 mod gradient_check;
+mod in_diffusers;
 mod input;
 mod input_scaling;
 mod layers;

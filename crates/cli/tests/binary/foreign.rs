@@ -32,7 +32,7 @@ fn bytes(path: &Path) -> Vec<u8> {
     std::fs::read(path).unwrap()
 }
 
-/// How far the values of two arrays of floats are apart at most.
+/// How far the values of two arrays of floats are apart, by the largest of them.
 fn far(one: &[u8], other: &[u8]) -> f32 {
     let values = |file: &[u8]| -> Vec<f32> {
         // after a header of that length
@@ -42,8 +42,10 @@ fn far(one: &[u8], other: &[u8]) -> f32 {
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
             .collect()
     };
-    let pairs = values(one).into_iter().zip(values(other));
-    pairs.map(|(one, other)| (one - other).abs()).fold(0.0, f32::max)
+    let (one, other) = (values(one), values(other));
+    let largest = other.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let apart = one.iter().zip(&other).map(|(one, other)| (one - other).abs());
+    apart.fold(0.0, f32::max) / largest
 }
 
 /// Pictures of 16x16 in colour, to train on.
@@ -195,11 +197,13 @@ fn a_checkpoint_is_trained_on_and_the_run_is_whole_without_it() {
     let drawn = |model: &Path| {
         let out = at("drawn.npy");
         let sample = ["sample", text(model), "-n", "1", "--steps", "2", "--out", text(&out)];
-        Program::run(&[&sample[..], &["--no-clip"]].concat()).expect_success();
+        // what diffusers does in another way is left out
+        let alike = ["--no-clip", "--spacing", "trailing"];
+        Program::run(&[&sample[..], &alike].concat()).expect_success();
         bytes(&out)
     };
-    assert_eq!(drawn(&at("untouched")), drawn(&diffusers()));
-    assert_ne!(drawn(&at("tuned")), drawn(&diffusers()));
+    assert!(far(&drawn(&at("untouched")), &drawn(&diffusers())) < 1e-3);
+    assert!(far(&drawn(&at("tuned")), &drawn(&diffusers())) > 1e-3);
 }
 
 #[test]

@@ -16,6 +16,7 @@
 //! here as it was meant, the second refused.
 
 mod config;
+mod in_diffusers;
 mod layout;
 
 pub use config::{
