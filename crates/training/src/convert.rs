@@ -141,7 +141,7 @@ fn conventions_of(config: &RunConfig) -> Result<NetworkConventions, TrainError> 
     let noise = noise_of(&config.schedule)?;
     let steps = noise.steps();
     let objective = &config.objective;
-    let edm = objective.prediction == PredictionKind::Edm;
+    let edm = objective.prediction == Some(PredictionKind::Edm);
     if edm != (objective.input_scaling == Some(InputScalingKind::UnitVariance)) {
         return refuse(
             "a state that is scaled before the network takes it (objective.input_scaling), but for EDM's \

@@ -7,6 +7,7 @@
 
 use super::*;
 use crate::device::Computation;
+use crate::guide::Guidance;
 use crate::run::Weights;
 use clap::Parser;
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ const TOLERANCE: f64 = 1e-4;
 struct Line {
     #[command(flatten)]
     method: Method,
+    #[command(flatten)]
+    guidance: Guidance,
     #[command(flatten)]
     weights: Weights,
     #[command(flatten)]
@@ -82,12 +85,14 @@ fn draws(folder: &Path) -> Vec<Tensor> {
 
 /// The last sample of a model by these words, with the draws recorded in a folder.
 fn drawn(model: &Path, words: &str, folder: &Path) -> Tensor {
-    let Line { method, weights, computation } =
+    let Line { method, guidance, weights, computation } =
         Line::parse_from(["x"].into_iter().chain(words.split_whitespace()));
     let run = Run::open(model, &weights, &computation).unwrap();
     let draws = draws(folder);
     let classes = vec![None; draws[0].size()[0] as usize];
-    let request = Request { classes: &classes, batch_size: 1, seed: 0, method: &method };
+    let guide = guidance.open(&run).unwrap();
+    let request =
+        Request { classes: &classes, batch_size: 1, seed: 0, method: &method, guide: &guide };
     let generation = request.planned(&run).unwrap();
     let values = |draw: &Tensor| Vec::<f64>::try_from(draw.to_kind(Kind::Double).flatten(0, -1));
     let mut noise = Replay::new(draws.iter().map(|draw| values(draw).unwrap()));
