@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use setup::Setup;
 use tweedie_checkpoints::{CheckpointError, CheckpointStore};
 use tweedie_datasets::BatchStream;
+use tweedie_unet::UNet;
 
 use crate::clock::Clock;
 use crate::data::batch_options;
@@ -20,7 +21,7 @@ use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::records::Records;
 use crate::summary::Summary;
-use crate::{Model, RunConfig, RunFolder, TrainError, state};
+use crate::{RunConfig, RunFolder, TrainError, state};
 
 /// How [`Trainer::run`] came to an end.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,17 +69,17 @@ impl Trainer {
         Self::begin(config, run, None)
     }
 
-    /// Begins a new run as [`new`](Self::new) does, with the weights of `model` for weights and average.
-    /// They are the checkpoint of step 0, so that the run needs nothing outside its folder.
+    /// Begins a new run as [`new`](Self::new) does, with the weights of `network`, a model's or a
+    /// classifier's, for weights and average. They are the checkpoint of step 0, so that the run needs nothing outside its folder.
     ///
     /// # Errors
     /// As for [`new`](Self::new), and when the weights do not fit the network of the run; all that do
     /// not are listed.
-    pub fn from_model(config: RunConfig, run: &Path, model: &Model) -> Result<Self, TrainError> {
-        Self::begin(config, run, Some(model))
+    pub fn from_network(config: RunConfig, run: &Path, network: &UNet) -> Result<Self, TrainError> {
+        Self::begin(config, run, Some(network))
     }
 
-    fn begin(config: RunConfig, run: &Path, from: Option<&Model>) -> Result<Self, TrainError> {
+    fn begin(config: RunConfig, run: &Path, from: Option<&UNet>) -> Result<Self, TrainError> {
         RunFolder::check_free(run)?;
         // A configuration made in code is held to the same bounds as one from a file.
         let mut config = RunConfig::parse(&config.to_toml()?, &[])?;
@@ -87,8 +88,8 @@ impl Trainer {
                 std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         }
         let mut setup = Setup::new(&config)?;
-        if let Some(model) = from {
-            setup.state.start_from(&model.unet)?;
+        if let Some(network) = from {
+            setup.state.start_from(network)?;
         }
         std::fs::create_dir_all(run).map_err(TrainError::io("create", run))?;
         let lock = RunLock::take(run)?;

@@ -6,7 +6,8 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tweedie_training::{Outcome, RunConfig, Trainer, is_run};
+use tweedie_training::{Classifier, Outcome, RunConfig, Trainer, is_run};
+use tweedie_unet::UNet;
 
 /// Train a model or a classifier that steers one, or go on with a run
 ///
@@ -82,17 +83,24 @@ fn open(options: &Options) -> Result<(PathBuf, Trainer)> {
     Ok((folder.clone(), Trainer::new(config, &folder)?))
 }
 
-/// A run that begins with the weights of a model.
+/// A run that begins with the weights of a model, or of a classifier.
 fn fine_tune(path: &Path, from: &Path, options: &Options, folder: &Path) -> Result<Trainer> {
     let mut known = options.source.options();
     if !is_run(from) && known.noise.is_none() {
         known.noise = Some(path.to_path_buf());
     }
+    let begin = |described: &RunConfig, network: &UNet| {
+        let mut config = RunConfig::load_over(path, &options.overrides, described)?;
+        config.training.from = Some(from.display().to_string());
+        let trainer = Trainer::from_network(config, folder, network);
+        trainer.with_context(|| format!("cannot begin with {}", from.display()))
+    };
+    if let Ok(classifier) = Classifier::open(from, &known) {
+        eprintln!("a classifier of noisy images: {}", from.display());
+        return begin(classifier.description(), &classifier.unet);
+    }
     let model = open_model(from, &options.source, &known)?;
-    let mut config = RunConfig::load_over(path, &options.overrides, model.description())?;
-    config.training.from = Some(from.display().to_string());
-    let trainer = Trainer::from_model(config, folder, &model);
-    trainer.with_context(|| format!("cannot begin with {}", from.display()))
+    begin(model.description(), &model.unet)
 }
 
 fn default_folder(config: &Path) -> PathBuf {

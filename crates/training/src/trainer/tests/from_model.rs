@@ -14,7 +14,7 @@ fn begun(model: &Model, overrides: &[&str]) -> (tempfile::TempDir, Trainer) {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(overrides);
     config.training.from = Some("a model".to_owned());
-    let trainer = Trainer::from_model(config, &folder.path().join("run"), model).unwrap();
+    let trainer = Trainer::from_network(config, &folder.path().join("run"), &model.unet).unwrap();
     (folder, trainer)
 }
 
@@ -63,7 +63,8 @@ fn weights_that_do_not_fit_are_listed_and_nothing_is_written() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
     let other = config(&["network.channels=16"]);
-    let error = Trainer::from_model(other, &folder.path().join("run"), &model()).unwrap_err();
+    let error =
+        Trainer::from_network(other, &folder.path().join("run"), &model().unet).unwrap_err();
     let message = crate::error::chain(&error);
     assert!(message.contains("conv_in.weight [8, 1, 3, 3], expected [16, 1, 3, 3]"), "{message}");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
