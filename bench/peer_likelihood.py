@@ -16,7 +16,7 @@ import torch
 from diffusers import UNet2DModel
 from scipy.integrate import solve_ivp
 
-from peer_baseline import NETS
+from peer_baseline import NETWORKS, config
 
 BETA_MIN, BETA_MAX, EPS, TOLERANCE = 0.1, 20.0, 1e-3, 1e-3
 LAST_LAYER = 0.1  # of its drawn size: the flow of a random network is rough, this one takes about 90 evaluations
@@ -24,7 +24,7 @@ LAST_LAYER = 0.1  # of its drawn size: the flow of a random network is rough, th
 
 def network(net):
     torch.manual_seed(0)
-    model = UNet2DModel(**NETS[net]).eval()
+    model = UNet2DModel(**config(net, NETWORKS)).eval()
     with torch.no_grad():
         model.conv_out.weight.mul_(LAST_LAYER)
         model.conv_out.bias.mul_(LAST_LAYER)
@@ -75,7 +75,7 @@ def bits_per_dim(model, x, probe):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--net", choices=NETS, default="fashion")
+    parser.add_argument("--net", choices=["fashion", "ddpm"], default="fashion")
     parser.add_argument("--mode", choices=["eager", "channels_last"], default="eager")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--save", help="write the network here and end")

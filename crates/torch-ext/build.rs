@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-const SOURCES: [&str; 7] = [
+const SOURCES: [&str; 8] = [
     "cpp/attention.cpp",
     "cpp/norm.cpp",
     "cpp/norm_kernels.cpp",
     "cpp/optimizer.cpp",
+    "cpp/products.cpp",
     "cpp/recompute.cpp",
     "cpp/runtime.cpp",
     "cpp/tensors.cpp",

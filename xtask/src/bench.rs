@@ -4,6 +4,7 @@ mod digits;
 mod guidance;
 mod likelihood;
 mod measurement;
+mod networks;
 mod objectives;
 mod peer;
 mod recipe;
@@ -33,6 +34,8 @@ enum What {
     Guidance(guidance::Args),
     /// Exact likelihood beside the way of `score_sde` around the same network
     Likelihood(likelihood::Args),
+    /// A forward pass and a training step of every family at its published size, beside diffusers
+    Networks(networks::Args),
     /// Train the digits by every objective, and print their likelihoods and the quality of their samples
     Objectives(objectives::Args),
     /// What planning and stepping cost beside the network, without libtorch
@@ -45,6 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
         Some(What::Digits(args)) => digits::run(args),
         Some(What::Guidance(args)) => guidance::run(args),
         Some(What::Likelihood(args)) => likelihood::run(args),
+        Some(What::Networks(args)) => networks::run(args),
         Some(What::Objectives(args)) => objectives::run(args),
         Some(What::Steps) => steps::run(),
         None => speed::run(&args.speed),

@@ -44,21 +44,33 @@ Tensor with_dense_rows(const Tensor& t) {
   return t.stride(-1) != 1 || t.stride(-2) < t.size(-1) ? t.contiguous() : t;
 }
 
+// What the CPU's fused kernel computes in: f32 for narrower numbers.
+Tensor wide(const Tensor& t) {
+  return with_dense_rows(t.scalar_type() == at::kBFloat16 ? t.to(at::kFloat) : t);
+}
+
+std::tuple<Tensor, Tensor> fused(const Tensor& q, const Tensor& k, const Tensor& v) {
+  return at::_scaled_dot_product_flash_attention_for_cpu(wide(q), wide(k), wide(v));
+}
+
 // The CPU's fused kernel.
 struct FusedAttention : torch::autograd::Function<FusedAttention> {
   static Tensor forward(torch::autograd::AutogradContext* context, const Tensor& q,
                         const Tensor& k, const Tensor& v) {
-    auto [out, log_sum] = at::_scaled_dot_product_flash_attention_for_cpu(q, k, v);
-    context->save_for_backward({q, k, v, out, log_sum});
-    return out;
+    auto [out, log_sum] = fused(q, k, v);
+    const Tensor narrow = out.to(q.scalar_type());
+    context->save_for_backward({q, k, v, narrow, log_sum});
+    return narrow;
   }
 
   static variable_list backward(torch::autograd::AutogradContext* context, variable_list dys) {
     const auto saved = context->get_saved_variables();
     if (at::GradMode::is_enabled()) return plain_backward(saved, dys[0]);
     auto [dq, dk, dv] = at::_scaled_dot_product_flash_attention_for_cpu_backward(
-        with_dense_rows(dys[0]), saved[0], saved[1], saved[2], saved[3], saved[4], 0.0, false);
-    return {dq, dk, dv};
+        wide(dys[0]), wide(saved[0]), wide(saved[1]), wide(saved[2]), wide(saved[3]), saved[4], 0.0,
+        false);
+    const auto kind = saved[0].scalar_type();
+    return {dq.to(kind), dk.to(kind), dv.to(kind)};
   }
 };
 
@@ -91,10 +103,10 @@ Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v) {
       (q.requires_grad() || k.requires_grad() || v.requires_grad());
   if (!q.device().is_cpu())
     return recorded ? ChosenAttention::apply(q, k, v) : at::scaled_dot_product_attention(q, k, v);
-  if (q.scalar_type() == at::kBFloat16 || q.numel() == 0 || k.numel() == 0) return plain(q, k, v);
-  const Tensor rows[] = {with_dense_rows(q), with_dense_rows(k), with_dense_rows(v)};
-  if (recorded) return FusedAttention::apply(rows[0], rows[1], rows[2]);
-  return std::get<0>(at::_scaled_dot_product_flash_attention_for_cpu(rows[0], rows[1], rows[2]));
+  const bool native = q.scalar_type() == at::kBFloat16 && !tweedie::widens(q);
+  if (native || q.numel() == 0 || k.numel() == 0) return plain(q, k, v);
+  if (recorded) return FusedAttention::apply(q, k, v);
+  return std::get<0>(fused(q, k, v)).to(q.scalar_type());
 }
 
 }  // namespace

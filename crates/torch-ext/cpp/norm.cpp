@@ -26,8 +26,8 @@ constexpr int64_t kFewestChannels = 32;
 
 struct Norm {
   Tensor x;       // [n, c, h, w]
-  Tensor weight;  // [c]
-  Tensor bias;    // [c]
+  Tensor weight;  // [c], or [n or 1, c]: every sample its own
+  Tensor bias;    // likewise
   Tensor shift;   // [n or 1, c], added to x first; may be undefined
   int64_t groups;
   double eps;
@@ -38,13 +38,17 @@ struct Moments {
   Tensor mean, rstd;  // [n, groups], float
 };
 
+Tensor over_pixels(const Tensor& t) { return t.unsqueeze(-1).unsqueeze(-1); }
+
 Tensor plain(const Norm& norm) {
   Tensor x = norm.x;
-  if (norm.shift.defined())
-    x = at::add(x, norm.shift.to(x.scalar_type()).unsqueeze(-1).unsqueeze(-1));
+  if (norm.shift.defined()) x = at::add(x, over_pixels(norm.shift.to(x.scalar_type())));
   const auto kind = x.scalar_type();
-  const Tensor y =
-      at::group_norm(x, norm.groups, norm.weight.to(kind), norm.bias.to(kind), norm.eps);
+  const Tensor weight = norm.weight.to(kind), bias = norm.bias.to(kind);
+  const Tensor y = weight.dim() == 1
+      ? at::group_norm(x, norm.groups, weight, bias, norm.eps)
+      : at::add(at::mul(at::group_norm(x, norm.groups, {}, {}, norm.eps), over_pixels(weight)),
+                over_pixels(bias));
   return norm.silu ? at::silu(y) : y;
 }
 
@@ -99,16 +103,27 @@ struct Channels {
   std::vector<float> center, scale, offset;
 };
 
+// The values of a sample in [c] or [n or 1, c].
+const float* row_of(const Tensor& t, int64_t sample) {
+  const bool shared = t.dim() == 1 || t.size(0) == 1;
+  return t.const_data_ptr<float>() + (shared ? 0 : sample * t.size(-1));
+}
+
 const float* shift_of(const Norm& norm, int64_t sample) {
-  if (!norm.shift.defined()) return nullptr;
-  const int64_t row = norm.shift.size(0) == 1 ? 0 : sample;
-  return norm.shift.const_data_ptr<float>() + row * norm.shift.size(1);
+  return norm.shift.defined() ? row_of(norm.shift, sample) : nullptr;
+}
+
+// What a gradient [n, c] comes to for such values.
+Tensor gathered(const Tensor& gradient, const Tensor& values) {
+  const bool single = values.dim() == 1;
+  const bool shared = single || values.size(0) == 1;
+  return (shared ? gradient.sum(0, !single) : gradient).to(values.scalar_type());
 }
 
 void fill(Channels& out, const Norm& norm, const Plan& plan, int64_t sample, int64_t group,
           const float* mean, const float* rstd) {
-  const float* weight = norm.weight.const_data_ptr<float>();
-  const float* bias = norm.bias.const_data_ptr<float>();
+  const float* weight = row_of(norm.weight, sample);
+  const float* bias = row_of(norm.bias, sample);
   const float* shift = shift_of(norm, sample);
   for (std::size_t i = 0; i < out.center.size(); ++i) {
     const int64_t c = group * plan.group_width + static_cast<int64_t>(i);
@@ -182,7 +197,7 @@ void backward_task(const Norm& norm, const Plan& plan, const Moments& moments, c
   const int64_t width = plan.group_width, first = group * width;
   const double count = static_cast<double>(plan.rows * width);
   const float* rstd = moments.rstd.const_data_ptr<float>() + sample * plan.groups + group;
-  const float* weight = norm.weight.const_data_ptr<float>() + first;
+  const float* weight = row_of(norm.weight, sample) + first;
   Channels c(block.width);
   fill(c, norm, plan, sample, group, moments.mean.const_data_ptr<float>(),
        moments.rstd.const_data_ptr<float>());
@@ -275,12 +290,9 @@ struct GroupNormFunction : torch::autograd::Function<GroupNormFunction> {
     norm.shift = as_float(norm.shift);
     const Gradients grads = ::backward(norm, {saved[4], saved[5]}, dys[0]);
     out[0] = grads.x;
-    out[1] = grads.weight.sum(0).to(saved[1].scalar_type());
-    out[2] = grads.bias.sum(0).to(saved[2].scalar_type());
-    if (saved[3].defined()) {
-      const bool shared = saved[3].size(0) == 1;
-      out[3] = (shared ? grads.shift.sum(0, true) : grads.shift).to(saved[3].scalar_type());
-    }
+    out[1] = gathered(grads.weight, saved[1]);
+    out[2] = gathered(grads.bias, saved[2]);
+    if (saved[3].defined()) out[3] = gathered(grads.shift, saved[3]);
     return out;
   }
 };

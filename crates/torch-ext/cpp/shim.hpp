@@ -39,4 +39,7 @@ char* guarded(Body&& body) noexcept {
   }
 }
 
+// Whether products of these numbers are better taken in f32 (see products.cpp).
+bool widens(const at::Tensor& x);
+
 }  // namespace tweedie

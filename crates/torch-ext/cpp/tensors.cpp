@@ -44,6 +44,16 @@ extern "C" char* tweedie_add_into(at::Tensor* a, const at::Tensor* b, at::Tensor
   });
 }
 
+// (a + b) factor, likewise.
+extern "C" char* tweedie_add_scaled(
+    at::Tensor* a, const at::Tensor* b, double factor, at::Tensor** out) {
+  return tweedie::guarded([&] {
+    // The sum is nobody else's, and its gradient does not need it.
+    at::Tensor sum = recorded({*a, *b}) ? at::add(*a, *b) : a->add_(*b);
+    *out = new at::Tensor(sum.mul_(factor));
+  });
+}
+
 extern "C" char* tweedie_to_memory_format(const at::Tensor* x, int channels_last, at::Tensor** out) {
   return tweedie::guarded([&] {
     const auto format = channels_last ? at::MemoryFormat::ChannelsLast : at::MemoryFormat::Contiguous;

@@ -6,9 +6,10 @@ use crate::ffi;
 
 /// softmax(q kᵀ / sqrt(d)) v, for q `[n, heads, tokens, d]` and k, v `[n, heads, other_tokens, d]`.
 ///
-/// The faster way is taken: on a CPU libtorch's fused kernel in f32 and f64 and plain products in
-/// bf16; on a GPU the kernel that libtorch chooses. The gradient can be differentiated again: it is
-/// then formed from plain products, since the fused kernels lack that derivative.
+/// The faster way is taken: on a CPU libtorch's fused kernel, to which bf16 numbers go widened to f32
+/// where the processor multiplies those faster, and else as plain products; on a GPU the kernel that
+/// libtorch chooses. The gradient can be differentiated again: it is then formed from plain products,
+/// since the fused kernels lack that derivative.
 ///
 /// # Panics
 /// If one of them has not four dimensions, if k and v have different shapes, if q has another n,

@@ -39,6 +39,17 @@ pub fn add_reusing(mut a: Tensor, b: &Tensor) -> Tensor {
     }))
 }
 
+/// (a + b) factor, written over the memory of `a` as [`add_reusing`] does.
+///
+/// # Panics
+/// If the shapes do not broadcast to that of `a`.
+pub fn add_scaled(mut a: Tensor, b: &Tensor, factor: f64) -> Tensor {
+    // SAFETY: both tensors live through the call.
+    ffi::expect(ffi::tensor("add_scaled", |out| unsafe {
+        ffi::tweedie_add_scaled(a.as_mut_ptr(), b.as_ptr(), factor, out)
+    }))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +71,19 @@ mod tests {
         linear_combination(&[(2.0, &x), (-3.0, &y)]).sum(Kind::Double).backward();
         assert_eq!(Vec::<f64>::try_from(x.grad()).unwrap(), [2.0, 2.0]);
         assert_eq!(Vec::<f64>::try_from(y.grad()).unwrap(), [-3.0, -3.0]);
+    }
+
+    #[test]
+    fn a_scaled_sum_is_written_in_place_and_has_its_gradient() {
+        let values = || (Tensor::from_slice(&[1.0f64, 2.0]), Tensor::from_slice(&[3.0f64, 5.0]));
+        let (a, b) = values();
+        let sum = add_scaled(a.shallow_clone(), &b, 0.5);
+        assert_eq!(Vec::<f64>::try_from(&sum).unwrap(), [2.0, 3.5]);
+        assert_eq!(a.data_ptr(), sum.data_ptr());
+        let (a, b) = values();
+        let a = a.set_requires_grad(true);
+        add_scaled(a.shallow_clone(), &b, 0.5).square().sum(Kind::Double).backward();
+        assert_eq!(Vec::<f64>::try_from(a.grad()).unwrap(), [2.0, 3.5]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The C side: declarations of the shim, and the three ways a call comes back.
 
-use std::ffi::{CStr, c_char, c_double, c_int, c_void};
+use std::ffi::{CStr, c_char, c_double, c_int, c_uint, c_void};
 use std::ptr::null_mut;
 
 use tch::Tensor;
@@ -27,6 +27,40 @@ unsafe extern "C" {
         b: *const C_tensor,
         out: *mut *mut C_tensor,
     ) -> Outcome;
+    pub(crate) fn tweedie_add_scaled(
+        a: *mut C_tensor,
+        b: *const C_tensor,
+        factor: c_double,
+        out: *mut *mut C_tensor,
+    ) -> Outcome;
+    pub(crate) fn tweedie_conv2d(
+        x: *const C_tensor,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        geometry: *const i64,
+        out: *mut *mut C_tensor,
+    ) -> Outcome;
+    pub(crate) fn tweedie_linear(
+        x: *const C_tensor,
+        weight: *const C_tensor,
+        bias: *const C_tensor,
+        out: *mut *mut C_tensor,
+    ) -> Outcome;
+    pub(crate) fn tweedie_pack_conv2d(
+        weight: *const C_tensor,
+        geometry: *const i64,
+        size: *const i64,
+        out: *mut *mut C_tensor,
+    ) -> Outcome;
+    pub(crate) fn tweedie_packed_conv2d(
+        x: *const C_tensor,
+        packed: *const C_tensor,
+        bias: *const C_tensor,
+        geometry: *const i64,
+        out: *mut *mut C_tensor,
+    ) -> Outcome;
+    pub(crate) fn tweedie_widens(x: *const C_tensor) -> c_int;
+    pub(crate) fn tweedie_version(x: *const C_tensor) -> c_uint;
     pub(crate) fn tweedie_to_memory_format(
         x: *const C_tensor,
         channels_last: c_int,

@@ -19,9 +19,9 @@ pub enum Activation {
 /// channels of a group and all pixels.
 #[derive(Clone, Copy, Debug)]
 pub struct GroupNorm<'a> {
-    /// Factor, `[c]`.
+    /// Factor, `[c]`, or `[n or 1, c]` where every sample has its own.
     pub weight: &'a Tensor,
-    /// Summand, `[c]`.
+    /// Summand, likewise.
     pub bias: &'a Tensor,
     /// Number of groups; it divides the channels.
     pub groups: i64,
@@ -71,7 +71,8 @@ fn check_shapes(x: &Tensor, norm: GroupNorm<'_>, shift: Option<&Tensor>) {
     assert!(groups > 0 && c % groups == 0, "{groups} groups do not divide {c} channels");
     for (name, tensor) in [("weight", norm.weight), ("bias", norm.bias)] {
         let got = tensor.size();
-        assert!(got == [c], "group_norm's {name} has shape {got:?}, expected [{c}]");
+        let fits = got == [c] || got == [n, c] || got == [1, c];
+        assert!(fits, "group_norm's {name} has shape {got:?}, expected [{c}] or [{n} or 1, {c}]");
         assert!(tensor.device() == x.device(), "group_norm's {name} is on another device");
     }
     if let Some(shift) = shift {
@@ -147,6 +148,19 @@ mod tests {
     }
 
     #[test]
+    fn every_sample_may_have_its_own_factor_and_summand() {
+        for (rows, kind, tolerance) in
+            [(3, Kind::Float, 1e-5), (1, Kind::Float, 1e-5), (3, Kind::BFloat16, 4e-2)]
+        {
+            let mut case = case([3, 32, 5, 7], 8, 1);
+            let mut drawn = Drawn::new(7);
+            case.weight = drawn.normal(&[rows, 32]);
+            case.bias = drawn.normal(&[rows, 32]);
+            check_against_double(&case, kind, tolerance);
+        }
+    }
+
+    #[test]
     fn the_fused_pass_agrees_in_bf16() {
         check_against_double(&case([2, 32, 8, 8], 8, 2), Kind::BFloat16, 4e-2);
     }
@@ -195,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "weight has shape [4], expected [8]")]
+    #[should_panic(expected = "weight has shape [4], expected [8] or [1 or 1, 8]")]
     fn wrong_shapes_panic() {
         let x = Tensor::zeros([1, 8, 2, 2], (Kind::Float, Device::Cpu));
         let w = Tensor::zeros([4], (Kind::Float, Device::Cpu));

@@ -92,10 +92,12 @@ impl Model {
     /// # Errors
     /// When the path is none of these, is damaged, or says too little; the error says what to add.
     pub fn open(path: &Path, options: &ModelOptions) -> Result<Self, TrainError> {
-        match is_run(path) {
+        let mut model = match is_run(path) {
             true => Self::of_run(path, options),
             false => Self::of_published(path, options),
-        }
+        }?;
+        model.unet.set_weight_packing(true);
+        Ok(model)
     }
 
     fn of_run(path: &Path, options: &ModelOptions) -> Result<Self, TrainError> {

@@ -1,10 +1,10 @@
 //! Self-attention over the pixels of an image.
 
 use tch::Tensor;
-use tweedie_torch_ext::{Activation, add_reusing, attention};
+use tweedie_torch_ext::{Activation, attention};
 
 use crate::builder::Builder;
-use crate::layers::{Linear, LinearForm, Norm, NormOptions, Starts};
+use crate::layers::{Linear, LinearForm, Norm, NormOptions, Starts, add_over};
 use crate::outline::{Shape, dot};
 use crate::program::{Layer, Told};
 
@@ -97,8 +97,7 @@ impl Layer for SelfAttention {
         drop([q, k, v]);
         let mixed = mixed.transpose(1, 2).reshape([n, h * w, -1]); // [n, t, inner]
         let out = self.out.forward(&mixed).view([n, h, w, c]).permute([0, 3, 1, 2]);
-        let sum = add_reusing(out, &x);
-        if self.options.divisor == 1.0 { sum } else { sum / self.options.divisor }
+        add_over(out, &x, self.options.divisor)
     }
 
     fn kind(&self) -> &'static str {

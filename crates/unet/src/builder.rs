@@ -12,6 +12,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::UNetError;
 use crate::error::WeightMismatch;
+use crate::packing::Packing;
 use crate::parameters::Parameters;
 use crate::weights::Given;
 
@@ -49,6 +50,7 @@ pub(crate) struct Gathering {
     pub(crate) count: u64,
     /// What kind of number parameters become; constants keep theirs.
     kind: Kind,
+    packing: Packing,
     error: Option<UNetError>,
 }
 
@@ -76,7 +78,8 @@ impl Gathering {
 
     fn new(source: Source) -> Self {
         let (parameters, constants) = (Parameters::default(), Parameters::default());
-        Self { source, parameters, constants, count: 0, kind: Kind::Float, error: None }
+        let (packing, kind) = (Packing::default(), Kind::Float);
+        Self { source, parameters, constants, count: 0, kind, packing, error: None }
     }
 
     pub(crate) fn root(&mut self) -> Builder<'_> {
@@ -100,6 +103,11 @@ impl Gathering {
     /// How many values the walk asked for, or what was wrong with the configuration.
     pub(crate) fn counted(self) -> Result<u64, UNetError> {
         self.error.map_or(Ok(self.count), Err)
+    }
+
+    /// What tells the layers whether they prepack their weights.
+    pub(crate) fn packing(&self) -> Packing {
+        self.packing.clone()
     }
 
     /// Whether given weights have a tensor of this name.
@@ -206,6 +214,11 @@ impl Builder<'_> {
     /// The name of this module.
     pub(crate) fn name(&self) -> String {
         self.prefix.trim_end_matches('.').to_owned()
+    }
+
+    /// What tells the layers whether they prepack their weights.
+    pub(crate) fn packing(&self) -> Packing {
+        self.gathering.packing()
     }
 
     /// The parameter `name` of this module.

@@ -1,14 +1,20 @@
 //! Convolutions, linear layers and norms: the leaves of the network.
 //!
-//! Parameters are cast to the kind of the input where they differ, which is differentiable.
+//! Layers compute in the kind of the input; parameters of another are cast, which is differentiable.
 //! Initial values are `PyTorch`'s: uniform with bound 1/sqrt(fan in), norms one and zero.
 
+use std::cell::RefCell;
+
 use tch::{Kind, Tensor};
-use tweedie_torch_ext::{Activation, GroupNorm, group_norm};
+use tweedie_torch_ext::{
+    Activation, Conv2d, GroupNorm, PackedWeight, add_reusing, add_scaled, conv2d, grad_enabled,
+    group_norm, linear,
+};
 
 use crate::ActivationFunction;
 use crate::builder::{Builder, Initial};
 use crate::outline::{Shape, dot};
+use crate::packing::Packing;
 use crate::program::{Layer, Told};
 
 /// How a layer starts.
@@ -60,6 +66,11 @@ pub(crate) fn cast(parameter: &Tensor, kind: Kind) -> Tensor {
     if parameter.kind() == kind { parameter.shallow_clone() } else { parameter.to_kind(kind) }
 }
 
+/// (a + b) / divisor, written over the memory of `a` where no gradient is recorded.
+pub(crate) fn add_over(a: Tensor, b: &Tensor, divisor: f64) -> Tensor {
+    if divisor == 1.0 { add_reusing(a, b) } else { add_scaled(a, b, divisor.recip()) }
+}
+
 #[derive(Debug)]
 pub(crate) struct Conv {
     weight: Tensor,       // [out, in, k, k]
@@ -69,6 +80,8 @@ pub(crate) struct Conv {
     dilation: i64,
     /// Whether one row and one column are put below and right first.
     pads_end: bool,
+    packing: Packing,
+    packed: RefCell<Option<PackedWeight>>,
 }
 
 impl Conv {
@@ -76,6 +89,7 @@ impl Conv {
     pub(crate) fn new(mut b: Builder<'_>, from: i64, to: i64, kernel: i64, start: Start) -> Self {
         let area = kernel * kernel;
         let [weight, bias] = start.initial(from * area, to.saturating_mul(area));
+        let packing = b.packing();
         Self {
             weight: b.parameter("weight", &[to, from, kernel, kernel], weight),
             bias: Some(b.parameter("bias", &[to], bias)),
@@ -83,6 +97,8 @@ impl Conv {
             padding: kernel / 2,
             dilation: 1,
             pads_end: false,
+            packing,
+            packed: RefCell::default(),
         }
     }
 
@@ -90,7 +106,9 @@ impl Conv {
     pub(crate) fn without_bias(mut b: Builder<'_>, channels: i64) -> Self {
         let [initial, _] = Start::Random.initial(channels * 9, channels * 9);
         let weight = b.parameter("weight", &[channels, channels, 3, 3], initial);
-        Self { weight, bias: None, stride: 1, padding: 1, dilation: 1, pads_end: false }
+        let (packing, packed) = (b.packing(), RefCell::default());
+        let (stride, padding, dilation, pads_end) = (1, 1, 1, false);
+        Self { weight, bias: None, stride, padding, dilation, pads_end, packing, packed }
     }
 
     /// A 3x3 convolution whose taps are `reach` pixels apart.
@@ -111,9 +129,17 @@ impl Conv {
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        let weight = self.weight(x.kind());
-        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        x.conv2d(&weight, self.bias(x.kind()), stride, padding, [self.dilation; 2], 1) // [n, out, h, w]
+        let Self { stride, padding, dilation, .. } = *self;
+        let (weight, bias) = (&self.weight, self.bias.as_ref());
+        let conv = Conv2d { weight, bias, stride, padding, dilation };
+        if !self.packing.acts() || grad_enabled() {
+            return conv2d(x, conv); // [n, out, h, w]
+        }
+        let mut packed = self.packed.borrow_mut();
+        if packed.as_ref().is_none_or(|packed| !packed.is_current(x, weight)) {
+            *packed = PackedWeight::new(x, conv);
+        }
+        packed.as_ref().map_or_else(|| conv2d(x, conv), |packed| packed.conv2d(x, conv))
     }
 
     /// The mean of every 2x2 pixels of what the 3x3 convolution gives, in one convolution of stride 2.
@@ -121,7 +147,8 @@ impl Conv {
         let weight = self.weight(x.kind());
         let shifted = |left, above| weight.constant_pad_nd([left, 1 - left, above, 1 - above]);
         let sum = shifted(0, 0) + shifted(1, 0) + shifted(0, 1) + shifted(1, 1); // [out, in, 4, 4]
-        x.conv2d(&(sum / 4.0), self.bias(x.kind()), [2, 2], [1, 1], [1, 1], 1)
+        let (weight, bias) = (&(sum / 4.0), self.bias.as_ref());
+        conv2d(x, Conv2d { weight, bias, stride: 2, padding: 1, dilation: 1 })
     }
 
     /// The weight as it computes in numbers of that kind.
@@ -229,17 +256,16 @@ impl Linear {
     }
 
     /// The weight as [out, in].
-    fn matrix(&self, kind: Kind) -> Tensor {
-        let weight = cast(&self.weight, kind);
+    fn matrix(&self) -> Tensor {
         match self.form {
-            LinearForm::Dense => weight,
-            LinearForm::Conv1d => weight.squeeze_dim(-1),
-            LinearForm::Nin => weight.transpose(0, 1),
+            LinearForm::Dense => self.weight.shallow_clone(),
+            LinearForm::Conv1d => self.weight.squeeze_dim(-1),
+            LinearForm::Nin => self.weight.transpose(0, 1),
         }
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Tensor {
-        x.linear(&self.matrix(x.kind()), Some(&cast(&self.bias, x.kind())))
+        linear(x, &self.matrix(), &self.bias)
     }
 
     /// The layer on the channels of every pixel of x `[n, c, h, w]`.
@@ -252,8 +278,7 @@ impl Linear {
         let joined = |part: &dyn Fn(&Self) -> Tensor| {
             Tensor::cat(&layers.iter().map(|layer| part(layer)).collect::<Vec<_>>(), 0)
         };
-        let weight = joined(&|layer| layer.matrix(x.kind()));
-        x.linear(&weight, Some(&joined(&|layer| cast(&layer.bias, x.kind()))))
+        linear(x, &joined(&Self::matrix), &joined(&|layer| layer.bias.shallow_clone()))
     }
 }
 
@@ -323,6 +348,22 @@ impl Norm {
     pub(crate) fn forward(&self, x: &Tensor, shift: Option<&Tensor>, then: Activation) -> Tensor {
         let Self { weight, bias, groups, eps } = self;
         group_norm(x, GroupNorm { weight, bias, groups: *groups, eps: *eps }, shift, then)
+    }
+
+    /// activation(norm(x) (scale + 1) + shift), both being [n or 1, c].
+    pub(crate) fn scaled(
+        &self,
+        x: &Tensor,
+        [scale, shift]: [&Tensor; 2],
+        then: ActivationFunction,
+    ) -> Tensor {
+        let scale = scale + 1.0;
+        let (weight, bias) = (&(&self.weight * &scale), &(&self.bias * scale + shift));
+        let norm = GroupNorm { weight, bias, groups: self.groups, eps: self.eps };
+        match then {
+            ActivationFunction::Silu => group_norm(x, norm, None, Activation::Silu),
+            other => other.apply(&group_norm(x, norm, None, Activation::None)),
+        }
     }
 
     /// As [`Norm::forward`], with any non-linearity of a network.

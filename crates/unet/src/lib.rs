@@ -55,6 +55,7 @@ mod layers;
 mod network;
 mod network_call;
 mod outline;
+mod packing;
 mod parameters;
 mod part;
 mod pool;

@@ -76,7 +76,7 @@ impl Combine {
     fn of(self, a: Tensor, b: &Tensor) -> Tensor {
         match self {
             Self::Sum { divisor: 1.0 } => a + b,
-            Self::Sum { divisor } => (a + b) / divisor,
+            Self::Sum { divisor } => (a + b).g_mul_scalar_(divisor.recip()),
             Self::Concat => Tensor::cat(&[&a, b], 1),
         }
     }

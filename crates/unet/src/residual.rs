@@ -1,11 +1,11 @@
 //! The residual block.
 
-use tch::Tensor;
-use tweedie_torch_ext::{Activation, add_reusing};
+use tch::{Kind, Tensor};
+use tweedie_torch_ext::{grad_enabled, widens};
 
 use crate::ActivationFunction;
 use crate::builder::Builder;
-use crate::layers::{Conv, Linear, LinearForm, Norm, NormOptions, Starts};
+use crate::layers::{Conv, Linear, LinearForm, Norm, NormOptions, Starts, add_over};
 use crate::outline::Shape;
 use crate::program::{Layer, Told};
 use crate::resample::Resize;
@@ -107,10 +107,8 @@ impl Residual {
         let told = embedding.map(|embedding| self.told.forward(embedding));
         match (&told, self.options.telling) {
             (Some(told), Telling::ScaleShift) => {
-                let normed = self.norm2.forward(&inner, None, Activation::None);
-                drop(inner);
-                let parts = told.unsqueeze(-1).unsqueeze(-1).chunk(2, 1);
-                activation.apply(&(normed * (&parts[0] + 1.0) + &parts[1]))
+                let parts = told.chunk(2, 1);
+                self.norm2.scaled(&inner, [&parts[0], &parts[1]], activation)
             }
             (told, _) => self.norm2.activated(&inner, told.as_ref(), activation),
         }
@@ -120,7 +118,11 @@ impl Residual {
 impl Layer for Residual {
     fn forward(&self, x: Tensor, told: Told<'_>) -> Tensor {
         let options = &self.options;
+        let kind = x.kind();
         let inner = self.norm1.activated(&x, None, options.activation);
+        // Where products are widened, the whole branch may as well be, unless it is kept for a gradient.
+        let inner =
+            if widens(&inner) && !grad_enabled() { inner.to_kind(Kind::Float) } else { inner };
         let inner = options.resize.apply(inner); // [n, from, h, w]
         let x = options.resize.apply(x);
         let inner = self.told(self.conv1.forward(&inner), told.embedding); // [n, to, h, w]
@@ -128,11 +130,11 @@ impl Layer for Residual {
         let inner = if drops { inner.dropout(options.dropout, true) } else { inner };
         let inner = self.conv2.forward(&inner);
         let sum = match &self.shortcut {
-            Shortcut::Identity => add_reusing(inner, &x),
-            Shortcut::Conv(conv) => add_reusing(inner, &conv.forward(&x)),
-            Shortcut::Linear(linear) => add_reusing(inner, &linear.on_pixels(&x)),
+            Shortcut::Identity => add_over(inner, &x, options.divisor),
+            Shortcut::Conv(conv) => add_over(inner, &conv.forward(&x), options.divisor),
+            Shortcut::Linear(linear) => add_over(inner, &linear.on_pixels(&x), options.divisor),
         };
-        if options.divisor == 1.0 { sum } else { sum / options.divisor }
+        sum.to_kind(kind)
     }
 
     fn kind(&self) -> &'static str {

@@ -6,6 +6,7 @@ use tweedie_torch_ext::{MemoryFormat, to_format};
 
 use crate::builder::Gathering;
 use crate::input::{check_images, check_labels, check_times};
+use crate::packing::Packing;
 use crate::parameters::{Parameters, fastest_format};
 use crate::program::{Mode, Program};
 use crate::weights::Given;
@@ -33,6 +34,7 @@ pub struct UNet {
     device: Device,
     /// Whether layers are computed again for the gradient.
     recompute: bool,
+    packing: Packing,
 }
 
 impl UNet {
@@ -130,9 +132,11 @@ impl UNet {
     ) -> Result<Self, UNetError> {
         config.check()?;
         let mut program = config.family().program(&mut gathering.root());
+        let packing = gathering.packing();
         let (parameters, constants) = gathering.finish()?;
         program.hand_out(&parameters);
-        Ok(Self { config, parameters, constants, program, precision, device, recompute: false })
+        let recompute = false;
+        Ok(Self { config, parameters, constants, program, precision, device, recompute, packing })
     }
 
     fn copied(&self, precision: Precision, device: Device, kind: Kind) -> Result<Self, UNetError> {
@@ -196,6 +200,14 @@ impl UNet {
         self.recompute = checkpointing;
     }
 
+    /// Chooses whether convolutions keep their weights in the order in which the processor reads them too,
+    /// which makes calls that record no gradient faster, most of all on few or small images, and takes the
+    /// memory of the weights (in f32) once more. Weights that change are packed again. At first they do
+    /// not; a network made by [`UNet::for_inference`] does.
+    pub fn set_weight_packing(&mut self, packing: bool) {
+        self.packing.set(packing);
+    }
+
     /// Chooses whether gradients of the parameters are recorded; at first they are not.
     pub fn set_trainable(&self, trainable: bool) {
         for (_, tensor) in self.parameters.iter() {
@@ -229,12 +241,15 @@ impl UNet {
         self.copied(self.precision, device, kind)
     }
 
-    /// A copy whose parameters have the kind it computes in, so that no call casts them.
+    /// A copy whose parameters have the kind it computes in, so that no call casts them, and which
+    /// prepacks them ([`UNet::set_weight_packing`]).
     ///
     /// # Errors
     /// Never for a network that could be built.
     pub fn for_inference(&self, precision: Precision) -> Result<Self, UNetError> {
-        self.copied(precision, self.device, precision.kind())
+        let copy = self.copied(precision, self.device, precision.kind())?;
+        copy.packing.set(true);
+        Ok(copy)
     }
 
     /// The network's output for x `[n, c, h, w]` at times `[n]` or one time for all (`[]` or `[1]`).

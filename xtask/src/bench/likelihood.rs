@@ -17,7 +17,7 @@ pub(super) struct Args {
     peer: PathBuf,
 
     /// The network
-    #[arg(long, default_value = "fashion", value_parser = ["fashion", "cifar"])]
+    #[arg(long, default_value = "fashion", value_parser = ["fashion", "ddpm"])]
     net: String,
 
     /// Images at a time

@@ -11,12 +11,16 @@ pub(super) struct Measurement {
     pub(super) what: String,
     /// The network's name.
     pub(super) net: String,
-    /// `f32` and `bf16` of ours; `eager`, `channels_last`, `bf16`, `compile` of the peer.
+    /// `f32` and `bf16` of ours; `eager`, `channels_last`, `compile`, and those with `_bf16`, of the peer.
     pub(super) mode: String,
     /// Images at a time.
     pub(super) batch: u64,
     /// The median time of one step, in seconds.
     pub(super) seconds: f64,
+    /// The median processor time of one step, all threads together, in seconds.
+    pub(super) processor_seconds: f64,
+    /// Billions of operations in one step, by the layers' products; 0 where the program does not say.
+    pub(super) gflop: f64,
     /// The most memory that the process held until then, in MiB.
     pub(super) peak_mib: f64,
 }
@@ -37,6 +41,8 @@ impl Measurement {
             mode: text("mode")?,
             batch: value["batch"].as_u64().with_context(|| format!("no batch in {line}"))?,
             seconds: number("median_s")?,
+            processor_seconds: number("cpu_s")?,
+            gflop: value["gflop"].as_f64().unwrap_or(0.0),
             peak_mib: number("peak_rss_mib")?,
         })
     }
@@ -71,7 +77,7 @@ pub(super) fn best(rounds: &[Measurement]) -> Vec<Measurement> {
 mod tests {
     use super::*;
 
-    const LINE: &str = r#"{"what": "train", "net": "cifar", "mode": "eager", "batch": 16, "median_s": 1.5, "images_per_s": 10.67, "peak_rss_mib": 2000}"#;
+    const LINE: &str = r#"{"what": "train", "net": "cifar", "mode": "eager", "batch": 16, "median_s": 1.5, "cpu_s": 1.25, "images_per_s": 10.67, "peak_rss_mib": 2000}"#;
 
     #[test]
     fn a_line_of_the_peers_is_read_and_chatter_is_passed_over() {

@@ -2,19 +2,25 @@
 
 use super::measurement::Measurement;
 use super::table::{Table, cell};
+use crate::workspace;
+use std::path::Path;
+use std::process::Command;
 
 /// The peer's modes that compute what our mode computes; the faster one counts.
-fn rivals(mode: &str) -> &'static [&'static str] {
-    match mode {
-        "f32" => &["eager", "channels_last"],
-        "bf16" => &["bf16"],
-        _ => &[],
-    }
+pub(super) fn rivals(mode: &str) -> [&'static str; 2] {
+    if mode == "bf16" { ["eager_bf16", "channels_last_bf16"] } else { ["eager", "channels_last"] }
 }
 
 /// The compiled mode that goes with ours: quoted beside, it is no rival.
-fn compiled(mode: &str) -> &'static str {
+pub(super) fn compiled(mode: &str) -> &'static str {
     if mode == "bf16" { "compile_bf16" } else { "compile" }
+}
+
+/// The peer's side of the measurements, with this Python.
+pub(super) fn command(python: &Path) -> Command {
+    let mut command = Command::new(python);
+    command.arg(workspace::root().join("bench/peer_baseline.py"));
+    command
 }
 
 /// The table of ours and the peer's, one row for each thing measured of ours.
@@ -27,7 +33,6 @@ pub(super) fn table(ours: &[Measurement], peers: &[Measurement]) -> Table {
         "tweedie, s",
         "peer eager, s",
         "peer channels_last, s",
-        "peer bf16, s",
         "peer compiled, s",
         "time ratio",
         "tweedie, MiB",
@@ -42,20 +47,19 @@ pub(super) fn table(ours: &[Measurement], peers: &[Measurement]) -> Table {
             peers.iter().filter(same).find(|peer| peer.mode == mode)
         };
         let seconds = |mode: &str| find(mode).map(|peer| peer.seconds);
+        let [eager, channels_last] = rivals(&our.mode);
         let rivals: Vec<&Measurement> =
-            rivals(&our.mode).iter().filter_map(|mode| find(mode)).collect();
+            [eager, channels_last].into_iter().filter_map(find).collect();
         let fastest = rivals.iter().map(|peer| peer.seconds).reduce(f64::min);
         let leanest = rivals.iter().map(|peer| peer.peak_mib).reduce(f64::min);
-        let is_f32 = our.mode == "f32";
         table.row([
             our.net.clone(),
             our.what.clone(),
             our.mode.clone(),
             our.batch.to_string(),
             cell(Some(our.seconds), 4),
-            cell(seconds("eager").filter(|_| is_f32), 4),
-            cell(seconds("channels_last").filter(|_| is_f32), 4),
-            cell(seconds("bf16").filter(|_| !is_f32), 4),
+            cell(seconds(eager), 4),
+            cell(seconds(channels_last), 4),
             cell(seconds(compiled(&our.mode)), 4),
             cell(fastest.map(|peer| our.seconds / peer), 2),
             cell(Some(our.peak_mib), 0),
@@ -77,6 +81,8 @@ mod tests {
             mode: mode.to_owned(),
             batch: 16,
             seconds,
+            processor_seconds: seconds,
+            gflop: 0.0,
             peak_mib,
         }
     }
@@ -88,15 +94,15 @@ mod tests {
             measured("train", "eager", 2.0, 1200.0),
             measured("train", "channels_last", 1.25, 1500.0),
             measured("train", "compile", 0.8, 1900.0),
-            measured("forward", "bf16", 0.1, 700.0),
+            measured("forward", "eager_bf16", 0.1, 700.0),
         ];
         let text = table(&ours, &peers).to_string();
         let rows: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(
             rows,
             [
-                "| cifar | train | f32 | 16 | 1.0000 | 2.0000 | 1.2500 | - | 0.8000 | 0.80 | 900 | 1200 | 0.75 |",
-                "| cifar | train | bf16 | 16 | 0.5000 | - | - | - | - | - | 800 | - | - |",
+                "| cifar | train | f32 | 16 | 1.0000 | 2.0000 | 1.2500 | 0.8000 | 0.80 | 900 | 1200 | 0.75 |",
+                "| cifar | train | bf16 | 16 | 0.5000 | - | - | - | - | 800 | - | - |",
             ]
         );
     }

@@ -38,7 +38,7 @@ pub(super) struct Args {
     what: Vec<String>,
 
     /// The networks
-    #[arg(long, num_args = 1.., default_values = ["fashion", "cifar"], value_parser = ["fashion", "cifar"])]
+    #[arg(long, num_args = 1.., default_values = ["fashion", "ddpm"], value_parser = ["fashion", "ddpm"])]
     net: Vec<String>,
 
     /// Our modes
@@ -63,10 +63,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         for net in &args.net {
             eprintln!("round {round} of {}: {net}", args.rounds);
             for mode in &args.mode {
-                let mut command = Command::new(&bench);
-                ours.extend(measure(&mut command, args, net, mode)?);
+                let what: Vec<&str> = args.what.iter().map(String::as_str).collect();
+                ours.extend(measure(Command::new(&bench), &what, net, mode)?);
                 for mode in args.peer_modes(mode) {
-                    peers.extend(measure(&mut args.peer_command()?, args, net, mode)?);
+                    peers.extend(measure(args.peer_command()?, &what, net, mode)?);
                 }
             }
         }
@@ -82,26 +82,20 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 impl Args {
     /// The peer's modes to run beside our `mode`.
     fn peer_modes(&self, mode: &str) -> Vec<&'static str> {
-        let mut modes = match mode {
-            "f32" => vec!["eager", "channels_last"],
-            _ => vec!["bf16"],
-        };
+        let mut modes = peer::rivals(mode).to_vec();
         if self.compiled {
-            modes.push(if mode == "f32" { "compile" } else { "compile_bf16" });
+            modes.push(peer::compiled(mode));
         }
         if self.peer.is_some() { modes } else { Vec::new() }
     }
 
     fn peer_command(&self) -> Result<Command> {
-        let python = self.peer.as_ref().context("no peer")?;
-        let mut command = Command::new(python);
-        command.arg(workspace::root().join("bench/peer_baseline.py"));
-        Ok(command)
+        Ok(peer::command(self.peer.as_ref().context("no peer")?))
     }
 }
 
 /// Builds our benchmark program and gives its path.
-fn build_bench() -> Result<PathBuf> {
+pub(super) fn build_bench() -> Result<PathBuf> {
     let environment = Environment::set_up()?;
     let mut build = workspace::cargo(Some(&environment));
     build.args(["build", "--release", "--package", "tweedie-unet", "--example", "bench"]);
@@ -112,11 +106,16 @@ fn build_bench() -> Result<PathBuf> {
 }
 
 /// Runs one benchmark process and reads what it measured.
-fn measure(command: &mut Command, args: &Args, net: &str, mode: &str) -> Result<Vec<Measurement>> {
+pub(super) fn measure(
+    mut command: Command,
+    what: &[&str],
+    net: &str,
+    mode: &str,
+) -> Result<Vec<Measurement>> {
     // An example is not linked with the path of libtorch in it.
-    Environment::set_up()?.apply(command);
-    command.arg("--what").args(&args.what).args(["--net", net, "--mode", mode]);
-    let (outcome, output) = process::capture(command)?;
+    Environment::set_up()?.apply(&mut command);
+    command.arg("--what").args(what).args(["--net", net, "--mode", mode]);
+    let (outcome, output) = process::capture(&mut command)?;
     if !outcome.is_success() {
         bail!("{} failed on {net} in mode {mode}", command.get_program().to_string_lossy());
     }
@@ -162,14 +161,14 @@ fn report(
     writeln!(text, "{}", peer::table(ours, peers))?;
     writeln!(
         text,
-        "Ratios are ours over the peer's faster (leaner) of eager and channels_last, or its bf16: below 1 is less.\n\
+        "Ratios are ours over the peer's faster (leaner) of eager and channels_last at the same precision: below 1 is less.\n\
          Start-up, median of {STARTS} (`tweedie sample --help`): {start_up:.2} s."
     )?;
     Ok(text)
 }
 
 /// The processor and how many of it.
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let named = text.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':'));
     let name = named.map_or("unknown processor", |(_, name)| name.trim());
