@@ -1,14 +1,16 @@
-//! Draws the networks of `docs/networks.md`: `cargo run -p tweedie-unet --example diagrams -- docs/pictures`.
+//! Draws networks for `docs/networks.md` out of their configurations in `examples/networks`:
+//! `cargo run -p tweedie-unet --example diagrams -- docs/pictures ddpm ncsnpp`.
 //!
 //! Every picture is made of [`ArchitectureConfig::layers`] alone: a column of layers for the way down, one
 //! for the way up, a box for every size of the features, and lines for what is kept and joined again.
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
 use tweedie_unet::{ArchitectureConfig, LayerOutline, Path};
 
 type Failure = Box<dyn std::error::Error>;
+
+const NETWORKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/networks");
 
 const LINE: usize = 15;
 const COLUMN: usize = 480;
@@ -16,94 +18,17 @@ const GAP: usize = 70;
 const MARGIN: usize = 16;
 
 fn main() -> Result<(), Failure> {
-    let folder = std::env::args().nth(1).ok_or("usage: diagrams FOLDER")?;
-    for (name, side, values) in networks() {
-        let values = values.as_object().cloned().unwrap_or_default();
-        let config = ArchitectureConfig::from_values(values)?;
-        let layers = config.layers([side, side])?;
+    let usage = "usage: diagrams FOLDER NETWORK...";
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().ok_or(usage)?;
+    for name in arguments {
+        let text = std::fs::read_to_string(format!("{NETWORKS}/{name}.json"))?;
+        let config = ArchitectureConfig::from_values(serde_json::from_str(&text)?)?;
+        let size = config.image_size().ok_or("the configuration says no size of images")?;
+        let layers = config.layers(size)?;
         std::fs::write(format!("{folder}/network-{name}.svg"), Picture::of(&layers).svg())?;
     }
     Ok(())
-}
-
-/// Name, side of the images and configuration of the networks that are drawn.
-fn networks() -> Vec<(&'static str, i64, Value)> {
-    let skip = |attends: bool| if attends { "AttnSkipDownBlock2D" } else { "SkipDownBlock2D" };
-    let skips: Vec<_> = [false, true, false, false].map(skip).into();
-    let ups: Vec<_> = skips.iter().rev().map(|name| name.replace("Down", "Up")).collect();
-    let score_sde = json!({
-        "family": "score-sde",
-        "training": {"continuous": true},
-        "data": {"image_size": 32, "centered": false, "num_channels": 3, "channels": 3},
-        "model": {
-            "name": "ncsnpp", "sigma_min": 0.01, "sigma_max": 50.0, "num_scales": 1000, "dropout": 0.1,
-            "embedding_type": "fourier", "scale_by_sigma": true, "normalization": "GroupNorm",
-            "nonlinearity": "swish", "nf": 128, "ch_mult": [1, 2, 2, 2], "num_res_blocks": 4,
-            "attn_resolutions": [16], "resamp_with_conv": true, "conditional": true, "fir": true,
-            "fir_kernel": [1, 3, 3, 1], "skip_rescale": true, "resblock_type": "biggan",
-            "progressive": "none", "progressive_input": "residual", "progressive_combine": "sum",
-            "attention_type": "ddpm", "init_scale": 0.0, "fourier_scale": 16, "conv_size": 3
-        }
-    });
-    vec![
-        (
-            "ddpm",
-            32,
-            json!({
-                "family": "diffusers", "block_out_channels": [128, 256, 256, 256],
-                "down_block_types":
-                    ["DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"],
-                "up_block_types": ["UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"],
-                "attention_head_dim": null, "downsample_padding": 0
-            }),
-        ),
-        (
-            "diffusers-skip",
-            32,
-            json!({
-                "family": "diffusers", "block_out_channels": [128, 256, 256, 256],
-                "down_block_types": skips, "up_block_types": ups, "attention_head_dim": null,
-                "layers_per_block": 1, "norm_num_groups": null, "time_embedding_type": "fourier"
-            }),
-        ),
-        ("ncsnpp", 32, score_sde),
-        (
-            "adm",
-            64,
-            json!({
-                "family": "adm", "image_size": 64, "model_channels": 192, "out_channels": 6,
-                "num_res_blocks": 3, "attention_resolutions": [2, 4, 8], "dropout": 0.1,
-                "channel_mult": [1, 2, 3, 4], "num_classes": 1000, "num_head_channels": 64,
-                "use_scale_shift_norm": true, "resblock_updown": true,
-                "use_new_attention_order": true
-            }),
-        ),
-        (
-            "adm-classifier",
-            64,
-            json!({
-                "family": "adm-encoder", "image_size": 64, "model_channels": 128,
-                "out_channels": 1000, "num_res_blocks": 4, "attention_resolutions": [2, 4, 8],
-                "channel_mult": [1, 2, 3, 4], "num_head_channels": 64,
-                "use_scale_shift_norm": true, "resblock_updown": true, "pool": "attention"
-            }),
-        ),
-        (
-            "ncsnv2",
-            32,
-            json!({
-                "family": "ncsnv2", "class": "NCSNv2",
-                "data": {
-                    "image_size": 32, "channels": 3, "logit_transform": false, "rescaled": false
-                },
-                "model": {
-                    "ngf": 128, "num_classes": 232, "sigma_begin": 50.0, "sigma_end": 0.01,
-                    "sigma_dist": "geometric", "normalization": "InstanceNorm++",
-                    "nonlinearity": "elu", "spec_norm": false
-                }
-            }),
-        ),
-    ]
 }
 
 /// The layers of one size, going down and going up.
@@ -146,7 +71,8 @@ impl<'a> Picture<'a> {
         let mut body = String::new();
         let mut y = MARGIN;
         if let Some(embedding) = self.embedding {
-            let text = format!("times, classes → {} values → every block", embedding.output[0]);
+            let values = embedding.output[0];
+            let text = format!("{} → {values} values → every block", embedding.kind);
             y = boxed(&mut body, MARGIN, y, &[(text, "#7a4")]) + 24;
         }
         for level in &self.levels {

@@ -2,9 +2,10 @@
 
 use tch::Tensor;
 
+use crate::embedding::ClassEmbedding;
 use crate::parameters::Parameters;
 use crate::part::Part;
-use crate::program::{Program, Pyramid, Step};
+use crate::program::{OutputScale, Program, Pyramid, Step};
 
 /// Channels, height and width of the features of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,12 +104,17 @@ pub(crate) fn outline(
     };
     if let Some(embedding) = &program.embedding {
         let width = embedding.width();
-        walk.row("embedding", "embedding", Path::Embedding, [width, 1, 1]);
+        let kind = match embedding.class {
+            ClassEmbedding::None => "embedding of times",
+            _ => "embedding of times and classes",
+        };
+        walk.row("embedding", kind, Path::Embedding, [width, 1, 1]);
         walk.last().multiply_adds = embedding.multiply_adds();
     }
     for step in &program.steps {
         walk.step(step);
     }
+    walk.scale(&program.scale);
     walk.count_embedding();
     walk.rows
 }
@@ -217,6 +223,17 @@ impl Walk<'_> {
         }
     }
 
+    /// What is done to the output at the end.
+    fn scale(&mut self, scale: &OutputScale) {
+        let Shape { channels, height, width } = self.h;
+        let name = match scale {
+            OutputScale::None => return,
+            OutputScale::ByTime => "the time",
+            OutputScale::BySigma(_) => "sigmas",
+        };
+        self.row(name, "division by sigma", Path::Features, [channels, height, width]);
+    }
+
     /// The embedding's parameters are those of no other layer.
     fn count_embedding(&mut self) {
         let all = self.parameters.iter().map(|(_, tensor): (_, &Tensor)| tensor.numel() as u64);
@@ -230,7 +247,7 @@ impl Walk<'_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{ArchitectureConfig, LayerOutline, NetworkConfig, UNet};
+    use crate::{ArchitectureConfig, LayerOutline, NetworkConfig, ScoreSdeConfig, UNet};
 
     fn layers(config: &NetworkConfig) -> (ArchitectureConfig, Vec<LayerOutline>) {
         let config = ArchitectureConfig::from(config.unet([1, 8, 8]).unwrap());
@@ -247,6 +264,18 @@ mod tests {
         let joined: Vec<usize> = layers.iter().filter_map(|layer| layer.joins).collect();
         assert_eq!(joined.len(), kept);
         assert!(joined.iter().all(|row| layers[*row].keeps));
+    }
+
+    #[test]
+    fn a_division_at_the_end_is_the_last_row() {
+        let last = |mut config: ScoreSdeConfig, scales| {
+            config.model.scale_by_sigma = scales;
+            let config = ArchitectureConfig::from(config);
+            config.layers([32, 32]).unwrap().pop().unwrap()
+        };
+        let scaled = last(ScoreSdeConfig::default(), true);
+        assert_eq!((scaled.kind, scaled.output), ("division by sigma", [3, 32, 32]));
+        assert_eq!(last(ScoreSdeConfig::default(), false).kind, "convolution");
     }
 
     #[test]

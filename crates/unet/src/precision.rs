@@ -10,7 +10,9 @@ pub enum Precision {
     /// Single precision.
     #[default]
     F32,
-    /// bfloat16: half the memory, and faster where the processor has instructions for it.
+    /// bfloat16: activations take half the memory. Faster on a GPU and on a processor with tiles for it
+    /// (AMX); another multiplies f32 numbers faster, so there bf16 numbers are widened for every product,
+    /// and it takes about as long as f32.
     Bf16,
     /// Double precision, for numerical checks.
     F64,

@@ -95,10 +95,10 @@ fn bench(case: &Case<'_>, config: &ArchitectureConfig, side: i64) {
     let layers = config.layers([side, side]).expect("the network takes images of this size");
     let products: u64 = layers.iter().map(|layer| layer.multiply_adds).sum();
     let gflop = 2e-9 * products as f64 * batch as f64;
-    let mut unet = UNet::new(config, 0).expect("the configuration is valid");
+    let drawn = || UNet::new(config, 0).expect("the configuration is valid");
     if case.wants("forward") || case.wants("ddim") {
         let _guard = tch::no_grad_guard();
-        let sampler = unet.for_inference(case.precision).expect("a copy");
+        let sampler = drawn().for_inference(case.precision).expect("a copy");
         if case.wants("forward") {
             let call =
                 || drop(sampler.forward(&x, &times, labels.as_ref(), false).expect("forward"));
@@ -112,6 +112,7 @@ fn bench(case: &Case<'_>, config: &ArchitectureConfig, side: i64) {
     }
     for (what, checkpointing) in [("train", false), ("train-checkpointed", true)] {
         if case.wants(what) {
+            let mut unet = drawn();
             unet.set_precision(case.precision);
             unet.set_gradient_checkpointing(checkpointing);
             let mut training = Training::new(&unet);
