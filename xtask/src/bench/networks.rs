@@ -117,7 +117,7 @@ impl Args {
         for what in &self.what {
             // Each in a process of its own: peak memory would say nothing otherwise.
             mine.extend(measure(ours(), &[what], net, mode)?);
-            let twin = NETWORKS.iter().find(|(name, _)| name == net).and_then(|(_, twin)| *twin);
+            let twin = NETWORKS.iter().find(|(name, _)| *name == net).and_then(|(_, twin)| *twin);
             let (Some(python), Some(twin), true) = (&self.peer, twin, what != "train-checkpointed")
             else {
                 continue;
