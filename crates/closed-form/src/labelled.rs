@@ -101,11 +101,17 @@ impl ConditionalScoreFn<ArrayD<f64>> for Labelled {
             return Err(ScoreError::ConditionsMismatch { conditions: conditions.len(), batch });
         }
         let mut output = x.clone();
-        for (index, condition) in conditions.iter().enumerate() {
-            let network = ExactScore::new(self.mixture(*condition)?.clone(), self.prediction);
-            let sample = x.slice_axis(Axis(0), Slice::from(index..=index)).to_owned();
-            let own = network.predict(&sample, Times::Shared(at.of(index)))?;
-            output.slice_axis_mut(Axis(0), Slice::from(index..=index)).assign(&own);
+        let mut start = 0;
+        for alike in conditions.chunk_by(|a, b| a == b) {
+            let (end, here) = (start + alike.len(), Slice::from(start..start + alike.len()));
+            let network = ExactScore::new(self.mixture(alike[0])?.clone(), self.prediction);
+            let at = match at {
+                Times::PerSample(points) => Times::PerSample(&points[start..end]),
+                shared @ Times::Shared(_) => shared,
+            };
+            let own = network.predict(&x.slice_axis(Axis(0), here).to_owned(), at)?;
+            output.slice_axis_mut(Axis(0), here).assign(&own);
+            start = end;
         }
         Ok(output)
     }
