@@ -1,21 +1,55 @@
-//! Guidance: decorators of score functions that pull samples towards a condition.
+//! Guidance: what pulls samples towards a condition, and linear inverse problems.
 //!
 //! Bayes' rule in one line, `grad log p(x | y) = grad log p(x) + grad log p(y | x)`, with the second term
 //! made stronger by a scale. Samplers never hear of it: a guided score function is a score function. Only
 //! the form that shifts the mean of an ancestral step, by its variance, is a sampler of its own.
 //!
 //! - [`ClassifierGuided`] takes the second term from a classifier of noisy states;
-//! - [`ClassifierFree`] from the difference of a network with and without the condition;
+//! - [`ClassifierFree`] from the difference of a network with and without the condition, or several;
 //! - [`MeanGuided`] shifts the mean of ancestral steps instead.
 //!
-//! Linear inverse problems: data of which `y = A x + noise` is known, to be completed. A
-//! [`LinearOperator`] ([`Mask`], [`ColourBasis`], [`Separable`]) brings the coordinates in which
-//! each is seen or not, a [`Measurement`] what is known of them. Then
+//! Each acts at all noise levels or in a [`NoiseRange`]. Clipping and thresholding go around them, as
+//! [`MapData`](tweedie_score::MapData) with [`Clip`](tweedie_score::Clip) or
+//! [`DynamicThreshold`](tweedie_score::DynamicThreshold).
 //!
-//! - [`Reimposed`] puts it back into the states of any solver and corrector;
+//! Linear inverse problems: data of which `y = A x + noise` is known, to be completed. A
+//! [`LinearOperator`] ([`Mask`], [`ColourBasis`], [`Separable`] and products of it) brings the coordinates in
+//! which each is seen or not, a [`Measurement`] what is known of them. Then
+//!
+//! - [`Reimposed`] puts it back into the states of any solver and corrector, ready-made as
+//!   [`predictor_corrector_given`];
 //! - [`Resampled`] walks stretches of a run again, so that both parts come to agree;
 //! - a reference to a [`Measurement`] is a map of the data estimate: with
-//!   [`MapData`](tweedie_score::MapData) it works through the score function, for DDIM and DPM-Solver.
+//!   [`MapData`](tweedie_score::MapData) it works through the score function, for DDIM and DPM-Solver;
+//! - [`PosteriorGuided`] is the score given the measurement, by the network's Jacobian;
+//! - [`Ddrm`] is a sampler of its own, for noisy measurements above all.
+//!
+//! The score of the posterior is exact on normal data, all others are approximate: docs/posterior.md says
+//! by how much.
+//!
+//! ```
+//! use ndarray::{ArrayD, arr2};
+//! use tweedie_closed_form::Gaussian;
+//! use tweedie_guidance::{Mask, Measurement, predictor_corrector_given};
+//! use tweedie_samplers::{Ancestral, AnnealedLangevin, OneStep, sample};
+//! use tweedie_schedules::{TimeGrid, VpLinear};
+//! use tweedie_score::Seeded;
+//!
+//! // two values that go together, of which the first is known
+//! let network = Gaussian::new(vec![0.0, 0.0], &[1.0, 0.9, 0.9, 1.0])?;
+//! let mask = Mask::new(arr2(&[[1.0, 0.0]]).into_dyn())?;
+//! let known = Measurement::new(mask, &arr2(&[[1.5, 0.0]]).into_dyn(), 0.0)?;
+//!
+//! let corrector = AnnealedLangevin::new(0.3, 4)?;
+//! let solver = predictor_corrector_given(&known, OneStep(Ancestral::default()), corrector);
+//! let grid = TimeGrid::uniform_lambda(&VpLinear::new(0.1, 20.0)?, 50)?.ending_clean();
+//! let mut noise = Seeded::new(0);
+//! let start = known.start(grid.start().level, 1.0, &mut noise)?;
+//! let x0: ArrayD<f64> = sample(&solver, &network, &grid, start, &mut noise)?;
+//! assert_eq!(x0[[0, 0]], 1.5);
+//! assert!((x0[[0, 1]] - 1.35).abs() < 1.5);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod classifier;
 mod classifier_free;

@@ -35,6 +35,9 @@ fn classifier(count: usize) -> ExactClassifier {
     ExactClassifier::new(&data(), &vec![CLASS; count]).unwrap()
 }
 
+/// A solver's name, itself, its steps, and what these leave of mean, variance and share beside chance.
+type Run = (&'static str, Box<dyn Solver<State>>, usize, f64);
+
 fn schedule() -> VpLinear {
     VpLinear::new(0.1, 20.0).unwrap()
 }
@@ -85,8 +88,7 @@ fn the_score_form_at_scale_one_samples_the_class_through_every_kind_of_solver() 
         OneStep(Ancestral::default()),
         AnnealedLangevin::new(0.1, 1).unwrap(),
     );
-    // what their steps leave of mean, variance and share, beside chance
-    let solvers: [(&str, Box<dyn Solver<State>>, usize, f64); 7] = [
+    let solvers: [Run; 7] = [
         ("ancestral", Box::new(OneStep(Ancestral::default())), 300, 0.01),
         ("DDIM", Box::new(OneStep(Ddim::DETERMINISTIC)), 150, 0.01),
         ("predictor-corrector", Box::new(corrected), 150, 0.015),

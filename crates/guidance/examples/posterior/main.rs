@@ -16,6 +16,9 @@ use tweedie_plots::{Axis, Chart, Line, Picture, Style};
 /// One problem's methods and how far they are off.
 type Measured = Vec<(Way, Vec<Off>)>;
 
+/// One number of a distance.
+type Value = fn(&Off) -> f64;
+
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1).map(PathBuf::from).context("expected a folder")?;
     std::fs::create_dir_all(&folder)?;
@@ -69,9 +72,7 @@ fn drawn() -> Vec<Way> {
 }
 
 fn picture(problems: &[Problem], all: &[Measured]) -> Picture {
-    let mean = |off: &Off| off.mean;
-    let covariance = |off: &Off| off.covariance;
-    let of: [(&str, &dyn Fn(&Off) -> f64); 2] = [("mean", &mean), ("covariance", &covariance)];
+    let of: [(&str, Value); 2] = [("mean", |off| off.mean), ("covariance", |off| off.covariance)];
     let charts = problems.iter().zip(all).flat_map(|(problem, measured)| {
         of.map(|(what, value)| chart(format!("{}: {what}", problem.name), measured, value))
     });
@@ -79,7 +80,7 @@ fn picture(problems: &[Problem], all: &[Measured]) -> Picture {
     Picture::new(title, charts.collect()).in_columns(of.len(), 260)
 }
 
-fn chart(title: String, measured: &Measured, value: &dyn Fn(&Off) -> f64) -> Chart {
+fn chart(title: String, measured: &Measured, value: Value) -> Chart {
     let chart = Chart::new(
         title,
         Axis::log("noise levels").over(27.0, 270.0),
