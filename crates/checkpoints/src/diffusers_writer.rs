@@ -125,8 +125,8 @@ struct Pipeline {
 
 impl Pipeline {
     fn of(path: &Path, conventions: &NetworkConventions) -> Result<Self, CheckpointError> {
-        if let Some(scheduler) = &conventions.scheduler {
-            return Ok(Self::with(scheduler.values.clone()));
+        if let Some(sampling) = &conventions.sampling {
+            return Ok(Self::with(sampling.values.clone()));
         }
         let refuse = |what: &str| CheckpointError::NotInDiffusers {
             path: path.to_path_buf(),
@@ -282,7 +282,7 @@ mod tests {
             time: TrainedTime::Index { steps: 500, scale: 1.0 },
             data_range: DataRange::Symmetric,
             clip_sample: Some(2.0),
-            scheduler: None,
+            sampling: None,
         }
     }
 
@@ -300,7 +300,7 @@ mod tests {
         write(&path, conventions).unwrap();
         let read = PublishedCheckpoint::open(&path).unwrap();
         let found = read.conventions().unwrap();
-        assert_eq!(NetworkConventions { scheduler: None, ..found.clone() }, *conventions);
+        assert_eq!(NetworkConventions { sampling: None, ..found.clone() }, *conventions);
         // once it has a scheduler it keeps it
         let again = folder.path().join("again");
         write(&again, &found).unwrap();
@@ -323,7 +323,7 @@ mod tests {
             time: TrainedTime::Sigma,
             data_range: DataRange::Unit,
             clip_sample: None,
-            scheduler: None,
+            sampling: None,
         });
         check_kept(&NetworkConventions {
             noise: TrainedNoise::Edm { sigma_min: 0.01, sigma_max: 70.0, steps: 300 },
@@ -332,7 +332,7 @@ mod tests {
             time: TrainedTime::QuarterLogSigma,
             data_range: DataRange::Symmetric,
             clip_sample: None,
-            scheduler: None,
+            sampling: None,
         });
     }
 
@@ -343,8 +343,8 @@ mod tests {
         let text = r#"{"_class_name": "DPMSolverMultistepScheduler", "thresholding": true,
             "lambda_min_clipped": -Infinity, "solver_order": 3, "own": {"key": "Infinity"}}"#;
         let config = NoiseConfig::parse(Path::new("x"), text.as_bytes()).unwrap();
-        let scheduler = Some(config.scheduler);
-        write(&path, &NetworkConventions { scheduler, ..conventions() }).unwrap();
+        let sampling = Some(config.sampling);
+        write(&path, &NetworkConventions { sampling, ..conventions() }).unwrap();
         let read: Map<String, Value> =
             serde_json::from_slice(&fs::read(path.join("scheduler_config.json")).unwrap()).unwrap();
         assert_eq!(read["lambda_min_clipped"], json!(-1e308));

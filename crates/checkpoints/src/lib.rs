@@ -34,13 +34,13 @@
 
 mod data_file;
 mod diffusers;
+mod diffusers_scheduler;
 mod diffusers_writer;
 mod durable;
 mod error;
 mod noise_config;
 mod pickle;
 mod published;
-mod scheduler;
 mod staged;
 mod state;
 mod store;
@@ -52,6 +52,7 @@ mod trained_noise;
 
 pub use data_file::FileBytes;
 pub use diffusers::DiffusersFolder;
+pub use diffusers_scheduler::{Scheduler, SchedulerCorrector, SchedulerThreshold, StepSpacing};
 pub use diffusers_writer::write_diffusers_folder;
 pub use durable::{remove_partials, write_atomically};
 pub use error::CheckpointError;
@@ -62,7 +63,6 @@ pub use published::{
     PublishedOptions, TrainedTime, WeightChoice, WeightKind, parse_network_config,
 };
 pub use safetensors::{Dtype, View};
-pub use scheduler::{Scheduler, SchedulerCorrector, SchedulerThreshold, StepSpacing};
 pub use staged::StagedCheckpoint;
 pub use state::{CheckpointState, FORMAT_VERSION, FileRecord};
 pub use store::{CheckpointStore, Found, StoredCheckpoint};

@@ -27,7 +27,7 @@ pub struct NoiseConfig {
     /// The bound to which the estimate of the data is clipped while sampling; `None` for no clipping.
     pub clip_sample: Option<f64>,
     /// The rest of the file, which is about sampling.
-    pub scheduler: Scheduler,
+    pub sampling: Scheduler,
 }
 
 impl NoiseConfig {
@@ -75,7 +75,7 @@ impl NoiseConfig {
             prediction: family.prediction(&checks, &file)?,
             variance: file.variance_type,
             clip_sample: clips.then_some(range),
-            scheduler: Scheduler::of(&checks, class, values, noise.steps())?,
+            sampling: Scheduler::of(&checks, class, values, noise.steps())?,
             noise,
         })
     }
@@ -355,8 +355,8 @@ mod tests {
         assert_eq!((config.noise, config.prediction), (noise, TrainedPrediction::Noise));
         assert_eq!(config.variance, Some(TrainedVariance::FixedLarge));
         assert_eq!(config.clip_sample, Some(1.0));
-        assert_eq!(config.scheduler.class_name, "DDPMScheduler");
-        assert_eq!(config.scheduler.notes(), [""; 0]);
+        assert_eq!(config.sampling.class_name, "DDPMScheduler");
+        assert_eq!(config.sampling.notes(), [""; 0]);
     }
 
     #[test]
@@ -390,7 +390,7 @@ mod tests {
             r#"{"_class_name": "SASolverScheduler", "lambda_min_clipped": -Infinity,
                 "own \" Infinity": "a \\", "sample_max_value": Infinity}"#,
         );
-        let values = config.unwrap().scheduler.values;
+        let values = config.unwrap().sampling.values;
         assert_eq!(values["lambda_min_clipped"].as_f64(), Some(-1e308));
         assert_eq!(values["sample_max_value"].as_f64(), Some(1e308));
         assert_eq!(values["own \" Infinity"], "a \\");

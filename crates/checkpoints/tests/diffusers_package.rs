@@ -36,7 +36,7 @@ fn conventions() -> NetworkConventions {
         time: TrainedTime::Index { steps: 500, scale: 1.0 },
         data_range: DataRange::Symmetric,
         clip_sample: Some(2.0),
-        scheduler: None,
+        sampling: None,
     }
 }
 

@@ -114,13 +114,13 @@ impl Model {
             return Ok(conventions.clone());
         }
         let conventions = conventions_of(self.description())?;
-        let Habits { variance, clip, scheduler } = self.habits().clone();
+        let Habits { variance, clip, sampling } = self.habits().clone();
         // a bound at zero is that of a range, which diffusers has no words for
         let bound = clip.filter(|(low, high)| *low == -high).map(|(_, high)| high);
         Ok(NetworkConventions {
             variance: variance.or(conventions.variance),
             clip_sample: bound,
-            scheduler,
+            sampling,
             ..conventions
         })
     }
@@ -176,7 +176,7 @@ fn conventions_of(config: &RunConfig) -> Result<NetworkConventions, TrainError> 
         data_range: if centered { TrainedRange::Symmetric } else { TrainedRange::Unit },
         // as pictures of a run are drawn
         clip_sample: centered.then_some(1.0),
-        scheduler: None,
+        sampling: None,
     })
 }
 

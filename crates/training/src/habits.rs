@@ -21,7 +21,7 @@ pub struct Habits {
     /// The range within which it holds estimates of the data; `None` where it does not hold them.
     pub clip: Option<(f64, f64)>,
     /// The scheduler that it was saved with, where the program is diffusers.
-    pub scheduler: Option<Scheduler>,
+    pub sampling: Option<Scheduler>,
 }
 
 /// `habits.json`.
@@ -30,20 +30,21 @@ pub struct Habits {
 struct Written {
     variance: Option<TrainedVariance>,
     clip: Option<(f64, f64)>,
-    scheduler: Option<Map<String, Value>>,
+    #[serde(rename = "scheduler")]
+    sampling: Option<Map<String, Value>>,
 }
 
 impl Habits {
     /// Those of runs of this program on data of this range.
     pub(crate) fn of_runs(range: DataRange) -> Self {
-        Self { variance: None, clip: Some(range.ends()), scheduler: None }
+        Self { variance: None, clip: Some(range.ends()), sampling: None }
     }
 
     /// Those of the program of a published checkpoint.
     pub(crate) fn of_published(conventions: &NetworkConventions) -> Self {
         let clip = conventions.clip_sample.map(|bound| (-bound, bound));
-        let scheduler = conventions.scheduler.clone();
-        Self { variance: conventions.variance, clip, scheduler }
+        let sampling = conventions.sampling.clone();
+        Self { variance: conventions.variance, clip, sampling }
     }
 
     /// Those that a run was converted with; `None` where it was not.
@@ -57,15 +58,15 @@ impl Habits {
     }
 
     fn parse(path: &Path, text: &[u8]) -> Result<Self, CheckpointError> {
-        let Written { variance, clip, scheduler } = serde_json::from_slice(text)
+        let Written { variance, clip, sampling } = serde_json::from_slice(text)
             .map_err(|source| CheckpointError::Json { path: path.to_path_buf(), source })?;
         if let Some((low, high)) = clip.filter(|(low, high)| low >= high) {
             let (path, value) = (path.to_path_buf(), format!("[{low}, {high}]"));
             let allowed = "a lower and a higher bound".to_owned();
             return Err(CheckpointError::Value { path, key: "clip", value, allowed });
         }
-        let scheduler = scheduler.map(|values| NoiseConfig::of_values(path, values)).transpose()?;
-        Ok(Self { variance, clip, scheduler: scheduler.map(|config| config.scheduler) })
+        let sampling = sampling.map(|values| NoiseConfig::of_values(path, values)).transpose()?;
+        Ok(Self { variance, clip, sampling: sampling.map(|config| config.sampling) })
     }
 
     /// Writes them into a run.
@@ -74,7 +75,7 @@ impl Habits {
         let object = json!({
             "variance": self.variance.map(TrainedVariance::name),
             "clip": self.clip,
-            "scheduler": self.scheduler.as_ref().map(|scheduler| &scheduler.values),
+            "scheduler": self.sampling.as_ref().map(|sampling| &sampling.values),
         });
         let encode = |source| TrainError::Encode { path: path.clone(), source };
         let text = serde_json::to_vec_pretty(&object).map_err(encode)?;
@@ -92,11 +93,11 @@ mod tests {
         let folder = RunFolder::at(root.path());
         assert_eq!(Habits::read(&folder).unwrap(), None);
         let text = r#"{"_class_name": "DDIMScheduler", "thresholding": true, "own": 1}"#;
-        let scheduler = NoiseConfig::parse(Path::new("x"), text.as_bytes()).unwrap().scheduler;
+        let sampling = NoiseConfig::parse(Path::new("x"), text.as_bytes()).unwrap().sampling;
         let (variance, clip) = (Some(TrainedVariance::FixedLargeLog), Some((-2.0, 2.0)));
         for habits in [
-            Habits { variance, clip, scheduler: Some(scheduler) },
-            Habits { variance: None, clip: None, scheduler: None },
+            Habits { variance, clip, sampling: Some(sampling) },
+            Habits { variance: None, clip: None, sampling: None },
         ] {
             habits.write(&folder).unwrap();
             assert_eq!(Habits::read(&folder).unwrap(), Some(habits));

@@ -182,7 +182,7 @@ pub(super) fn conventions(
         time: TrainedTime::Index { steps: steps as usize, scale: scale(&flags, source, steps)? },
         data_range: DataRange::Symmetric,
         clip_sample: Some(1.0),
-        scheduler: None,
+        sampling: None,
     })
 }
 

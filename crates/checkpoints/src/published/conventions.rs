@@ -19,7 +19,7 @@ pub struct NetworkConventions {
     /// The bound to which the source's sampler clips the estimate of the data; `None` for no clipping.
     pub clip_sample: Option<f64>,
     /// How its scheduler samples, where the source is diffusers.
-    pub scheduler: Option<Scheduler>,
+    pub sampling: Option<Scheduler>,
 }
 
 /// What a network takes as its time, in terms of its forward process.

@@ -53,6 +53,6 @@ pub(super) fn conventions(
         data_range,
         clip_sample: config.clip_sample,
         noise: config.noise,
-        scheduler: Some(config.scheduler),
+        sampling: Some(config.sampling),
     })
 }

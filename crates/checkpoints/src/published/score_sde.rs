@@ -93,7 +93,7 @@ pub(super) fn conventions(
         time,
         data_range: groups.data_range("data", "centered"),
         clip_sample: None,
-        scheduler: None,
+        sampling: None,
     })
 }
 
@@ -116,7 +116,7 @@ pub(super) fn conventions_of_ncsnv2(
         time: TrainedTime::DescendingIndex { steps },
         data_range: groups.data_range("data", "rescaled"),
         clip_sample: None,
-        scheduler: None,
+        sampling: None,
     })
 }
 

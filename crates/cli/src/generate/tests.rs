@@ -143,10 +143,10 @@ fn a_run_that_was_converted_draws_as_what_it_was_converted_from() {
             let apart = apart(&drawn(written, &words, &folder), &last);
             assert!(apart < TOLERANCE, "{}: {apart:e}", folder.display());
         }
-        let scheduler = |path: PathBuf| -> serde_json::Value {
+        let sampling = |path: PathBuf| -> serde_json::Value {
             serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
         };
-        let written = scheduler(again.join("scheduler_config.json"));
-        assert_eq!(written, scheduler(folder.join("scheduler/scheduler_config.json")));
+        let written = sampling(again.join("scheduler_config.json"));
+        assert_eq!(written, sampling(folder.join("scheduler/scheduler_config.json")));
     }
 }

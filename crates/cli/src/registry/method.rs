@@ -158,14 +158,14 @@ impl Method {
     }
 
     /// The scheduler of the model where it comes from diffusers.
-    fn scheduler(&self) -> Option<&Scheduler> {
-        self.own.as_ref()?.habits.scheduler.as_ref()
+    fn sampling(&self) -> Option<&Scheduler> {
+        self.own.as_ref()?.habits.sampling.as_ref()
     }
 
     /// That scheduler where it is for a chain of betas and says how this method walks it.
     fn chain_scheduler(&self, schedule: &RunSchedule) -> Option<&Scheduler> {
         let sampler = self.sampler_for(schedule);
-        self.scheduler().filter(|scheduler| walk::is_followed(scheduler, sampler))
+        self.sampling().filter(|sampling| walk::is_followed(sampling, sampler))
     }
 
     /// The table of the published chain whose steps this run takes, as the pipeline of diffusers for exploding
@@ -173,7 +173,7 @@ impl Method {
     fn exploding_chain<'a>(&self, schedule: &'a RunSchedule) -> Option<&'a VeGeometric> {
         let of_pipeline = self.sampler_for(schedule) == Sampler::ReverseDiffusion
             && self.spacing.is_none()
-            && self.scheduler().is_some_and(|scheduler| scheduler.corrector.is_some());
+            && self.sampling().is_some_and(|sampling| sampling.corrector.is_some());
         match schedule {
             RunSchedule::Ve(exploding) if of_pipeline => Some(exploding),
             _ => None,
@@ -182,7 +182,7 @@ impl Method {
 
     /// The standard deviation of the noise that a run begins with.
     pub(crate) fn start_deviation(&self, schedule: &RunSchedule, start: TimePoint) -> f64 {
-        let of_diffusers = self.scheduler().is_some_and(Scheduler::is_chain);
+        let of_diffusers = self.sampling().is_some_and(Scheduler::is_chain);
         match self.exploding_chain(schedule) {
             Some(_) => schedule.prior_std(),
             // whatever the variance at the level where it starts
@@ -384,7 +384,7 @@ impl Method {
         if self.no_clip || self.sampler_for(schedule).is_adaptive() {
             return Ok(Hold::Free);
         }
-        let own = habits.scheduler.as_ref().and_then(|scheduler| scheduler.threshold);
+        let own = habits.sampling.as_ref().and_then(|sampling| sampling.threshold);
         if let Some(SchedulerThreshold { quantile, largest }) = own.filter(|_| !self.clip) {
             let rule = DynamicThreshold::new(quantile)?.with_ceiling(largest)?;
             return Ok(Hold::Threshold(rule, *range));
@@ -438,12 +438,12 @@ impl Method {
     }
 
     fn snr(&self) -> f64 {
-        let own = self.scheduler().and_then(|scheduler| scheduler.corrector);
+        let own = self.sampling().and_then(|sampling| sampling.corrector);
         self.snr.or(own.map(|own| own.snr)).unwrap_or(0.16)
     }
 
     fn corrector_steps(&self) -> usize {
-        let own = self.scheduler().and_then(|scheduler| scheduler.corrector);
+        let own = self.sampling().and_then(|sampling| sampling.corrector);
         self.corrector_steps.or(own.map(|own| own.moves)).unwrap_or(1).max(1)
     }
 
@@ -460,7 +460,7 @@ impl Method {
             let suited = sampler.default_spacing(&self.settings(), schedule);
             if pure_noise { SpacingName::Trailing } else { suited }
         };
-        let own = self.chain_scheduler(schedule).map(|scheduler| scheduler.spacing.into());
+        let own = self.chain_scheduler(schedule).map(|sampling| sampling.spacing.into());
         self.spacing.or(own).unwrap_or_else(suited)
     }
 
@@ -472,14 +472,14 @@ impl Method {
         let (span, steps) = (span(schedule, self.eps)?, self.steps_of(schedule));
         let spacing = self.spacing_of(schedule);
         check_steps(schedule, steps)?;
-        if let (Some(scheduler), Some(table)) = (self.chain_scheduler(schedule), schedule.table()) {
+        if let (Some(sampling), Some(table)) = (self.chain_scheduler(schedule), schedule.table()) {
             let walk = (self.sampler_for(schedule), steps, spacing);
-            if let Some(grid) = walk::of_chain(scheduler, table, walk)? {
+            if let Some(grid) = walk::of_chain(sampling, table, walk)? {
                 return Ok(grid);
             }
         }
         if let Some(exploding) = self.exploding_chain(schedule) {
-            let own = self.scheduler().and_then(|scheduler| scheduler.last_time);
+            let own = self.sampling().and_then(|sampling| sampling.last_time);
             let end = self.eps.or(own).unwrap_or(exploding.time_range().0);
             return Ok(song_grid(exploding, steps, end)?);
         }

@@ -18,8 +18,8 @@ impl From<StepSpacing> for SpacingName {
 
 /// Whether a method walks a chain of betas as the scheduler says: those of diffusers that do have no other
 /// way of placing their steps.
-pub(crate) fn is_followed(scheduler: &Scheduler, sampler: Sampler) -> bool {
-    scheduler.is_chain() && matches!(sampler, Sampler::Ddim | Sampler::Ddpm)
+pub(crate) fn is_followed(sampling: &Scheduler, sampler: Sampler) -> bool {
+    sampling.is_chain() && matches!(sampler, Sampler::Ddim | Sampler::Ddpm)
 }
 
 /// The steps of DDIM or DDPM over a table as diffusers places them; `None` for a spacing that it lacks.
@@ -27,13 +27,13 @@ pub(crate) fn is_followed(scheduler: &Scheduler, sampler: Sampler) -> bool {
 /// # Errors
 /// When there are too many steps, or the scheduler's offset leads out of the table.
 pub(crate) fn of_chain(
-    scheduler: &Scheduler,
+    sampling: &Scheduler,
     table: &DiscreteTable,
     (sampler, steps, spacing): (Sampler, usize, SpacingName),
 ) -> Result<Option<TimeGrid>> {
     let visited = match spacing {
         SpacingName::Leading => {
-            let offset = scheduler.steps_offset;
+            let offset = sampling.steps_offset;
             Spacing::Leading.indices_with_offset(table.len(), steps, offset)?
         }
         SpacingName::Linspace => Spacing::Linspace.indices(table.len(), steps)?,
@@ -43,7 +43,7 @@ pub(crate) fn of_chain(
     if sampler == Sampler::Ddpm {
         return Ok(Some(TimeGrid::at_nodes(table, &visited)?.ending_clean()));
     }
-    let end = match scheduler.ends_clean {
+    let end = match sampling.ends_clean {
         true => NoiseLevel::CLEAN,
         false => table.node(0)?.level,
     };

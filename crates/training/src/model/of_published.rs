@@ -99,8 +99,8 @@ fn notes(
     checkpoint: &PublishedCheckpoint,
     conventions: Option<&NetworkConventions>,
 ) -> Vec<String> {
-    let scheduler = conventions.and_then(|conventions| conventions.scheduler.as_ref());
-    let of_scheduler = scheduler.into_iter().flat_map(Scheduler::notes);
+    let sampling = conventions.and_then(|conventions| conventions.sampling.as_ref());
+    let of_scheduler = sampling.into_iter().flat_map(Scheduler::notes);
     checkpoint.notes().iter().cloned().chain(of_scheduler).collect()
 }
 

@@ -286,7 +286,7 @@ mod tests {
     fn parse(rest: &str) -> Result<Scheduler, CheckpointError> {
         let text = format!(r#"{{"_class_name": "DDIMScheduler"{rest}}}"#);
         let path = Path::new("scheduler_config.json");
-        NoiseConfig::parse(path, text.as_bytes()).map(|config| config.scheduler)
+        NoiseConfig::parse(path, text.as_bytes()).map(|config| config.sampling)
     }
 
     #[test]
