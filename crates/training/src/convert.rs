@@ -81,11 +81,21 @@ impl Model {
         if *self.habits() != Habits::of_runs(config.data_range()) {
             self.habits().write(&folder)?;
         }
-        // what cannot be opened again does not appear
         let in_model = |source| TrainError::InModel { path: path.to_path_buf(), source };
-        Self::open(staged.path(), &ModelOptions::default())
-            .map_err(|source| in_model(source.into()))?;
+        self.check_reopens(&folder, &form).map_err(|source| in_model(source.into()))?;
         fs::rename(staged.path(), path).map_err(TrainError::io("rename to", path))
+    }
+
+    /// What cannot be opened again does not appear. A second network would lie in memory beside this one,
+    /// so its weights are read only where the configuration asks for another than this.
+    fn check_reopens(&self, folder: &RunFolder, form: &ImageForm) -> Result<(), TrainError> {
+        let (_, config) = RunFolder::open(folder.root())?;
+        config.noise_schedule()?;
+        Habits::read(folder)?;
+        if architecture::of_run(&config, form)? != *self.unet.config() {
+            Self::open(folder.root(), &ModelOptions::default())?;
+        }
+        Ok(())
     }
 
     /// Refuses images that the network of the model does not go with, as those of a run with this
