@@ -236,8 +236,14 @@ fn check_extent<S: Draw>(seen: &S, exact: bool) -> Result<(), GuidanceError> {
 /// sigma^2)`, its variance for data of variance 1 (as in Song et al. 2023).
 impl<S: Elementwise + Draw> DataMap<S> for &Measurement<S> {
     fn map(&self, data: S, at: Times<'_>) -> Result<S, ScoreError> {
-        at.check(data.batch_len())?;
-        let NoiseLevel { alpha, sigma } = at.of(0).level;
+        let NoiseLevel { alpha, sigma } = match at {
+            Times::Shared(point) => point.level,
+            // without noise in the measurement the level does not count
+            Times::PerSample(_) if self.deviation == 0.0 => NoiseLevel::CLEAN,
+            Times::PerSample(points) => {
+                return Err(ScoreError::TimesNotShared { times: points.len() });
+            }
+        };
         Ok(self.project(&data, sigma.powi(2) / (alpha.powi(2) + sigma.powi(2))))
     }
 }

@@ -86,13 +86,19 @@ impl<F, S: Elementwise + Draw> PosteriorGuided<'_, F, S>
 where
     F: DifferentiableScoreFn<S>,
 {
-    /// The estimate given the measurement, for a batch at one time.
-    fn estimate(&self, x: &S, at: TimePoint) -> Result<S, ScoreError> {
+    /// The estimate given the measurement, for a batch at one time, and the values of the variance.
+    fn estimate(&self, x: &S, at: Times<'_>) -> Result<(S, Option<S>), ScoreError> {
+        let at = match at {
+            Times::Shared(at) => at,
+            Times::PerSample(points) => {
+                return Err(ScoreError::TimesNotShared { times: points.len() });
+            }
+        };
         let to_data = self.inner.conversion(Prediction::Data, at)?;
-        let output = self.inner.predict(x, Times::Shared(at))?;
+        let (output, values) = self.inner.predict_with_variance(x, Times::Shared(at))?;
         let data = S::combine(&[(to_data.0, x), (to_data.1, &output)]);
         if at.level.sigma == 0.0 {
-            return Ok(data); // the state is the data
+            return Ok((data, values)); // the state is the data
         }
         let estimate = Estimate { network: &self.inner, x, at, to_data };
         let gradient = match self.spread {
@@ -102,7 +108,8 @@ where
             Spread::Jacobian { iterations } => self.solved(&estimate, &data, iterations)?,
         };
         // Tweedie's formula: the gradient moves the data by sigma^2 / alpha
-        Ok(S::combine(&[(1.0, &data), (at.level.sigma.powi(2) / at.level.alpha, &gradient)]))
+        let shift = at.level.sigma.powi(2) / at.level.alpha;
+        Ok((S::combine(&[(1.0, &data), (shift, &gradient)]), values))
     }
 
     fn isotropic(
@@ -167,9 +174,109 @@ where
     /// Where the network fails, or samples stand at times of their own: a product with the Jacobian is
     /// for one time.
     fn predict(&self, x: &S, at: Times<'_>) -> Result<S, ScoreError> {
-        match at {
-            Times::Shared(at) => self.estimate(x, at),
-            Times::PerSample(points) => Err(ScoreError::TimesNotShared { times: points.len() }),
+        Ok(self.estimate(x, at)?.0)
+    }
+
+    fn predict_with_variance(&self, x: &S, at: Times<'_>) -> Result<(S, Option<S>), ScoreError> {
+        self.estimate(x, at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mask;
+    use ndarray::{ArrayD, arr2};
+    use tweedie_closed_form::Gaussian;
+    use tweedie_schedules::NoiseLevel;
+
+    type State = ArrayD<f64>;
+
+    /// The data estimate of a network whose noise prediction is off by ripples of this size.
+    struct Rippled(Gaussian, f64);
+
+    /// How fast the ripples are.
+    const PACE: f64 = 5.0;
+
+    impl ScoreFn<State> for Rippled {
+        fn prediction(&self) -> Prediction {
+            Prediction::Data
         }
+
+        fn predict(&self, x: &State, at: Times<'_>) -> Result<State, ScoreError> {
+            let NoiseLevel { alpha, sigma } = at.of(0).level;
+            let ripple = x.mapv(|x| self.1 * sigma / alpha * (PACE * x).sin());
+            Ok(self.0.predict(x, at)? - ripple)
+        }
+
+        fn predict_with_variance(
+            &self,
+            x: &State,
+            at: Times<'_>,
+        ) -> Result<(State, Option<State>), ScoreError> {
+            Ok((self.predict(x, at)?, Some(x * 2.0)))
+        }
+    }
+
+    impl DifferentiableScoreFn<State> for Rippled {
+        fn predict_vjps(
+            &self,
+            x: &State,
+            at: TimePoint,
+            cotangents: &[State],
+        ) -> Result<(State, Vec<State>), ScoreError> {
+            let NoiseLevel { alpha, sigma } = at.level;
+            let slope = x.mapv(|x| self.1 * sigma / alpha * PACE * (PACE * x).cos());
+            let (_, exact) = self.0.predict_vjps(x, at, cotangents)?;
+            let products =
+                exact.into_iter().zip(cotangents).map(|(product, c)| product - c * &slope);
+            Ok((self.predict(x, Times::Shared(at))?, products.collect()))
+        }
+    }
+
+    fn network(ripples: f64) -> Rippled {
+        Rippled(Gaussian::new(vec![0.0; 2], &[1.0, 0.8, 0.8, 1.0]).unwrap(), ripples)
+    }
+
+    fn known() -> Measurement<State> {
+        let mask = Mask::new(arr2(&[[1.0, 0.0], [1.0, 0.0]]).into_dyn()).unwrap();
+        Measurement::new(mask, &arr2(&[[0.7, 0.0], [0.7, 0.0]]).into_dyn(), 0.0).unwrap()
+    }
+
+    fn at(alpha: f64, sigma: f64) -> TimePoint {
+        TimePoint { t: 0.5, level: NoiseLevel { alpha, sigma } }
+    }
+
+    /// A trained network errs most, and in its derivative above all, where there is little signal: a step of
+    /// conjugate gradients is divided by the same derivative and stays in bounds.
+    #[test]
+    fn an_error_of_the_derivative_does_not_blow_the_guided_estimate_up() {
+        let (known, network) = (known(), network(0.02));
+        let guided =
+            PosteriorGuided::new(&network, &known, Spread::Jacobian { iterations: 1 }).unwrap();
+        let x = arr2(&[[0.9, -0.4], [-0.2, 1.3]]).into_dyn();
+        for (alpha, sigma) in [(0.006, 1.0), (0.1, 0.995), (0.8, 0.6)] {
+            let at = Times::Shared(at(alpha, sigma));
+            let plain = network.predict(&x, at).unwrap();
+            let moved = guided.predict(&x, at).unwrap() - &plain;
+            let residual = (plain - 0.7).iter().fold(0.0_f64, |most, off| most.max(off.abs()));
+            assert!(moved.iter().all(|moved| moved.abs() < 1.001 * residual + 1e-12), "{moved}");
+        }
+    }
+
+    #[test]
+    fn the_variance_and_clean_states_pass_and_times_of_their_own_do_not() {
+        let (known, network) = (known(), network(0.0));
+        let spread = Spread::Isotropic { data_deviation: 1.0 };
+        let guided = PosteriorGuided::new(&network, &known, spread).unwrap();
+        let x = arr2(&[[0.9, -0.4], [-0.2, 1.3]]).into_dyn();
+        let clean = Times::Shared(TimePoint { t: 0.0, level: NoiseLevel::CLEAN });
+        let (data, values) = guided.predict_with_variance(&x, clean).unwrap();
+        assert!((data - &x).iter().all(|off| off.abs() < 1e-12));
+        assert_eq!(values, Some(&x * 2.0));
+        let points = [at(0.8, 0.6); 2];
+        let error = guided.predict(&x, Times::PerSample(&points)).unwrap_err();
+        let text = "2 times for one call, expected one that all samples share";
+        assert_eq!(error.to_string(), text);
     }
 }

@@ -30,6 +30,21 @@ pub struct Clip {
     pub high: f64,
 }
 
+impl Clip {
+    /// The range of these ends.
+    ///
+    /// # Errors
+    /// When an end is no number, or the lower one is not below the upper one.
+    pub fn new(low: f64, high: f64) -> Result<Self, ScoreError> {
+        if low < high {
+            return Ok(Self { low, high });
+        }
+        let (name, value) = if low.is_nan() { ("lower end", low) } else { ("upper end", high) };
+        let allowed = "two ends in order";
+        Err(ScoreError::ParameterOutOfRange { name, value, allowed })
+    }
+}
+
 impl<S: Elementwise> DataMap<S> for Clip {
     fn map(&self, data: S, _at: Times<'_>) -> Result<S, ScoreError> {
         Ok(data.clamp(self.low, self.high))
@@ -95,6 +110,14 @@ mod tests {
             self.0.set(self.0.get() + 1);
             Ok(x.clone())
         }
+    }
+
+    #[test]
+    fn ends_of_a_clip_that_are_out_of_order_are_refused() {
+        assert_eq!(Clip::new(-1.0, 1.0).unwrap(), Clip { low: -1.0, high: 1.0 });
+        let error = Clip::new(1.0, -1.0).unwrap_err();
+        assert_eq!(error.to_string(), "upper end is -1, expected two ends in order");
+        assert!(Clip::new(f64::NAN, 1.0).is_err() && Clip::new(0.0, f64::NAN).is_err());
     }
 
     #[test]

@@ -31,9 +31,9 @@ impl Separable {
     /// coordinate is nothing that a measurement in single precision could tell.
     pub const SMALLEST: f64 = 1e-6;
 
-    /// The most values of a sample that a mask in a product may mix: it takes a decomposition of a matrix of
-    /// that many rows and columns, seconds for a thousand and minutes for this many.
-    pub const LARGEST_MASKED: usize = 4096;
+    /// The most pixels that a mask in a product may mix, 32 by 32: it takes the decomposition of a matrix of
+    /// that many rows and columns, under a second for 256 and some twenty seconds for this many.
+    pub const LARGEST_MASKED: usize = 1024;
 
     /// One matrix for each axis of a sample, given by its rows.
     ///
