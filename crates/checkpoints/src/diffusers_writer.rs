@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_scheduler_is_written_as_it_was_read() {
+    fn a_file_of_sampling_is_written_as_it_was_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model");
         let text = r#"{"_class_name": "DPMSolverMultistepScheduler", "thresholding": true,

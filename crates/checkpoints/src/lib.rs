@@ -34,7 +34,7 @@
 
 mod data_file;
 mod diffusers;
-mod diffusers_scheduler;
+mod diffusers_sampling;
 mod diffusers_writer;
 mod durable;
 mod error;
@@ -52,7 +52,9 @@ mod trained_noise;
 
 pub use data_file::FileBytes;
 pub use diffusers::DiffusersFolder;
-pub use diffusers_scheduler::{Scheduler, SchedulerCorrector, SchedulerThreshold, StepSpacing};
+pub use diffusers_sampling::{
+    DiffusersSampling, SamplingCorrector, SamplingThreshold, StepSpacing,
+};
 pub use diffusers_writer::write_diffusers_folder;
 pub use durable::{remove_partials, write_atomically};
 pub use error::CheckpointError;

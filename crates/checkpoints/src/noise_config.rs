@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    BetaShape, CheckpointError, Scheduler, TrainedNoise, TrainedPrediction, TrainedVariance,
+    BetaShape, CheckpointError, DiffusersSampling, TrainedNoise, TrainedPrediction, TrainedVariance,
 };
 
 const FILE: &str = "scheduler_config.json";
@@ -27,7 +27,7 @@ pub struct NoiseConfig {
     /// The bound to which the estimate of the data is clipped while sampling; `None` for no clipping.
     pub clip_sample: Option<f64>,
     /// The rest of the file, which is about sampling.
-    pub sampling: Scheduler,
+    pub sampling: DiffusersSampling,
 }
 
 impl NoiseConfig {
@@ -75,7 +75,7 @@ impl NoiseConfig {
             prediction: family.prediction(&checks, &file)?,
             variance: file.variance_type,
             clip_sample: clips.then_some(range),
-            sampling: Scheduler::of(&checks, class, values, noise.steps())?,
+            sampling: DiffusersSampling::of(&checks, class, values, noise.steps())?,
             noise,
         })
     }

@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tweedie_checkpoints::{
-    CheckpointError, NetworkConventions, NoiseConfig, Scheduler, TrainedVariance, write_atomically,
+    CheckpointError, DiffusersSampling, NetworkConventions, NoiseConfig, TrainedVariance,
+    write_atomically,
 };
 
 use crate::{DataRange, RunFolder, TrainError};
@@ -21,7 +22,7 @@ pub struct Habits {
     /// The range within which it holds estimates of the data; `None` where it does not hold them.
     pub clip: Option<(f64, f64)>,
     /// The scheduler that it was saved with, where the program is diffusers.
-    pub sampling: Option<Scheduler>,
+    pub sampling: Option<DiffusersSampling>,
 }
 
 /// `habits.json`.

@@ -1,6 +1,6 @@
 //! What a network was trained to take and to return, and under which noise.
 
-use crate::{Scheduler, TrainedNoise, TrainedPrediction, TrainedVariance};
+use crate::{DiffusersSampling, TrainedNoise, TrainedPrediction, TrainedVariance};
 
 /// All that weights do not say about what they compute.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,7 +19,7 @@ pub struct NetworkConventions {
     /// The bound to which the source's sampler clips the estimate of the data; `None` for no clipping.
     pub clip_sample: Option<f64>,
     /// How its scheduler samples, where the source is diffusers.
-    pub sampling: Option<Scheduler>,
+    pub sampling: Option<DiffusersSampling>,
 }
 
 /// What a network takes as its time, in terms of its forward process.

@@ -118,7 +118,7 @@ fn a_pipeline_runs_as_in_diffusers() {
 }
 
 #[test]
-fn what_the_scheduler_says_can_be_overruled() {
+fn what_the_file_says_can_be_overruled() {
     let folder = own().join("ddim-threshold");
     let (words, last) = (Recorded::of(&folder).words(), read(&folder, "final"));
     for other in ["--no-clip", "--clip", "--threshold 0.5", "--spacing trailing"] {

@@ -13,7 +13,7 @@ use crate::run::Run;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use tch::Tensor;
-use tweedie_checkpoints::{Scheduler, SchedulerThreshold};
+use tweedie_checkpoints::{DiffusersSampling, SamplingThreshold};
 use tweedie_guidance::MeanGuided;
 use tweedie_samplers::{
     Ancestral, AnnealedLangevin, Combination, Ddim, KeepingNoise, Langevin, LearnedAncestral,
@@ -158,12 +158,12 @@ impl Method {
     }
 
     /// The scheduler of the model where it comes from diffusers.
-    fn sampling(&self) -> Option<&Scheduler> {
+    fn sampling(&self) -> Option<&DiffusersSampling> {
         self.own.as_ref()?.habits.sampling.as_ref()
     }
 
     /// That scheduler where it is for a chain of betas and says how this method walks it.
-    fn chain_scheduler(&self, schedule: &RunSchedule) -> Option<&Scheduler> {
+    fn chain_sampling(&self, schedule: &RunSchedule) -> Option<&DiffusersSampling> {
         let sampler = self.sampler_for(schedule);
         self.sampling().filter(|sampling| walk::is_followed(sampling, sampler))
     }
@@ -182,7 +182,7 @@ impl Method {
 
     /// The standard deviation of the noise that a run begins with.
     pub(crate) fn start_deviation(&self, schedule: &RunSchedule, start: TimePoint) -> f64 {
-        let of_diffusers = self.sampling().is_some_and(Scheduler::is_chain);
+        let of_diffusers = self.sampling().is_some_and(DiffusersSampling::is_chain);
         match self.exploding_chain(schedule) {
             Some(_) => schedule.prior_std(),
             // whatever the variance at the level where it starts
@@ -241,7 +241,7 @@ impl Method {
     /// DDIM of diffusers.
     fn keeps_noise(&self, schedule: &RunSchedule) -> bool {
         let ddim = self.sampler_for(schedule) == Sampler::Ddim;
-        ddim && self.chain_scheduler(schedule).is_some()
+        ddim && self.chain_sampling(schedule).is_some()
     }
 
     /// The method without a corrector, for states of any kind.
@@ -385,7 +385,7 @@ impl Method {
             return Ok(Hold::Free);
         }
         let own = habits.sampling.as_ref().and_then(|sampling| sampling.threshold);
-        if let Some(SchedulerThreshold { quantile, largest }) = own.filter(|_| !self.clip) {
+        if let Some(SamplingThreshold { quantile, largest }) = own.filter(|_| !self.clip) {
             let rule = DynamicThreshold::new(quantile)?.with_ceiling(largest)?;
             return Ok(Hold::Threshold(rule, *range));
         }
@@ -460,7 +460,7 @@ impl Method {
             let suited = sampler.default_spacing(&self.settings(), schedule);
             if pure_noise { SpacingName::Trailing } else { suited }
         };
-        let own = self.chain_scheduler(schedule).map(|sampling| sampling.spacing.into());
+        let own = self.chain_sampling(schedule).map(|sampling| sampling.spacing.into());
         self.spacing.or(own).unwrap_or_else(suited)
     }
 
@@ -472,7 +472,7 @@ impl Method {
         let (span, steps) = (span(schedule, self.eps)?, self.steps_of(schedule));
         let spacing = self.spacing_of(schedule);
         check_steps(schedule, steps)?;
-        if let (Some(sampling), Some(table)) = (self.chain_scheduler(schedule), schedule.table()) {
+        if let (Some(sampling), Some(table)) = (self.chain_sampling(schedule), schedule.table()) {
             let walk = (self.sampler_for(schedule), steps, spacing);
             if let Some(grid) = walk::of_chain(sampling, table, walk)? {
                 return Ok(grid);

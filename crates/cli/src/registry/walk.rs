@@ -3,7 +3,7 @@
 use super::sampler::Sampler;
 use super::spacing::SpacingName;
 use anyhow::Result;
-use tweedie_checkpoints::{Scheduler, StepSpacing};
+use tweedie_checkpoints::{DiffusersSampling, StepSpacing};
 use tweedie_schedules::{DiscreteTable, NoiseLevel, Spacing, TimeGrid, TimePoint};
 
 impl From<StepSpacing> for SpacingName {
@@ -18,7 +18,7 @@ impl From<StepSpacing> for SpacingName {
 
 /// Whether a method walks a chain of betas as the scheduler says: those of diffusers that do have no other
 /// way of placing their steps.
-pub(crate) fn is_followed(sampling: &Scheduler, sampler: Sampler) -> bool {
+pub(crate) fn is_followed(sampling: &DiffusersSampling, sampler: Sampler) -> bool {
     sampling.is_chain() && matches!(sampler, Sampler::Ddim | Sampler::Ddpm)
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn is_followed(sampling: &Scheduler, sampler: Sampler) -> bool {
 /// # Errors
 /// When there are too many steps, or the scheduler's offset leads out of the table.
 pub(crate) fn of_chain(
-    sampling: &Scheduler,
+    sampling: &DiffusersSampling,
     table: &DiscreteTable,
     (sampler, steps, spacing): (Sampler, usize, SpacingName),
 ) -> Result<Option<TimeGrid>> {

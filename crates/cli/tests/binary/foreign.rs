@@ -327,7 +327,7 @@ fn what_lies_where_nobody_said_to_write_stays() {
 }
 
 #[test]
-fn what_a_scheduler_says_in_vain_is_named_and_what_cannot_be_is_refused() {
+fn what_is_said_of_sampling_in_vain_is_named_and_what_cannot_be_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let model = folder.path().join("model");
     Program::run(&["convert", text(&diffusers()), text(&model)]).expect_success();

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use tweedie_checkpoints::{
-    CheckpointError, NetworkConventions, PublishedCheckpoint, PublishedOptions, Scheduler, sha256,
+    CheckpointError, DiffusersSampling, NetworkConventions, PublishedCheckpoint, PublishedOptions,
+    sha256,
 };
 use tweedie_unet::{ArchitectureConfig, UNet, UNetError};
 
@@ -100,8 +101,8 @@ fn notes(
     conventions: Option<&NetworkConventions>,
 ) -> Vec<String> {
     let sampling = conventions.and_then(|conventions| conventions.sampling.as_ref());
-    let of_scheduler = sampling.into_iter().flat_map(Scheduler::notes);
-    checkpoint.notes().iter().cloned().chain(of_scheduler).collect()
+    let of_sampling = sampling.into_iter().flat_map(DiffusersSampling::notes);
+    checkpoint.notes().iter().cloned().chain(of_sampling).collect()
 }
 
 /// A network of images returns as many channels as it takes, and as many again for a learned variance.

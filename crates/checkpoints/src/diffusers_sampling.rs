@@ -7,7 +7,7 @@ use crate::noise_config::Checks;
 
 /// A scheduler of diffusers: all of its file, and what samplers here follow of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Scheduler {
+pub struct DiffusersSampling {
     /// The class, such as `DDPMScheduler`.
     pub class_name: String,
     /// Which steps of the chain a shorter run visits.
@@ -17,9 +17,9 @@ pub struct Scheduler {
     /// Whether the last step leads to the data; otherwise it leads to the noise of the chain's first entry.
     pub ends_clean: bool,
     /// Dynamic thresholding of the estimate of the data, in place of clipping.
-    pub threshold: Option<SchedulerThreshold>,
+    pub threshold: Option<SamplingThreshold>,
     /// Langevin's moves between the steps; `None` where the class has none.
-    pub corrector: Option<SchedulerCorrector>,
+    pub corrector: Option<SamplingCorrector>,
     /// The time at which a run in continuous time ends; `None` where the class says none.
     pub last_time: Option<f64>,
     /// The file, so that it can be written again.
@@ -40,7 +40,7 @@ pub enum StepSpacing {
 /// Dynamic thresholding as diffusers has it: an estimate is held within a quantile of its absolute values,
 /// which counts as at least 1 and at most `largest`, and divided by it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SchedulerThreshold {
+pub struct SamplingThreshold {
     /// The quantile, from 0 to 1.
     pub quantile: f64,
     /// The largest that it counts as.
@@ -49,7 +49,7 @@ pub struct SchedulerThreshold {
 
 /// Langevin's moves at each noise level.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct SchedulerCorrector {
+pub struct SamplingCorrector {
     /// Their signal-to-noise ratio.
     pub snr: f64,
     /// How many there are at a level.
@@ -121,7 +121,7 @@ const OF_ONE_SAMPLER: [(&str, &str); 30] = [
 /// Values under which a chain is no diffusion.
 const OTHER_MOTIONS: [&str; 3] = ["use_flow_sigmas", "use_dynamic_shifting", "shift_terminal"];
 
-impl Scheduler {
+impl DiffusersSampling {
     /// Out of a file, whose values for the noise have been read; `steps` is the length of the chain.
     pub(crate) fn of(
         checks: &Checks<'_>,
@@ -259,19 +259,19 @@ impl Values<'_> {
         }
     }
 
-    fn corrector(&self) -> Result<SchedulerCorrector, CheckpointError> {
+    fn corrector(&self) -> Result<SamplingCorrector, CheckpointError> {
         let snr = self.number("snr", 0.15, |snr| snr > 0.0, "a positive number")?;
-        Ok(SchedulerCorrector { snr, moves: self.count("correct_steps", 1, MOST_MOVES)? })
+        Ok(SamplingCorrector { snr, moves: self.count("correct_steps", 1, MOST_MOVES)? })
     }
 
-    fn threshold(&self) -> Result<Option<SchedulerThreshold>, CheckpointError> {
+    fn threshold(&self) -> Result<Option<SamplingThreshold>, CheckpointError> {
         let share = |value: f64| (0.0..=1.0).contains(&value);
         let quantile =
             self.number("dynamic_thresholding_ratio", 0.995, share, "a number from 0 to 1")?;
         let positive = |value: f64| value > 0.0;
         let largest = self.number("sample_max_value", 1.0, positive, "a positive number")?;
         let thresholds = self.truth("thresholding", false)?;
-        Ok(thresholds.then_some(SchedulerThreshold { quantile, largest }))
+        Ok(thresholds.then_some(SamplingThreshold { quantile, largest }))
     }
 }
 
@@ -283,7 +283,7 @@ mod tests {
     use crate::NoiseConfig;
     use crate::error::chain;
 
-    fn parse(rest: &str) -> Result<Scheduler, CheckpointError> {
+    fn parse(rest: &str) -> Result<DiffusersSampling, CheckpointError> {
         let text = format!(r#"{{"_class_name": "DDIMScheduler"{rest}}}"#);
         let path = Path::new("scheduler_config.json");
         NoiseConfig::parse(path, text.as_bytes()).map(|config| config.sampling)
@@ -300,7 +300,7 @@ mod tests {
         );
         let said = said.unwrap();
         assert_eq!((said.spacing, said.steps_offset), (StepSpacing::Trailing, 1));
-        let threshold = SchedulerThreshold { quantile: 0.9, largest: 1.5 };
+        let threshold = SamplingThreshold { quantile: 0.9, largest: 1.5 };
         assert_eq!((said.ends_clean, said.threshold), (false, Some(threshold)));
     }
 
