@@ -136,3 +136,65 @@ impl<S: Elementwise + Draw> Stepper<S> for Steps<'_, S> {
         Ok(operator.couple(&S::combine(&[(1.0, &mean), (1.0, &added)])))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Mask;
+    use ndarray::{ArrayD, arr2};
+    use tweedie_samplers::sample;
+    use tweedie_schedules::{Prediction, TimePoint};
+    use tweedie_score::{Replay, ScoreError};
+
+    type State = ArrayD<f64>;
+
+    /// Thinks that all data is 0.4.
+    struct Known;
+
+    impl ScoreFn<State> for Known {
+        fn prediction(&self) -> Prediction {
+            Prediction::Data
+        }
+
+        fn predict(&self, x: &State, _: Times<'_>) -> Result<State, ScoreError> {
+            Ok(x * 0.0 + 0.4)
+        }
+    }
+
+    /// The published step of one coordinate, in units of the data: `y` with its deviation, if it is known.
+    fn published(x: f64, y: Option<(f64, f64)>, (from, to): (f64, f64), z: f64) -> f64 {
+        let (eta, eta_known, data) = (0.7, 0.9, 0.4);
+        let kept = f64::sqrt(1.0 - eta * eta);
+        match y {
+            None => data + kept * to * (x - data) / from + eta * to * z,
+            Some((y, tau)) if to < tau => data + kept * to * (y - data) / tau + eta * to * z,
+            Some((y, tau)) => {
+                let variance = to * to - tau * tau * eta_known * eta_known;
+                (1.0 - eta_known) * data + eta_known * y + variance.sqrt() * z
+            }
+        }
+    }
+
+    #[test]
+    fn each_coordinate_takes_the_published_step() {
+        let mask = Mask::new(arr2(&[[1.0, 0.0]]).into_dyn()).unwrap();
+        let tau = 0.5;
+        let known = Measurement::new(mask, &arr2(&[[1.2, 0.0]]).into_dyn(), tau).unwrap();
+        let solver = Ddrm::new(&known).with_eta(0.7, 0.9).unwrap();
+        let point = |t, alpha, sigma| TimePoint { t, level: NoiseLevel { alpha, sigma } };
+        let (x, z) = ([0.7, -0.3], [0.2, -1.1]);
+        // above the noise of the measurement, and below it
+        for (alpha, sigma) in [(0.8, 0.6), (0.95, 0.3)] {
+            let (from, to) = (point(1.0, 0.6, 0.8), point(0.5, alpha, sigma));
+            let grid = TimeGrid::through(&[from, to]).unwrap();
+            let state = arr2(&[x]).into_dyn();
+            let end =
+                sample(&solver, &Known, &grid, state, &mut Replay::new([z.to_vec()])).unwrap();
+            let ratios = (0.8 / 0.6, sigma / alpha);
+            for (k, y) in [Some((1.2, tau)), None].into_iter().enumerate() {
+                let expected = alpha * published(x[k] / 0.6, y, ratios, z[k]);
+                assert!((end[[0, k]] - expected).abs() < 1e-14, "{k} at {sigma}");
+            }
+        }
+    }
+}
