@@ -96,24 +96,36 @@ impl<N> ClassifierFree<N> {
         Ok(Branch::all(&self.conditions, &acts))
     }
 
+    /// The predictions of all branches, made as one batch, and their values of the variance.
+    fn together<S: Draw>(
+        &self,
+        branches: &[Branch],
+        x: &S,
+        at: Times<'_>,
+    ) -> Result<(S, Option<S>), ScoreError>
+    where
+        N: ConditionalScoreFn<S>,
+    {
+        let given: Vec<_> = branches.iter().flat_map(|branch| branch.classes.clone()).collect();
+        let all = S::concat(&vec![x; branches.len()]);
+        match at {
+            Times::Shared(_) => self.network.predict_given_with_variance(&all, at, &given),
+            Times::PerSample(points) => {
+                let repeated = points.repeat(branches.len());
+                let at = Times::PerSample(&repeated);
+                self.network.predict_given_with_variance(&all, at, &given)
+            }
+        }
+    }
+
     /// The guided prediction, and the values of the variance.
     fn guided<S: Draw>(&self, x: &S, at: Times<'_>) -> Result<(S, Option<S>), ScoreError>
     where
         N: ConditionalScoreFn<S>,
     {
-        let count = x.batch_len();
-        let branches = self.branches(at, count)?;
-        let given: Vec<_> = branches.iter().flat_map(|branch| branch.classes.clone()).collect();
-        let sizes = vec![count; branches.len()];
-        let all = S::concat(&vec![x; branches.len()]);
-        let (output, values) = match at {
-            Times::Shared(_) => self.network.predict_given_with_variance(&all, at, &given)?,
-            Times::PerSample(points) => {
-                let repeated = points.repeat(branches.len());
-                let at = Times::PerSample(&repeated);
-                self.network.predict_given_with_variance(&all, at, &given)?
-            }
-        };
+        let branches = self.branches(at, x.batch_len())?;
+        let sizes = vec![x.batch_len(); branches.len()];
+        let (output, values) = self.together(&branches, x, at)?;
         let parts = output.split(&sizes);
         let guided = Branch::sum(&branches, &parts, |branch| &branch.guided);
         let values = values.map(|values| {
