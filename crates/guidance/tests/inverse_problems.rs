@@ -11,8 +11,10 @@ use tweedie_samplers::{
     Ancestral, AnnealedLangevin, Ddim, EulerMaruyama, Langevin, OneStep, PredictorCorrector,
     ReverseDiffusion, Solver, sample,
 };
-use tweedie_schedules::{NoiseLevel, NoiseSchedule, SubVpLinear, TimeGrid, VeGeometric, VpLinear};
-use tweedie_score::{MapData, ScoreFn, Seeded};
+use tweedie_schedules::{
+    NoiseLevel, NoiseSchedule, Prediction, SubVpLinear, TimeGrid, VeGeometric, VpLinear,
+};
+use tweedie_score::{MapData, ScoreError, ScoreFn, Seeded, Times};
 use tweedie_sde::{Exact, Sde};
 use tweedie_solvers_dpm::{Multistep, Order};
 
@@ -112,6 +114,40 @@ fn every_method_meets_measurements_that_mix_values() {
     for (name, end) in ends(&known) {
         assert!(known.residual_each(&end).iter().all(|residual| *residual < 1e-12), "{name}");
         assert!(known.misfit_each(&end).iter().all(|misfit| *misfit < 1e-12), "{name}");
+    }
+}
+
+/// Thinks that data is half of what it sees, in single precision.
+struct Half;
+
+impl ScoreFn<ArrayD<f32>> for Half {
+    fn prediction(&self) -> Prediction {
+        Prediction::Data
+    }
+
+    fn predict(&self, x: &ArrayD<f32>, _: Times<'_>) -> Result<ArrayD<f32>, ScoreError> {
+        Ok(x * 0.5)
+    }
+}
+
+#[test]
+fn single_precision_keeps_what_is_known_too() {
+    let single = |item: &[f64]| batch(item, ITEM, 2).mapv(|value| value as f32);
+    let mask = Mask::new(single(&KNOWN)).unwrap();
+    let known = Measurement::new(mask, &single(&VALUES), 0.0).unwrap();
+    let projected = MapData { inner: Half, map: &known };
+    let corrector = AnnealedLangevin::new(0.3, 2).unwrap();
+    let pair = predictor_corrector_given(&known, ancestral(), corrector);
+    let multistep = Multistep::dpmpp(Order::Two);
+    let runs: [(&dyn Solver<ArrayD<f32>>, &dyn ScoreFn<ArrayD<f32>>); 2] =
+        [(&pair, &Half), (&multistep, &projected)];
+    for (solver, score) in runs {
+        let (grid, mut noise) = (grid(10), Seeded::new(3));
+        let start = known.start(grid.start().level, 1.0, &mut noise).unwrap();
+        let end = sample(solver, score, &grid, start, &mut noise).unwrap();
+        for (k, value) in end.iter().enumerate().filter(|(k, _)| KNOWN[k % 6] == 1.0) {
+            assert_eq!(*value, VALUES[k % 6] as f32);
+        }
     }
 }
 
