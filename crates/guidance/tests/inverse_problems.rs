@@ -139,9 +139,9 @@ fn single_precision_keeps_what_is_known_too() {
     let corrector = AnnealedLangevin::new(0.3, 2).unwrap();
     let pair = predictor_corrector_given(&known, ancestral(), corrector);
     let multistep = Multistep::dpmpp(Order::Two);
-    let runs: [(&dyn Solver<ArrayD<f32>>, &dyn ScoreFn<ArrayD<f32>>); 2] =
-        [(&pair, &Half), (&multistep, &projected)];
-    for (solver, score) in runs {
+    let solvers: [&dyn Solver<ArrayD<f32>>; 2] = [&pair, &multistep];
+    let scores: [&dyn ScoreFn<ArrayD<f32>>; 2] = [&Half, &projected];
+    for (solver, score) in solvers.into_iter().zip(scores) {
         let (grid, mut noise) = (grid(10), Seeded::new(3));
         let start = known.start(grid.start().level, 1.0, &mut noise).unwrap();
         let end = sample(solver, score, &grid, start, &mut noise).unwrap();
