@@ -189,7 +189,10 @@ impl Run {
     /// The range in which another program, that the model comes from, holds its estimates of the data
     /// while it samples; `None` for runs, whose training and flow know no clipping.
     pub(crate) fn clipped_elsewhere(&self) -> Option<(f64, f64)> {
-        self.habits().clip.filter(|_| self.config().is_none())
+        let habits = self.model.habits_elsewhere()?;
+        let threshold = habits.sampling.as_ref().and_then(|sampling| sampling.threshold);
+        // what goes beyond a dynamic threshold is clipped, and all is divided by it
+        threshold.map(|_| (-1.0, 1.0)).or(habits.clip)
     }
 
     /// The range of the values of its data.

@@ -141,6 +141,14 @@ impl Model {
         &self.habits
     }
 
+    /// How another program that it comes from samples with it: `None` for runs, but those that were
+    /// converted.
+    #[must_use]
+    pub fn habits_elsewhere(&self) -> Option<&Habits> {
+        let own = |config: &RunConfig| self.habits == Habits::of_runs(config.data_range());
+        Some(&self.habits).filter(|_| !self.run_config().is_some_and(own))
+    }
+
     /// What a checkpoint of another program says of its network, in full.
     pub(crate) fn conventions_as_read(&self) -> Option<&NetworkConventions> {
         self.conventions.as_ref()

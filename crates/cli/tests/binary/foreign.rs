@@ -107,6 +107,29 @@ fn a_model_whose_program_clips_has_no_exact_likelihood_but_that_of_its_own_estim
 }
 
 #[test]
+fn a_dynamic_threshold_counts_as_clipping_and_conversions_remember_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (thresholded, pictures) = (at("thresholded"), pictures(folder.path()));
+    let report = at("report.json");
+    Program::run(&["convert", text(&diffusers()), text(&thresholded)]).expect_success();
+    let scheduler =
+        r#"{"_class_name": "DDPMScheduler", "clip_sample": false, "thresholding": true}"#;
+    std::fs::write(thresholded.join("scheduler_config.json"), scheduler).unwrap();
+    for (model, name) in [(thresholded, "of-threshold"), (diffusers(), "of-clipping")] {
+        let run = at(name);
+        let convert = ["convert", text(&model), text(&run), "--to", "tweedie", "--levels", "256"];
+        Program::run(&[&convert[..], &["--data", text(&pictures)]].concat()).expect_success();
+        for (model, levels) in [(&model, &["--levels", "256"][..]), (&run, &[])] {
+            let flow = ["likelihood", text(model), "--method", "flow", "--data", text(&pictures)];
+            let out = ["--out", text(&report)];
+            let message = Program::run(&[&flow[..], &out, levels].concat()).expect_refusal();
+            assert!(message.contains("within -1 to 1"), "{}: {message}", model.display());
+        }
+    }
+}
+
+#[test]
 fn what_a_checkpoint_does_not_say_is_asked_for_by_option() {
     let folder = tempfile::tempdir().unwrap();
     let (model, images) = (diffusers(), folder.path().join("images.npy"));
