@@ -2,6 +2,7 @@
 
 mod digits;
 mod guidance;
+mod inpainting;
 mod likelihood;
 mod measurement;
 mod networks;
@@ -32,6 +33,8 @@ enum What {
     Digits(digits::Args),
     /// Guide the digits or Fashion-MNIST at several strengths, and print the table of classes and diversity
     Guidance(guidance::Args),
+    /// Draw the right halves of held-out digits by several methods, and print how often they suit the left ones
+    Inpainting(inpainting::Args),
     /// Exact likelihood beside the way of `score_sde` around the same network
     Likelihood(likelihood::Args),
     /// A forward pass and a training step of every family at its published size, beside diffusers
@@ -47,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     match &args.what {
         Some(What::Digits(args)) => digits::run(args),
         Some(What::Guidance(args)) => guidance::run(args),
+        Some(What::Inpainting(args)) => inpainting::run(args),
         Some(What::Likelihood(args)) => likelihood::run(args),
         Some(What::Networks(args)) => networks::run(args),
         Some(What::Objectives(args)) => objectives::run(args),

@@ -1,8 +1,8 @@
 //! The command line as data.
 
 use crate::commands::{
-    completions, convert, data, decode, encode, evaluate, interpolate, likelihood, model, plan,
-    sample, schedule, train,
+    colorize, completions, convert, data, decode, encode, evaluate, inpaint, interpolate,
+    likelihood, model, plan, restore, sample, schedule, train,
 };
 use clap::{Parser, Subcommand};
 
@@ -23,6 +23,9 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     Train(train::Options),
     Sample(sample::Options),
+    Inpaint(inpaint::Options),
+    Colorize(colorize::Options),
+    Restore(restore::Options),
     Evaluate(evaluate::Options),
     Likelihood(likelihood::Options),
     Encode(encode::Options),
@@ -48,6 +51,7 @@ Examples:
   tweedie train configs/digits.toml --out runs/digits
   tweedie train --resume runs/digits
   tweedie sample runs/digits --count 64 --class 3 --out threes.png
+  tweedie inpaint runs/digits-vp --index 3,4 --right-half --out grid.png
   tweedie evaluate runs/digits
   tweedie likelihood runs/digits-vp --method flow
   tweedie interpolate runs/digits-vp --from 3 --to 12

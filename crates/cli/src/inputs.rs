@@ -63,24 +63,12 @@ impl Inputs {
     /// When there are none, they cannot be read, have another shape than the run's or values that are
     /// not finite or on another scale, or lack the classes that the network is to be told.
     pub(crate) fn open(run: &Run, args: &InputArgs, seed: u64) -> Result<Self> {
-        let path = Path::new(&args.data);
-        let images = match args.data.as_str() {
-            "test" | "train" => of_run(run, args)?,
-            _ if ArrayFormat::of(path).is_some() => of_file(run, path)?,
-            other => {
-                let size = match run.config() {
-                    Some(config) => config.data.size,
-                    None => Some(run.image_size()),
-                };
-                let splits = open(other, &OpenOptions { size, ..OpenOptions::default() })?;
-                of_set(run, on_levels(splits.train.joined(&splits.test)?, run.levels())?)?
-            }
+        let size = match run.config() {
+            Some(config) => config.data.size,
+            None => Some(run.image_size()),
         };
-        let Images { values, shape, classes } = images;
-        let numbers = (0..classes.len()).collect();
-        let args_kept = args.clone();
-        let data_range = run.data_range();
-        let inputs = Self { values, shape, classes, numbers, args: args_kept, data_range };
+        let inputs = Self::read(run, args, size)?;
+        inputs.warn_of_other_levels(run);
         let inputs = inputs.told_classes(run)?;
         let inputs = match args.limit {
             Some(limit) => inputs.some(limit, seed),
@@ -88,6 +76,63 @@ impl Inputs {
         };
         inputs.check_range()?;
         Ok(inputs)
+    }
+
+    /// Opens the images asked for at the size that they have, with the classes that they have: the network
+    /// is told none of them.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) fn as_they_are(run: &Run, args: &InputArgs, seed: u64) -> Result<Self> {
+        let inputs = Self::read(run, args, None)?;
+        inputs.check_range()?;
+        Ok(match args.limit {
+            Some(limit) => inputs.some(limit, seed),
+            None => inputs,
+        })
+    }
+
+    /// Reads images and holds their shape against the run's; pictures are cut and resized to `size`.
+    fn read(run: &Run, args: &InputArgs, size: Option<[usize; 2]>) -> Result<Self> {
+        let path = Path::new(&args.data);
+        let Images { values, shape, classes } = match args.data.as_str() {
+            "test" | "train" => of_run(run, args)?,
+            _ if ArrayFormat::of(path).is_some() => of_file(run, path)?,
+            other => {
+                let splits = open(other, &OpenOptions { size, ..OpenOptions::default() })?;
+                of_set(run, on_levels(splits.train.joined(&splits.test)?, run.levels())?)?
+            }
+        };
+        let numbers = (0..classes.len()).collect();
+        let data_range = run.data_range();
+        Ok(Self { values, shape, classes, numbers, args: args.clone(), data_range })
+    }
+
+    /// Says that levels are not the run's, where that is so.
+    fn warn_of_other_levels(&self, run: &Run) {
+        if let (Values::Levels(set), Some(levels)) = (&self.values, run.levels())
+            && set.levels() != levels
+        {
+            eprintln!(
+                "warning: {} has values of {} levels, this model was trained on {levels}: bits/dim are \
+                 those of {1} levels, and mean nothing beside those of {levels}",
+                set.name(),
+                set.levels()
+            );
+        }
+    }
+
+    /// Those of the images at these places.
+    ///
+    /// # Errors
+    /// When there is no such image.
+    pub(crate) fn at(mut self, places: &[usize]) -> Result<Self> {
+        let count = self.numbers.len();
+        if let Some(place) = places.iter().find(|place| **place >= count) {
+            bail!("{} has no image {place}, expected 0 to {}", self.args.data, count - 1);
+        }
+        self.numbers = places.iter().map(|place| self.numbers[*place]).collect();
+        Ok(self)
     }
 
     /// At most `count` train images of the run, of which the network is told the classes as of these.
@@ -280,21 +325,13 @@ fn of_set(run: &Run, set: Dataset) -> Result<Images> {
 }
 
 /// A data set on the levels of a run: a picture of these, in which they are spread over 0 to 255, is
-/// taken back to them. What has values in between stays as it is, which is said.
+/// taken back to them. What has values in between stays as it is.
 fn on_levels(set: Dataset, levels: Option<u32>) -> Result<Dataset> {
     let Some(levels) = levels.filter(|levels| *levels != set.levels()) else { return Ok(set) };
     let of_byte: BTreeMap<u8, u8> =
         (0..=255).take(levels as usize).map(|level| (picture_byte(level, levels), level)).collect();
     let level = |byte: &u8| of_byte.get(byte).copied().filter(|_| set.levels() == 256);
-    let Some(images) = set.images().iter().map(level).collect() else {
-        eprintln!(
-            "warning: {} has values of {} levels, this model was trained on {levels}: bits/dim are \
-             those of {1} levels, and mean nothing beside those of {levels}",
-            set.name(),
-            set.levels()
-        );
-        return Ok(set);
-    };
+    let Some(images) = set.images().iter().map(level).collect() else { return Ok(set) };
     let on_levels = Dataset::new(set.name(), images, set.shape(), levels)?;
     Ok(match set.labels() {
         Some(labels) => on_levels.with_labels(labels.to_vec(), set.class_names().to_vec())?,

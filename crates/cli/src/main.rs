@@ -10,6 +10,7 @@ mod flow;
 mod generate;
 mod guide;
 mod inputs;
+mod inverse;
 mod latents;
 mod ledger;
 mod output;
@@ -46,6 +47,9 @@ fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Train(options) => commands::train::run(&options),
         Command::Sample(options) => commands::sample::run(&options),
+        Command::Inpaint(options) => commands::inpaint::run(&options),
+        Command::Colorize(options) => commands::colorize::run(&options),
+        Command::Restore(options) => commands::restore::run(&options),
         Command::Evaluate(options) => commands::evaluate::run(&options),
         Command::Likelihood(options) => commands::likelihood::run(&options),
         Command::Encode(options) => commands::encode::run(&options),

@@ -10,9 +10,11 @@ pub(crate) mod schedules;
 mod spacing;
 mod span;
 mod walk;
+mod way;
 
 pub(crate) use adaptive::MOST_EVALUATIONS;
 pub(crate) use method::{Method, NO_VARIANCE};
 pub(crate) use plan::Plan;
 pub(crate) use spacing::{SpacingName, most_steps};
 pub(crate) use span::span;
+pub(crate) use way::Way;

@@ -358,10 +358,15 @@ impl Run {
         check_class(class, self.class_count())
     }
 
+    /// States or masks `[n, c, h, w]` without the border that training added.
+    pub(crate) fn without_padding(&self, states: &Tensor) -> Tensor {
+        self.model.images().without_padding(states)
+    }
+
     /// Drawn states `[n, c, h, w]` as images with values from -1 to 1, without the border that training
     /// added.
     pub(crate) fn as_images(&self, states: &Tensor) -> Tensor {
-        self.data_range().to_symmetric(&self.model.images().without_padding(states))
+        self.data_range().to_symmetric(&self.without_padding(states))
     }
 }
 

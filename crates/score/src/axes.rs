@@ -2,6 +2,8 @@
 
 #[cfg(feature = "ndarray")]
 mod ndarray_axes;
+#[cfg(feature = "tch")]
+mod tch_axes;
 
 use crate::Batch;
 

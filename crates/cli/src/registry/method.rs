@@ -1,5 +1,11 @@
 //! How to sample: a method, its options and its times, from the command line.
 
+mod corrector;
+mod given_measurement;
+
+use corrector::{CorrectorName, moves};
+pub(crate) use given_measurement::Resampling;
+
 use super::adaptive::AdaptiveMethod;
 use super::hold::Hold;
 use super::plan::Plan;
@@ -11,13 +17,13 @@ use crate::guide::MeanShift;
 use crate::precision::PrecisionName;
 use crate::run::Run;
 use anyhow::{Context, Result, bail};
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tch::Tensor;
 use tweedie_checkpoints::{DiffusersSampling, SamplingThreshold};
 use tweedie_guidance::MeanGuided;
 use tweedie_samplers::{
-    Ancestral, AnnealedLangevin, Combination, Ddim, KeepingNoise, Langevin, LearnedAncestral,
-    MeanAtEnd, OneStep, PredictorCorrector, ReverseDiffusion, Solver, trace,
+    Ancestral, AnnealedLangevin, Combination, Ddim, KeepingNoise, LearnedAncestral, MeanAtEnd,
+    OneStep, PredictorCorrector, ReverseDiffusion, Solver, trace,
 };
 use tweedie_schedules::{
     DiscreteTable, NoiseSchedule, Prediction, TimeGrid, TimePoint, VeGeometric,
@@ -25,15 +31,6 @@ use tweedie_schedules::{
 use tweedie_score::{Clip, DynamicThreshold, Learned, MapData, ScoreFn, VectorSpace};
 use tweedie_sde::{Sde, SongTable, song_grid};
 use tweedie_training::{DataRange, Habits, RunSchedule};
-
-/// A move within a noise level, between the steps of the method.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum CorrectorName {
-    /// Langevin dynamics whose step follows the norms of score and noise
-    Langevin,
-    /// Annealed Langevin dynamics: the step follows the noise level
-    Annealed,
-}
 
 /// How to sample.
 #[derive(Clone, Debug, Args)]
@@ -107,9 +104,6 @@ struct Own {
     range: DataRange,
 }
 
-/// More moves a step than any run gains from.
-const MOST_MOVES: usize = 1000;
-
 /// Where a coefficient is larger, the errors of a trained network show in the picture.
 const LARGEST_COEFFICIENT: f64 = 50.0;
 
@@ -120,11 +114,6 @@ pub(crate) const NO_VARIANCE: &str =
 fn learned_ancestral(learned: Option<Learned>) -> Result<LearnedAncestral> {
     let learned = learned.context(NO_VARIANCE)?;
     Ok(LearnedAncestral { learned, ..LearnedAncestral::default() })
-}
-
-fn moves(text: &str) -> Result<usize, String> {
-    let moves = text.parse().ok().filter(|moves| (1..=MOST_MOVES).contains(moves));
-    moves.ok_or_else(|| format!("expected a whole number from 1 to {MOST_MOVES}"))
 }
 
 fn quantile(text: &str) -> Result<f64, String> {
@@ -246,15 +235,28 @@ impl Method {
 
     /// The method without a corrector, for states of any kind.
     fn predictor<S: VectorSpace>(&self, schedule: &RunSchedule) -> Result<Box<dyn Solver<S>>> {
+        Ok(self.ended(schedule, self.steps_alone(schedule)?))
+    }
+
+    /// The same with the noise of its last step.
+    fn steps_alone<S: VectorSpace>(&self, schedule: &RunSchedule) -> Result<Box<dyn Solver<S>>> {
         let (sampler, settings) = (self.sampler_for(schedule), self.settings());
         let Some(exploding) = self.exploding_chain(schedule) else {
-            return sampler.solver(&settings, schedule);
+            return sampler.steps(&settings, schedule);
         };
         sampler.check(&settings)?;
         let ends = (exploding.level(0.0).sigma, schedule.prior_std());
         let chain = SongTable::variance_exploding(ends.0, ends.1, self.steps_of(schedule))?;
-        let predictor = ReverseDiffusion::new(chain, self.eta.unwrap_or(1.0))?;
-        Ok(Box::new(MeanAtEnd(OneStep(predictor))))
+        Ok(Box::new(OneStep(ReverseDiffusion::new(chain, self.eta.unwrap_or(1.0))?)))
+    }
+
+    /// Steps of the method, the last one as published.
+    fn ended<S: VectorSpace>(
+        &self,
+        schedule: &RunSchedule,
+        steps: Box<dyn Solver<S>>,
+    ) -> Box<dyn Solver<S>> {
+        if self.sampler_for(schedule).ends_at_mean() { Box::new(MeanAtEnd(steps)) } else { steps }
     }
 
     /// The solver asked for.
@@ -263,8 +265,17 @@ impl Method {
         schedule: &RunSchedule,
         learned: Option<Learned>,
     ) -> Result<Box<dyn Solver<Tensor>>> {
+        self.corrected(self.ended(schedule, self.steps_on_tensors(schedule, learned)?))
+    }
+
+    /// Its steps, with the noise of the last one and without a corrector.
+    fn steps_on_tensors(
+        &self,
+        schedule: &RunSchedule,
+        learned: Option<Learned>,
+    ) -> Result<Box<dyn Solver<Tensor>>> {
         let sampler = self.sampler_for(schedule);
-        let predictor: Box<dyn Solver<Tensor>> = match (sampler, self.variance) {
+        Ok(match (sampler, self.variance) {
             (Sampler::Ddpm, Some(VarianceName::Learned)) => {
                 sampler.check(&self.settings())?;
                 Box::new(learned_ancestral(learned)?)
@@ -274,9 +285,8 @@ impl Method {
                 let predictor = Ddim::new(self.eta.unwrap_or(0.0))?;
                 Box::new(KeepingNoise { predictor, map: self.hold(schedule)? })
             }
-            _ => self.predictor(schedule)?,
-        };
-        self.corrected(predictor)
+            _ => self.steps_alone(schedule)?,
+        })
     }
 
     /// Refuses to move the mean of a method that has none.
@@ -313,27 +323,7 @@ impl Method {
         self.corrected(Box::new(guided.within(range)))
     }
 
-    /// The method with the corrector that is asked for between its steps.
-    fn corrected<'a>(
-        &self,
-        predictor: Box<dyn Solver<Tensor> + 'a>,
-    ) -> Result<Box<dyn Solver<Tensor> + 'a>> {
-        let (snr, iterations) = (self.snr(), self.corrector_steps());
-        Ok(match self.corrector {
-            None => predictor,
-            Some(CorrectorName::Langevin) => {
-                // per sample, so that an image does not depend on its batch
-                let corrector = Langevin::new(snr, iterations)?.per_sample();
-                Box::new(PredictorCorrector::new(predictor, corrector))
-            }
-            Some(CorrectorName::Annealed) => {
-                let corrector = AnnealedLangevin::new(snr, iterations)?;
-                Box::new(PredictorCorrector::new(predictor, corrector))
-            }
-        })
-    }
-
-    /// The same on symbols, for its table of coefficients.
+    /// The method on symbols, for its table of coefficients.
     ///
     /// # Errors
     /// When an option is out of range or not meant for the method, and when coefficients depend on
@@ -435,16 +425,6 @@ impl Method {
                  more --steps or another --spacing (lambda) keep them small"
             )
         }))
-    }
-
-    fn snr(&self) -> f64 {
-        let own = self.sampling().and_then(|sampling| sampling.corrector);
-        self.snr.or(own.map(|own| own.snr)).unwrap_or(0.16)
-    }
-
-    fn corrector_steps(&self) -> usize {
-        let own = self.sampling().and_then(|sampling| sampling.corrector);
-        self.corrector_steps.or(own.map(|own| own.moves)).unwrap_or(1).max(1)
     }
 
     fn steps_of(&self, schedule: &RunSchedule) -> usize {

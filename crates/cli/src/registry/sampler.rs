@@ -5,7 +5,7 @@ use anyhow::{Result, bail};
 use clap::ValueEnum;
 use tweedie_checkpoints::TrainedVariance;
 use tweedie_samplers::{
-    Ancestral, Churn, Ddim, EdmSolver, InSigma, MeanAtEnd, OneStep, ReverseDiffusion, Rule, Solver,
+    Ancestral, Churn, Ddim, EdmSolver, InSigma, OneStep, ReverseDiffusion, Rule, Solver,
     Stochastic, Variance,
 };
 use tweedie_score::VectorSpace;
@@ -228,11 +228,17 @@ impl Sampler {
         Ok(())
     }
 
-    /// The method as a solver of states of any kind.
+    /// Whether the published method leaves out the noise of its last step.
+    pub(super) fn ends_at_mean(self) -> bool {
+        self == Self::ReverseDiffusion
+    }
+
+    /// The method as a solver of states of any kind, with the noise of its last step: see
+    /// [`ends_at_mean`](Self::ends_at_mean).
     ///
     /// # Errors
     /// When an option is out of range or not meant for the method.
-    pub(crate) fn solver<S: VectorSpace>(
+    pub(super) fn steps<S: VectorSpace>(
         self,
         settings: &Settings,
         schedule: &RunSchedule,
@@ -244,7 +250,7 @@ impl Sampler {
             Self::Ddim => Box::new(OneStep(Ddim::new(settings.eta.unwrap_or(0.0))?)),
             Self::ReverseDiffusion => {
                 let predictor = ReverseDiffusion::new(Exact, settings.eta.unwrap_or(1.0))?;
-                Box::new(MeanAtEnd(OneStep(predictor)))
+                Box::new(OneStep(predictor))
             }
             Self::DpmSolver if settings.single_step => {
                 single(SingleStep::dpm_solver(order), settings)

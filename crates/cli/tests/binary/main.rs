@@ -3,6 +3,7 @@
 mod foreign;
 mod guidance;
 mod interrupt;
+mod inverse;
 mod latents;
 mod likelihood;
 mod program;

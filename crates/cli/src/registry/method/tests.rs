@@ -1,7 +1,7 @@
 //! The options of a method against what they make.
 
 use super::*;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tweedie_schedules::{Edm, SubVpLinear, VeGeometric, VpCosine, VpLinear};
 
 #[derive(Parser)]

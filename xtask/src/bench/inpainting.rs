@@ -1,0 +1,132 @@
+//! Inpainting on digits: how often the half that was drawn belongs to the class of the half that was known.
+
+use super::recipe;
+use super::table::{Table, cell};
+use crate::process;
+use crate::tweedie::Tweedie;
+use crate::workspace;
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// The recipe whose network completes the images.
+const RECIPE: &str = "digits-vp";
+
+/// Methods, each with its options; the first is what the others are held against.
+const METHODS: [(&str, &[&str]); 6] = [
+    ("predictor-corrector, 1000 steps, re-imposed", &[]),
+    ("DPM-Solver++, projected", &["--by", "project", "--steps", "20"]),
+    ("DPM-Solver++, re-imposed", &["--sampler", "dpm-solver++", "--steps", "20"]),
+    ("DDRM", &["--by", "ddrm", "--steps", "20"]),
+    ("DPM-Solver++, posterior score", &["--by", "posterior", "--steps", "20"]),
+    (
+        "RePaint, ancestral",
+        &["--sampler", "ddpm", "--steps", "50", "--resample", "10", "--jump", "10"],
+    ),
+];
+
+/// What `cargo xtask bench inpainting` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Where the runs are kept; finished ones are not trained again [default: runs/bench-objectives]
+    #[arg(long, value_name = "FOLDER")]
+    runs: Option<PathBuf>,
+
+    /// Held-out images whose right halves are drawn
+    #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=180))]
+    images: u32,
+
+    /// Seed of the training and of the noise
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// The command `bench inpainting`.
+pub(super) fn run(args: &Args) -> Result<ExitCode> {
+    let tweedie = Tweedie::build()?;
+    let runs = args.runs.clone().unwrap_or_else(|| workspace::root().join("runs/bench-objectives"));
+    let run = runs.join(RECIPE);
+    recipe::train(&tweedie, RECIPE, &run, args.seed)?;
+    let mut reports = Vec::new();
+    for (name, options) in METHODS {
+        eprintln!("{name}");
+        reports.push((name, inpaint(&tweedie, &run, args, options)?));
+    }
+    print!("{}", table(&reports));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Draws the right halves by one method and has them judged.
+fn inpaint(tweedie: &Tweedie, run: &Path, args: &Args, options: &[&str]) -> Result<Value> {
+    let folder = tempfile::tempdir()?;
+    let mut command = tweedie.command();
+    command.arg("inpaint").arg(run).args(["--right-half", "--judge", "--json", "--count", "1"]);
+    command.args(["--limit", &args.images.to_string(), "--seed", &args.seed.to_string()]);
+    command.args(["--batch-size", "180", "--out"]).arg(folder.path().join("x.npy")).args(options);
+    let (outcome, output) = process::capture(&mut command)?;
+    if !outcome.is_success() {
+        bail!("tweedie inpaint of {} failed", run.display());
+    }
+    serde_json::from_slice(&output).context("inpaint printed no JSON")
+}
+
+fn table(reports: &[(&str, Value)]) -> Table {
+    let mut table = Table::new(&[
+        "method",
+        "network calls",
+        "class agreement of the drawn half",
+        "over that of the first",
+        "of the whole image",
+        "s",
+    ]);
+    let share = |report: &Value, part: &str, of: &str| report["judged"][part][of].as_f64();
+    let half = |report: &Value, of: &str| share(report, "unknown_part", of);
+    let first = reports.first().and_then(|(_, report)| half(report, "restored"));
+    let ratio = |value: Option<f64>| value.zip(first).map(|(value, first)| value / first);
+    for (name, report) in reports {
+        table.row([
+            (*name).to_owned(),
+            cell(report["network_calls"].as_f64(), 0),
+            cell(half(report, "restored"), 3),
+            cell(ratio(half(report, "restored")), 2),
+            cell(share(report, "whole", "restored"), 3),
+            cell(report["seconds"].as_f64(), 0),
+        ]);
+    }
+    let baselines = [("the mean image filled in", "mean_filled"), ("the image itself", "original")];
+    for ((name, of), (_, report)) in baselines.into_iter().zip(reports.iter().cycle()) {
+        table.row([
+            name.to_owned(),
+            cell(None, 0),
+            cell(half(report, of), 3),
+            cell(ratio(half(report, of)), 2),
+            cell(share(report, "whole", of), 3),
+            cell(None, 0),
+        ]);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn methods_stand_beside_the_first_and_beside_doing_nothing() {
+        let report = |restored: f64, calls: f64| {
+            let shares = json!({"restored": restored, "mean_filled": 0.1, "original": 0.9});
+            json!({
+                "network_calls": calls,
+                "seconds": 12.0,
+                "judged": {"whole": shares, "unknown_part": shares},
+            })
+        };
+        let text = table(&[("a", report(0.8, 2000.0)), ("b", report(0.76, 20.0))]).to_string();
+        let rows: Vec<&str> = text.lines().skip(2).collect();
+        assert_eq!(rows[1], "| b | 20 | 0.760 | 0.95 | 0.760 | 12 |");
+        assert_eq!(rows[2], "| the mean image filled in | - | 0.100 | 0.12 | 0.100 | - |");
+        assert_eq!(rows[3], "| the image itself | - | 0.900 | 1.12 | 0.900 | - |");
+    }
+}
