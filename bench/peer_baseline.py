@@ -74,7 +74,7 @@ def bench(net, mode, args, training):
         return
     with torch.inference_mode():
         if "forward" in args.what:
-            report("forward", net, mode, args.batch, timed(lambda: call(x, t, **labels).sample, args.runs, 2))
+            report("forward", net, mode, args.batch, timed(lambda: call(x, t, **labels).sample, args.runs, args.warmup))
         if "ddim" in args.what:
             schedule = DDIMScheduler(num_train_timesteps=1000)
 
@@ -103,7 +103,7 @@ def train(net, mode, args, model, call, x):
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         torch._foreach_lerp_(ema, [p.detach() for p in model.parameters()], 1e-4)
-    report("train", net, mode, args.batch, timed(step, args.runs, 2))
+    report("train", net, mode, args.batch, timed(step, args.runs, args.warmup))
 
 
 def main():
@@ -113,6 +113,7 @@ def main():
     parser.add_argument("--mode", nargs="+", default=["eager", "channels_last", "eager_bf16", "channels_last_bf16"])
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--warmup", type=int, default=2, help="runs before those")
     parser.add_argument("--steps", type=int, default=20, help="DDIM steps")
     parser.add_argument("--threads", type=int, help="by default PyTorch's own number")
     parser.add_argument("--networks", type=pathlib.Path, default=NETWORKS)

@@ -49,7 +49,7 @@ enum Command {
     /// Build the book and the API documentation
     Docs(docs::Args),
     /// Measure speed, memory and quality, beside a peer if asked
-    Bench(bench::Args),
+    Bench(Box<bench::Args>),
     /// Check the rules of the house that the compiler does not know
     Tidy,
     /// Run what continuous integration runs, and more: format, clippy, tests, docs, tidy

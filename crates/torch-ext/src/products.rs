@@ -91,6 +91,7 @@ pub struct PackedWeight {
 impl PackedWeight {
     /// The weight of a convolution, packed for inputs like x; `None` where libtorch has no such
     /// convolution.
+    #[must_use]
     pub fn new(x: &Tensor, conv: Conv2d<'_>) -> Option<Self> {
         let size = <[i64; 4]>::try_from(&x.size()[..]).ok()?;
         let geometry = conv.geometry();

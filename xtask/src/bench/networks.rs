@@ -61,9 +61,13 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
 
-    /// Steps measured in each process, after two others
+    /// Steps measured in each process
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     runs: u32,
+
+    /// Steps before those
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    warmup: u32,
 
     /// Write the table to this file too, and anew after every network
     #[arg(long, value_name = "FILE")]
@@ -105,8 +109,15 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
 impl Args {
     fn round(&self, bench: &Path, net: &str, mode: &str) -> Result<Round> {
         let numbered = |mut command: Command| {
-            command.args(["--threads", &self.threads.to_string()]);
-            command.args(["--batch", &self.batch.to_string(), "--runs", &self.runs.to_string()]);
+            let numbers = [
+                ("--threads", self.threads),
+                ("--batch", self.batch),
+                ("--runs", self.runs),
+                ("--warmup", self.warmup),
+            ];
+            for (flag, number) in numbers {
+                command.arg(flag).arg(number.to_string());
+            }
             command
         };
         let ours = || numbered(Command::new(bench));

@@ -83,11 +83,11 @@ fn bench_conv(case: &Case<'_>) {
     let _guard = tch::no_grad_guard();
     let call = || drop(x.conv2d(&weight, None::<Tensor>, [1, 1], [1, 1], [1, 1], 1));
     let gflop = 2e-9 * (batch * side * side * channels * channels * 9) as f64;
-    case.report("forward", gflop, &timed(call, case.options.runs, 2));
+    case.report("forward", gflop, &timed(call, case.options.runs, case.options.warmup));
 }
 
 fn bench(case: &Case<'_>, config: &ArchitectureConfig, side: i64) {
-    let Options { batch, runs, steps, .. } = *case.options;
+    let Options { batch, runs, warmup, steps, .. } = *case.options;
     let size = [batch, config.in_channels(), side, side];
     let x = Tensor::randn(size, (Kind::Float, Device::Cpu));
     let times = Tensor::full([batch], 100, (Kind::Int64, Device::Cpu));
@@ -102,7 +102,7 @@ fn bench(case: &Case<'_>, config: &ArchitectureConfig, side: i64) {
         if case.wants("forward") {
             let call =
                 || drop(sampler.forward(&x, &times, labels.as_ref(), false).expect("forward"));
-            case.report("forward", gflop, &timed(call, runs, 2));
+            case.report("forward", gflop, &timed(call, runs, warmup));
         }
         if case.wants("ddim") {
             let call = || drop(ddim(&sampler, &size, steps));
@@ -117,7 +117,7 @@ fn bench(case: &Case<'_>, config: &ArchitectureConfig, side: i64) {
             unet.set_gradient_checkpointing(checkpointing);
             let mut training = Training::new(&unet);
             let call = || training.step(&x, &times, labels.as_ref());
-            case.report(what, 3.0 * gflop, &timed(call, runs, 2));
+            case.report(what, 3.0 * gflop, &timed(call, runs, warmup));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One training step as a recipe takes it: loss, gradient, clipping, AdamW, average.
+//! One training step as a recipe takes it: loss, gradient, clipping, `AdamW`, average.
 
 use tch::{Reduction, Tensor};
 use tweedie_torch_ext::{
