@@ -194,8 +194,12 @@ impl UNet {
     }
 
     /// Chooses whether a forward pass that records gradients keeps only the input of every layer and
-    /// computes the layer again when the gradient is formed (Chen et al. 2016): less memory, about a
-    /// third more time, the same gradients, dropout's draws included.
+    /// computes the layer again when the gradient is formed (Chen et al. 2016): less memory for more time,
+    /// the same gradients, dropout's draws included.
+    ///
+    /// Measured on the CIFAR-10 network of DDPM in f32, on a processor: a training step of 8 images peaks at
+    /// 1049 MiB instead of 1243, 715 of which are parameters, gradients, moments and average in both, and
+    /// takes a fifth to a half more time.
     pub fn set_gradient_checkpointing(&mut self, checkpointing: bool) {
         self.recompute = checkpointing;
     }
