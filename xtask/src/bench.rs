@@ -8,7 +8,7 @@ mod measurement;
 mod networks;
 mod objectives;
 mod peer;
-mod recipe;
+pub(crate) mod recipe;
 mod speed;
 mod steps;
 mod table;

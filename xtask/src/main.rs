@@ -7,6 +7,7 @@ mod bench;
 mod ci;
 mod docs;
 mod environment;
+mod gallery;
 mod libtorch;
 mod process;
 mod sample;
@@ -50,6 +51,8 @@ enum Command {
     Docs(docs::Args),
     /// Measure speed, memory and quality, beside a peer if asked
     Bench(Box<bench::Args>),
+    /// Draw the pictures of the book's gallery from the bundled digits, and write its page
+    Gallery(gallery::Args),
     /// Check the rules of the house that the compiler does not know
     Tidy,
     /// Run what continuous integration runs, and more: format, clippy, tests, docs, tidy
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Command::Env => environment::print(),
         Command::Docs(args) => docs::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Gallery(args) => gallery::run(&args),
         Command::Tidy => tidy::run(),
         Command::Ci => ci::run(),
     };

@@ -10,26 +10,34 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// The recipe whose network completes the images.
-const RECIPE: &str = "digits-vp";
+/// The run whose network completes the images: the digits without their classes.
+const RUN: &str = "digits-unconditional";
 
 /// Methods, each with its options; the first is what the others are held against.
-const METHODS: [(&str, &[&str]); 6] = [
-    ("predictor-corrector, 1000 steps, re-imposed", &[]),
-    ("DPM-Solver++, projected", &["--by", "project", "--steps", "20"]),
-    ("DPM-Solver++, re-imposed", &["--sampler", "dpm-solver++", "--steps", "20"]),
-    ("DDRM", &["--by", "ddrm", "--steps", "20"]),
-    ("DPM-Solver++, posterior score", &["--by", "posterior", "--steps", "20"]),
+const METHODS: [(&str, &[&str]); 8] = [
     (
-        "RePaint, ancestral",
+        "predictor-corrector, 1000 steps, re-imposed",
+        &["--sampler", "reverse-diffusion", "--corrector", "langevin", "--steps", "1000"],
+    ),
+    ("ancestral, 1000 steps, re-imposed", &["--sampler", "ddpm"]),
+    (
+        "RePaint: ancestral, 50 steps, each 10 walked 10 times",
         &["--sampler", "ddpm", "--steps", "50", "--resample", "10", "--jump", "10"],
     ),
+    ("DPM-Solver++, re-imposed", &["--sampler", "dpm-solver++", "--steps", "20"]),
+    ("DPM-Solver++, projected", &["--by", "project", "--steps", "20"]),
+    ("SDE-DPM-Solver++, re-imposed", &["--sampler", "sde-dpm-solver++", "--steps", "20"]),
+    (
+        "SDE-DPM-Solver++, 5 steps, each walked 4 times",
+        &["--sampler", "sde-dpm-solver++", "--steps", "5", "--resample", "4", "--jump", "1"],
+    ),
+    ("DDRM", &["--by", "ddrm", "--steps", "20"]),
 ];
 
 /// What `cargo xtask bench inpainting` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Where the runs are kept; finished ones are not trained again [default: runs/bench-objectives]
+    /// Where the runs are kept; finished ones are not trained again [default: runs/bench-guidance]
     #[arg(long, value_name = "FOLDER")]
     runs: Option<PathBuf>,
 
@@ -45,9 +53,10 @@ pub(super) struct Args {
 /// The command `bench inpainting`.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let tweedie = Tweedie::build()?;
-    let runs = args.runs.clone().unwrap_or_else(|| workspace::root().join("runs/bench-objectives"));
-    let run = runs.join(RECIPE);
-    recipe::train(&tweedie, RECIPE, &run, args.seed)?;
+    let runs = args.runs.clone().unwrap_or_else(|| workspace::root().join("runs/bench-guidance"));
+    let run = runs.join(RUN);
+    let changes = ["network.class_conditional=false"];
+    recipe::train_changed(&tweedie, "digits", &run, args.seed, &changes)?;
     let mut reports = Vec::new();
     for (name, options) in METHODS {
         eprintln!("{name}");

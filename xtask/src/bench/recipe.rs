@@ -14,7 +14,7 @@ pub(super) fn train(tweedie: &Tweedie, recipe: &str, run: &Path, seed: u64) -> R
 }
 
 /// The same with values of the recipe changed, each `key=value`.
-pub(super) fn train_changed(
+pub(crate) fn train_changed(
     tweedie: &Tweedie,
     recipe: &str,
     run: &Path,

@@ -124,7 +124,9 @@ impl Planned<'_> {
         if way.differentiates() {
             let network = Conditioned { network: run.network(), conditions: classes };
             let score = way.posterior(Counted::new(network, note), &measurement)?;
-            return self.walk(&score, &measurement, &mut noise);
+            // where there is hardly any signal, the gradient may leave the range of the data by far
+            let held = way.held(method, run, &score)?;
+            return self.walk(&*held, &measurement, &mut noise);
         }
         let score = guide.score(run, &classes)?;
         let counted = Counted::new(&*score, note);
