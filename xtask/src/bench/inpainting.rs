@@ -14,24 +14,41 @@ use std::process::ExitCode;
 const RUN: &str = "digits-unconditional";
 
 /// Methods, each with its options; the first is what the others are held against.
-const METHODS: [(&str, &[&str]); 8] = [
+const METHODS: [(&str, &[&str]); 10] = [
     (
         "predictor-corrector, 1000 steps, re-imposed",
         &["--sampler", "reverse-diffusion", "--corrector", "langevin", "--steps", "1000"],
     ),
-    ("ancestral, 1000 steps, re-imposed", &["--sampler", "ddpm"]),
     (
         "RePaint: ancestral, 50 steps, each 10 walked 10 times",
         &["--sampler", "ddpm", "--steps", "50", "--resample", "10", "--jump", "10"],
     ),
     ("DPM-Solver++, re-imposed", &["--sampler", "dpm-solver++", "--steps", "20"]),
     ("DPM-Solver++, projected", &["--by", "project", "--steps", "20"]),
+    (
+        "DPM-Solver++, 5 steps, each walked 4 times",
+        &["--sampler", "dpm-solver++", "--steps", "5", "--resample", "4", "--jump", "1"],
+    ),
     ("SDE-DPM-Solver++, re-imposed", &["--sampler", "sde-dpm-solver++", "--steps", "20"]),
     (
         "SDE-DPM-Solver++, 5 steps, each walked 4 times",
         &["--sampler", "sde-dpm-solver++", "--steps", "5", "--resample", "4", "--jump", "1"],
     ),
     ("DDRM", &["--by", "ddrm", "--steps", "20"]),
+    ("DDRM, eta 1", &["--by", "ddrm", "--steps", "20", "--eta", "1"]),
+    (
+        "SDE-DPM-Solver++ with the posterior's score, 7 steps",
+        &[
+            "--by",
+            "posterior",
+            "--sampler",
+            "sde-dpm-solver++",
+            "--steps",
+            "7",
+            "--iterations",
+            "1",
+        ],
+    ),
 ];
 
 /// What `cargo xtask bench inpainting` takes.
