@@ -85,6 +85,10 @@ pub enum Origin {
     },
 }
 
+/// Up to so many parameters an opened network keeps its weights packed too: small networks gain the most by
+/// it, and of large ones the second copy would be most of the memory.
+const PACKED_PARAMETERS: usize = 4 << 20;
+
 impl Model {
     /// Opens the folder of a run or of one of its checkpoints, a folder of diffusers, or a checkpoint
     /// of `score_sde`, guided-diffusion or improved-diffusion.
@@ -96,7 +100,8 @@ impl Model {
             true => Self::of_run(path, options),
             false => Self::of_published(path, options),
         }?;
-        model.unet.set_weight_packing(true);
+        let parameters = model.unet.parameters().element_count();
+        model.unet.set_weight_packing(parameters <= PACKED_PARAMETERS);
         Ok(model)
     }
 

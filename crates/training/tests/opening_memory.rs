@@ -1,4 +1,4 @@
-//! Opening a model takes little more memory than its weights do. Every model is opened in a process of its
+//! Opening a model and calling it take little more memory than its weights do. Every model is opened in a process of its
 //! own, this test's, since the peak is that of a whole process.
 
 use std::fs;
@@ -14,6 +14,7 @@ use tweedie_unet::{ArchitectureConfig, Precision, UNet};
 /// What names the model to the process that opens it, and whether it is to compute in bf16.
 const OPENED: &str = "TWEEDIE_OPENED_MODEL";
 const HALVED: &str = "TWEEDIE_OPENED_IN_BF16";
+const FLOAT: (tch::Kind, tch::Device) = (tch::Kind::Float, tch::Device::Cpu);
 
 /// A folder of diffusers with a network of so many channels; gives the bytes of its weights.
 fn write_diffusers(folder: &Path, channels: i64) -> usize {
@@ -41,13 +42,15 @@ fn write_diffusers(folder: &Path, channels: i64) -> usize {
     4 * unet.parameters().element_count()
 }
 
-/// Opens the model that the environment names, and tells what this process took at its peak.
+/// Opens the model that the environment names, calls it once, and tells what this process took at its peak.
 fn open(path: &Path) {
     let halved = std::env::var_os(HALVED).is_some();
     let precision = if halved { Precision::Bf16 } else { Precision::F32 };
     let options = ModelOptions { precision, ..ModelOptions::default() };
     let model = Model::open(path, &options).unwrap();
     assert_eq!(model.unet.precision(), precision);
+    let (x, time) = (Tensor::zeros([1, 3, 8, 8], FLOAT), Tensor::zeros([1], FLOAT));
+    let _ = tch::no_grad(|| model.unet.forward(&x, &time, None, false));
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find(|line| line.starts_with("VmHWM:"));
     println!("{}", peak.unwrap_or("no account"));

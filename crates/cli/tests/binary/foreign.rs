@@ -113,9 +113,9 @@ fn a_dynamic_threshold_counts_as_clipping_and_conversions_remember_both() {
     let (thresholded, pictures) = (at("thresholded"), pictures(folder.path()));
     let report = at("report.json");
     Program::run(&["convert", text(&diffusers()), text(&thresholded)]).expect_success();
-    let scheduler =
+    let thresholding =
         r#"{"_class_name": "DDPMScheduler", "clip_sample": false, "thresholding": true}"#;
-    std::fs::write(thresholded.join("scheduler_config.json"), scheduler).unwrap();
+    std::fs::write(thresholded.join("scheduler_config.json"), thresholding).unwrap();
     for (model, name) in [(thresholded, "of-threshold"), (diffusers(), "of-clipping")] {
         let run = at(name);
         let convert = ["convert", text(&model), text(&run), "--to", "tweedie", "--levels", "256"];
