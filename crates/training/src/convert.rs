@@ -78,8 +78,8 @@ impl Model {
         checkpoint.write(EMA, stored_weights(&self.unet))?;
         checkpoint.commit(None, &Progress::new(form))?;
         folder.write_config(&config)?;
-        if *self.habits() != Habits::of_runs(config.data_range()) {
-            self.habits().write(&folder)?;
+        if let Some(habits) = self.habits_elsewhere() {
+            habits.write(&folder)?;
         }
         let in_model = |source| TrainError::InModel { path: path.to_path_buf(), source };
         self.check_reopens(&folder, &form).map_err(|source| in_model(source.into()))?;

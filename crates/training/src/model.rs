@@ -31,6 +31,8 @@ pub struct Model {
     images: ModelImages,
     origin: Origin,
     habits: Habits,
+    /// Whether another program says the habits.
+    habits_are_told: bool,
     /// What a checkpoint of another program says of its network.
     conventions: Option<NetworkConventions>,
 }
@@ -112,7 +114,10 @@ impl Model {
         }
         let habits = Habits::read(&RunFolder::at(&root_of(path)))?;
         let model = Self::from(trained);
-        Ok(Self { habits: habits.unwrap_or(model.habits.clone()), ..model })
+        Ok(match habits {
+            Some(habits) => Self { habits, habits_are_told: true, ..model },
+            None => model,
+        })
     }
 
     /// The run's configuration; `None` for a checkpoint of another program.
@@ -146,12 +151,11 @@ impl Model {
         &self.habits
     }
 
-    /// How another program that it comes from samples with it: `None` for runs, but those that were
-    /// converted.
+    /// How another program that it comes from samples with it, where that is known; `None` for runs, but
+    /// those that were converted.
     #[must_use]
     pub fn habits_elsewhere(&self) -> Option<&Habits> {
-        let own = |config: &RunConfig| self.habits == Habits::of_runs(config.data_range());
-        Some(&self.habits).filter(|_| !self.run_config().is_some_and(own))
+        self.habits_are_told.then_some(&self.habits)
     }
 
     /// What a checkpoint of another program says of its network, in full.
@@ -214,6 +218,7 @@ impl From<TrainedModel> for Model {
             images: ModelImages { shape, unpadded, levels: Some(levels), classes, null_class },
             origin: Origin::Run { step, weights_sha256, passed_over },
             habits: Habits::of_runs(config.data_range()),
+            habits_are_told: false,
             conventions: None,
             unet,
             schedule,

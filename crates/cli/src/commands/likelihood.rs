@@ -162,7 +162,8 @@ fn answer<M: Measurement>(
     let question = question(options, subject, method)?;
     let mut ledger = Ledger::open(&out.with_extension("unfinished.json"), question, options.fresh)?;
     if let Outcome::Stopped { done, of } = measure(method, &mut ledger, &stop)? {
-        let words = format!("stopped after {done} of {of} images; what is done is kept");
+        let kept = if done > 0 { "; what is done is kept" } else { "" };
+        let words = format!("stopped after {done} of {of} images{kept}");
         for line in [&words, "go on with the same command"] {
             // standard output is for the one JSON object
             if options.json { eprintln!("{line}") } else { print::line(line)? }

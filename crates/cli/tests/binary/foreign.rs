@@ -298,6 +298,18 @@ fn a_checkpoint_that_says_no_noise_takes_that_of_a_configuration() {
     let converted = at("converted");
     let convert = ["convert", text(&model), text(&converted), "--noise", text(&noise)];
     Program::run(&convert).expect_success();
+    // nothing says that its program clips, neither before it is converted nor afterwards
+    let own = at("own");
+    let convert = ["convert", text(&model), text(&own), "--to", "tweedie", "--levels", "256"];
+    let more = ["--noise", text(&noise), "--data", text(&pictures)];
+    Program::run(&[&convert[..], &more].concat()).expect_success();
+    let (report, loose) = (at("report.json"), ["--limit", "1", "--rtol", "0.1", "--atol", "0.1"]);
+    let said = ["--levels", "256", "--noise", text(&noise)];
+    for (model, said) in [(&model, &said[..]), (&own, &[])] {
+        let flow = ["likelihood", text(model), "--method", "flow", "--data", text(&pictures)];
+        let flow = [&flow[..], &loose, &["--out", text(&report)], said].concat();
+        assert!(!Program::run(&flow).expect_success().contains("its program"));
+    }
     let noise = String::from_utf8(bytes(&converted.join("scheduler_config.json"))).unwrap();
     assert!(noise.contains("\"beta_end\": 0.02"), "{noise}");
     let tiny = "[data]\nsize = [16, 16]\n[schedule]\nkind = \"cosine\"\nsteps = 50\n\

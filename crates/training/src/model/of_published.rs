@@ -47,11 +47,12 @@ impl Model {
             origin: Origin::Published {
                 source: checkpoint.source().name(),
                 weights: checkpoint.weight_kind(),
-                notes: notes(checkpoint, conventions.as_ref()),
+                notes: notes(checkpoint, conventions.as_ref(), options),
             },
             habits: conventions
                 .as_ref()
                 .map_or_else(|| Habits::of_runs(config.data_range()), Habits::of_published),
+            habits_are_told: conventions.is_some(),
             conventions,
             schedule: config.noise_schedule()?,
             unet,
@@ -99,10 +100,16 @@ fn known(
 fn notes(
     checkpoint: &PublishedCheckpoint,
     conventions: Option<&NetworkConventions>,
+    options: &ModelOptions,
 ) -> Vec<String> {
+    let unread = options
+        .noise
+        .as_ref()
+        .filter(|_| conventions.is_some())
+        .map(|path| format!("the checkpoint says its noise: {} is not read", path.display()));
     let sampling = conventions.and_then(|conventions| conventions.sampling.as_ref());
     let of_sampling = sampling.into_iter().flat_map(DiffusersSampling::notes);
-    checkpoint.notes().iter().cloned().chain(of_sampling).collect()
+    checkpoint.notes().iter().cloned().chain(of_sampling).chain(unread).collect()
 }
 
 /// A network of images returns as many channels as it takes, and as many again for a learned variance.

@@ -8,6 +8,9 @@ use tweedie_training::RunSchedule;
 /// Decades below the largest term that are shown.
 const DECADES: i32 = 5;
 
+/// Steps that are each marked.
+const FEW: usize = 50;
+
 /// Ends of the axis that hold all terms but those which are next to nothing: these stand at the lower end.
 fn ends(terms: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let high = terms.clone().filter(|term| term.is_finite()).fold(0.0, f64::max);
@@ -17,6 +20,11 @@ fn ends(terms: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let floor = high * 10.0_f64.powi(-DECADES);
     let low = terms.filter(|term| *term >= floor).fold(high, f64::min);
     (low / 1.5, high * 1.5)
+}
+
+/// A line through many steps; few are marked one by one, so that even a single one is seen.
+fn style(steps: usize) -> Style {
+    if steps <= FEW { Style::of_marked_series(0) } else { Style::of_series(0) }
 }
 
 /// The terms by time, on a logarithmic scale: those of the steps as a line, the prior's and the decoder's
@@ -31,7 +39,7 @@ pub(super) fn picture(state: &BoundSummary, title: String, schedule: &RunSchedul
         Line::new(vec![(at, bits)], style).named(name)
     };
     let sum = between(state);
-    let line = Line::new(steps, Style::of_series(0)).named(format!("L_t, together {sum:.4}"));
+    let line = Line::new(steps, style(before.len())).named(format!("L_t, together {sum:.4}"));
     let prior = state.prior().mean();
     let (decoder, noisy) = (decoder.mean(), first);
     let (low, high) = ends(before.iter().map(|step| step.bits.mean()).chain([decoder, prior]));
@@ -49,6 +57,12 @@ pub(super) fn picture(state: &BoundSummary, title: String, schedule: &RunSchedul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_single_step_is_marked_and_many_are_not() {
+        assert!(style(1).mark.is_some());
+        assert!(style(1000).mark.is_none());
+    }
 
     #[test]
     fn a_term_of_next_to_nothing_does_not_stretch_the_axis() {
