@@ -292,8 +292,13 @@ impl ScoreSdeConfig {
                 &data.num_channels,
                 "1 to 65535",
             ),
-            (model.nf > 3, "model.nf", &model.nf, "at least 4"),
-            (levels && widths, "model.ch_mult", &model.ch_mult, "1 to 31 numbers of at least 1"),
+            ((4..1 << 20).contains(&model.nf), "model.nf", &model.nf, "4 to less than 2^20"),
+            (
+                levels && widths,
+                "model.ch_mult",
+                &model.ch_mult,
+                "1 to 31 numbers of at least 1, whose products with model.nf are less than 2^20",
+            ),
             (
                 model.num_res_blocks < 65,
                 "model.num_res_blocks",
