@@ -6,9 +6,11 @@ use tweedie_checkpoints::{Dtype, StoredTensor, TensorFile};
 use crate::UNetError;
 use crate::parameters::empty;
 
-/// Bytes that are looked at at once: few enough to stay near the processor while they are converted and
-/// laid out anew, and all that lies in memory beside the tensor they are copied to.
-const PIECE: usize = 1 << 20;
+/// Bytes that are looked at at once: few enough to stay near the processor while they are converted and laid
+/// out anew, and all that lies in memory beside the tensor they are copied to. Fewer than the size from which
+/// the C library's allocator asks the system for memory of its own (128 KiB, raised to the largest such block
+/// that was ever freed): with larger pieces tensors come to lie between them, in memory full of holes.
+const PIECE: usize = 1 << 16;
 
 /// One tensor of a file, on the CPU, with the element type it has there.
 ///

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::program::{Program, TINY};
+use crate::program::{Program, TINY, values_in};
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -34,15 +34,7 @@ fn bytes(path: &Path) -> Vec<u8> {
 
 /// How far the values of two arrays of floats are apart, by the largest of them.
 fn far(one: &[u8], other: &[u8]) -> f32 {
-    let values = |file: &[u8]| -> Vec<f32> {
-        // after a header of that length
-        let header = 10 + usize::from(u16::from_le_bytes([file[8], file[9]]));
-        file[header..]
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect()
-    };
-    let (one, other) = (values(one), values(other));
+    let (one, other) = (values_in(one), values_in(other));
     let largest = other.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let apart = one.iter().zip(&other).map(|(one, other)| (one - other).abs());
     apart.fold(0.0, f32::max) / largest

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use crate::program::{Program, TINY};
+use crate::program::{Program, TINY, values};
 
 /// A classifier that goes with [`TINY`].
 const CLASSIFIER: &str = r#"
@@ -70,11 +70,6 @@ fn sample(run: &Path, out: &Path, more: &[&str]) -> Program {
     arguments.extend(["--out", out.to_str().unwrap()]);
     arguments.extend(more);
     Program::run(&arguments)
-}
-
-/// The values of an f32 `.npy` file.
-fn values(path: &Path) -> Vec<f32> {
-    npyz::NpyFile::new(&std::fs::read(path).unwrap()[..]).unwrap().into_vec().unwrap()
 }
 
 #[test]

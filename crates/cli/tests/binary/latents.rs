@@ -1,6 +1,6 @@
 //! Images to latents and back, through the binary.
 
-use crate::program::{Program, TINY, TINY_FLOW};
+use crate::program::{Program, TINY, TINY_FLOW, values};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use tweedie_checkpoints::TensorFile;
@@ -29,11 +29,6 @@ fn program(command: &str, words: &[&str], out: &Path) -> Program {
     }
     arguments.extend(["--out", out.to_str().unwrap(), "--threads", "1"]);
     Program::run(&arguments)
-}
-
-/// The values of an f32 `.npy` file.
-fn values(path: &Path) -> Vec<f32> {
-    npyz::NpyFile::new(&std::fs::read(path).unwrap()[..]).unwrap().into_vec().unwrap()
 }
 
 #[test]

@@ -90,3 +90,13 @@ impl Program {
         message
     }
 }
+
+/// The values of an f32 `.npy` file.
+pub(crate) fn values(path: &Path) -> Vec<f32> {
+    values_in(&std::fs::read(path).unwrap())
+}
+
+/// The same of its bytes.
+pub(crate) fn values_in(file: &[u8]) -> Vec<f32> {
+    npyz::NpyFile::new(file).unwrap().into_vec().unwrap()
+}

@@ -1,6 +1,6 @@
 //! A run from training to judgement, through the binary.
 
-use crate::program::{Program, TINY};
+use crate::program::{Program, TINY, values};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -21,11 +21,6 @@ fn sample(out: &Path, more: &[&str]) -> Program {
     arguments.extend(["--out", out.to_str().unwrap()]);
     arguments.extend(more);
     Program::run(&arguments)
-}
-
-/// The values of an f32 `.npy` file.
-fn values(path: &Path) -> Vec<f32> {
-    npyz::NpyFile::new(&std::fs::read(path).unwrap()[..]).unwrap().into_vec().unwrap()
 }
 
 #[test]
