@@ -2,7 +2,8 @@
 
 use tch::{Device, Kind, Tensor, no_grad};
 
-use crate::{ArchitectureConfig, UNet, UNetError};
+use crate::weights::Given;
+use crate::{ArchitectureConfig, Precision, UNet, UNetError};
 
 /// How far outputs may be apart, by the largest: far more than rounding, far less than a layer in the wrong
 /// place.
@@ -10,16 +11,20 @@ const TOLERANCE: f64 = 1e-3;
 
 impl UNet {
     /// The network as a `UNet2DModel`, in f32: itself where it is one, and otherwise one with the same weights
-    /// under other names, which was seen to give the same output.
+    /// under other names, which was seen to give the same output. Weights that are in f32 lie in memory once,
+    /// shared by both networks: what changes one in place changes the other.
     ///
     /// # Errors
     /// When there is none; the error says all that differs.
     pub fn to_diffusers(&self) -> Result<Self, UNetError> {
-        match &self.config() {
-            ArchitectureConfig::Diffusers(_) => self.for_inference(crate::Precision::F32),
+        match self.config() {
+            own @ ArchitectureConfig::Diffusers(_) => {
+                let weights = self.weights().into_iter();
+                self.sharing(own, weights.map(|(name, tensor)| (name.to_owned(), tensor.detach())))
+            }
             ArchitectureConfig::ScoreSde(config) => {
                 let renamed = config.renamed(self.weights());
-                let converted = Self::from_weights(&config.in_diffusers()?, renamed)?;
+                let converted = self.sharing(&config.in_diffusers()?.into(), renamed)?;
                 self.check_equal(&converted)?;
                 Ok(converted)
             }
@@ -28,6 +33,16 @@ impl UNet {
                 Err(UNetError::NotInDiffusers { differs })
             }
         }
+    }
+
+    /// A network in f32 on the device of this one, of weights that it shares where they are in f32 too.
+    fn sharing(
+        &self,
+        config: &ArchitectureConfig,
+        weights: impl IntoIterator<Item = (String, Tensor)>,
+    ) -> Result<Self, UNetError> {
+        let shared = weights.into_iter().map(|(name, tensor)| (name, Given::Shared(tensor)));
+        Self::from_given(config, shared, Precision::F32, self.device())
     }
 
     /// Compares the outputs for one small image.

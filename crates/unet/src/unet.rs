@@ -103,7 +103,7 @@ impl UNet {
         Self::from_given(&config.clone().into(), stored, precision, device)
     }
 
-    fn from_given(
+    pub(crate) fn from_given(
         config: &ArchitectureConfig,
         given: impl IntoIterator<Item = (String, Given)>,
         precision: Precision,
@@ -227,7 +227,8 @@ impl UNet {
         &self,
         weights: impl IntoIterator<Item = (String, Tensor)>,
     ) -> Result<(), UNetError> {
-        let loaded = Self::from_weights(&self.config, weights)?;
+        let shared = weights.into_iter().map(|(name, tensor)| (name, Given::Shared(tensor)));
+        let loaded = Self::from_given(&self.config, shared, Precision::F32, self.device)?;
         tch::no_grad(|| {
             for ((_, to), (_, from)) in self.weights().into_iter().zip(loaded.weights()) {
                 to.shallow_clone().copy_(from);

@@ -96,6 +96,8 @@ pub(crate) enum Given {
     Stored(StoredTensor),
     /// In memory; copied then.
     Lent(Tensor),
+    /// In memory, and shared where it is of the kind and on the device that are asked for.
+    Shared(Tensor),
     /// In a network already, and not checked again.
     Used(Tensor),
 }
@@ -104,7 +106,7 @@ impl Given {
     pub(crate) fn shape(&self) -> Vec<i64> {
         match self {
             Self::Stored(tensor) => tensor.shape().iter().map(|size| *size as i64).collect(),
-            Self::Lent(tensor) | Self::Used(tensor) => tensor.size(),
+            Self::Lent(tensor) | Self::Shared(tensor) | Self::Used(tensor) => tensor.size(),
         }
     }
 
@@ -112,7 +114,7 @@ impl Given {
     pub(crate) fn type_name(&self) -> String {
         match self {
             Self::Stored(tensor) => format!("{:?}", tensor.dtype()),
-            Self::Lent(tensor) | Self::Used(tensor) => format!("{:?}", tensor.kind()),
+            Self::Lent(tensor) | Self::Shared(tensor) | Self::Used(tensor) => format!("{:?}", tensor.kind()),
         }
     }
 
@@ -120,22 +122,27 @@ impl Given {
     pub(crate) fn kind(&self) -> Option<Kind> {
         match self {
             Self::Stored(tensor) => kind(tensor.dtype()),
-            Self::Lent(tensor) | Self::Used(tensor) => Some(tensor.kind()),
+            Self::Lent(tensor) | Self::Shared(tensor) | Self::Used(tensor) => Some(tensor.kind()),
         }
     }
 
-    /// A tensor of its own with these values, which are of the first kind and become the second, laid out
-    /// as is fastest on the device; and whether all of them are finite.
+    /// A tensor with these values, which are of the first kind and become the second, and whether all of
+    /// them are finite. It is one of its own, laid out as is fastest on the device, but where it is shared.
     pub(crate) fn placed(
         self,
         [own_kind, kind]: [Kind; 2],
         device: Device,
     ) -> Result<(Tensor, bool), UNetError> {
+        if let Self::Shared(tensor) = &self {
+            let shared = tensor.detach().f_to_device(device)?.f_to_kind(kind)?;
+            let finite = all_finite(&shared)?;
+            return Ok((shared, finite));
+        }
         let target = empty(&self.shape(), kind, device)?;
         let copied = |from: Tensor| tch::no_grad(|| target.shallow_clone().f_copy_(&from));
         let finite = match self {
             Self::Stored(tensor) => copy(&tensor, own_kind, &target)?,
-            Self::Lent(tensor) => {
+            Self::Lent(tensor) | Self::Shared(tensor) => {
                 copied(tensor)?;
                 all_finite(&target)?
             }
