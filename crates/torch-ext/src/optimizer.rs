@@ -64,12 +64,12 @@ pub fn adamw_step<P: Borrow<Tensor>, G: Borrow<Tensor>, M: Borrow<Tensor>>(
     check("second moments", state.exp_avg_sq.len())?;
     let AdamW { learning_rate, beta1, beta2, eps, weight_decay } = *options;
     let hyper = [learning_rate, beta1, beta2, weight_decay, eps];
-    let (parameters, gradients) = (ffi::addresses(parameters), ffi::addresses(gradients));
+    let (written, gradients) = (ffi::addresses(parameters), ffi::addresses(gradients));
     let (first, second) = (ffi::addresses(state.exp_avg), ffi::addresses(state.exp_avg_sq));
     // SAFETY: four arrays of `count` live tensors and one of five numbers, as the shim expects.
     let outcome = unsafe {
         ffi::tweedie_adamw(
-            parameters.as_ptr(),
+            written.as_ptr(),
             gradients.as_ptr(),
             first.as_ptr(),
             second.as_ptr(),
@@ -78,7 +78,27 @@ pub fn adamw_step<P: Borrow<Tensor>, G: Borrow<Tensor>, M: Borrow<Tensor>>(
             hyper.as_ptr(),
         )
     };
-    ffi::check("adamw_step", outcome)
+    ffi::check("adamw_step", outcome)?;
+    count_write(parameters)?;
+    count_write(state.exp_avg)?;
+    count_write(state.exp_avg_sq)
+}
+
+/// Counts a write to every tensor, as libtorch's own operations do and its fused optimizer does not: what was made
+/// of the tensor's values, such as a [`crate::PackedWeight`], is known by it to be old.
+fn count_write<T: Borrow<Tensor>>(written: &[T]) -> Result<(), Error> {
+    tch::no_grad(|| {
+        written.iter().try_for_each(|tensor| {
+            let tensor = tensor.borrow();
+            // laid out as it is already: the values stay where and as they are
+            let laid_out =
+                tensor.shallow_clone().f_as_strided_(tensor.size(), tensor.stride(), None);
+            laid_out.map(drop).map_err(|error| Error::Libtorch {
+                operation: "count_write",
+                message: error.to_string(),
+            })
+        })
+    })
 }
 
 /// target += weight (end - target) for every pair, in place: an exponential moving average.
@@ -152,6 +172,7 @@ pub fn clear_gradients<T: Borrow<Tensor>>(parameters: &[T]) -> Result<(), Error>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::products::version;
     use tch::Kind;
 
     fn vector(values: &[f64]) -> Tensor {
@@ -189,6 +210,27 @@ mod tests {
         for (got, want) in values(&m).iter().chain(&values(&v)).zip([first, second].concat()) {
             assert!((got - want).abs() < 1e-6, "{got} {want}");
         }
+    }
+
+    #[test]
+    fn every_update_counts_as_a_write() {
+        let make = || vector(&[1.0]).set_requires_grad(true);
+        let (parameter, end, moments, squares) =
+            (make(), make(), [vector(&[0.0])], [vector(&[0.0])]);
+        let mut before = version(&parameter);
+        let mut check_counted = |what: &str| {
+            let now = version(&parameter);
+            assert!(now > before, "{what}");
+            before = now;
+        };
+        let state = AdamWState { exp_avg: &moments, exp_avg_sq: &squares, step: 1 };
+        adamw_step(&[&parameter], &[vector(&[1.0])], state, &AdamW::default()).unwrap();
+        check_counted("a step");
+        assert!(parameter.requires_grad() && parameter.is_leaf());
+        lerp_(&[&parameter], &[&end], 0.5).unwrap();
+        check_counted("an average");
+        scale_(&[&parameter], 0.5).unwrap();
+        check_counted("a factor");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::ptr::{null, null_mut};
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 use torch_sys::C_tensor;
 
 use crate::ffi;
@@ -69,53 +69,60 @@ pub fn widens(x: &Tensor) -> bool {
 }
 
 /// How often the tensor was written to.
-fn version(x: &Tensor) -> u32 {
+pub(crate) fn version(x: &Tensor) -> u32 {
     // SAFETY: the tensor lives through the call.
     unsafe { ffi::tweedie_version(x.as_ptr()) }
+}
+
+/// What tells whether a tensor still is what it was: where and how its values lie, and how often they were
+/// written to.
+#[derive(Debug, PartialEq, Eq)]
+struct State {
+    address: usize,
+    device: Device,
+    kind: Kind,
+    size: Vec<i64>,
+    stride: Vec<i64>,
+    version: u32,
+}
+
+impl State {
+    fn of(x: &Tensor) -> Self {
+        Self {
+            address: x.data_ptr() as usize,
+            device: x.device(),
+            kind: x.kind(),
+            size: x.size(),
+            stride: x.stride(),
+            version: version(x),
+        }
+    }
 }
 
 /// The weight of a convolution in the order in which the processor reads it.
 ///
 /// A convolution brings its weight into that order in every call, which for small images takes as long as
 /// a good part of the products. This copy is not written along with the weight:
-/// [`PackedWeight::is_current`] tells.
+/// [`PackedWeight::is_current`] tells. Where libtorch has no such convolution it holds no copy.
 #[derive(Debug)]
 pub struct PackedWeight {
-    packed: Tensor,
-    /// How often the weight had been written to.
-    version: u32,
+    packed: Option<Tensor>,
+    weight: State,
     /// The kind of the input.
     kind: Kind,
 }
 
 impl PackedWeight {
-    /// The weight of a convolution, packed for inputs like x; `None` where libtorch has no such
-    /// convolution.
+    /// The weight of a convolution, packed for inputs like x.
     #[must_use]
-    pub fn new(x: &Tensor, conv: Conv2d<'_>) -> Option<Self> {
-        let size = <[i64; 4]>::try_from(&x.size()[..]).ok()?;
-        let geometry = conv.geometry();
-        let kind = if widens(x) { Kind::Float } else { x.kind() };
-        let weight = conv.weight.to_kind(kind);
-        let mut packed = null_mut();
-        // SAFETY: the tensor lives through the call, which reads three and four numbers.
-        let outcome = unsafe {
-            let (geometry, size) = (geometry.as_ptr(), size.as_ptr());
-            ffi::tweedie_pack_conv2d(weight.as_ptr(), geometry, size, &mut packed)
-        };
-        ffi::check("pack_conv2d", outcome).ok()?;
-        if packed.is_null() {
-            return None;
-        }
-        // SAFETY: the shim wrote the address of a tensor made by `new`, which passes to us.
-        let packed = unsafe { Tensor::from_ptr(packed) };
-        Some(Self { packed, version: version(conv.weight), kind: x.kind() })
+    pub fn new(x: &Tensor, conv: Conv2d<'_>) -> Self {
+        Self { packed: pack(x, conv), weight: State::of(conv.weight), kind: x.kind() }
     }
 
     /// Whether the weight is still what was packed, and x of the kind that it was packed for.
     #[must_use]
     pub fn is_current(&self, x: &Tensor, weight: &Tensor) -> bool {
-        (version(weight), x.kind()) == (self.version, self.kind)
+        x.kind() == self.kind && State::of(weight) == self.weight
     }
 
     /// As [`conv2d`], which records no gradient.
@@ -123,13 +130,35 @@ impl PackedWeight {
     /// # Panics
     /// If the shapes do not fit.
     pub fn conv2d(&self, x: &Tensor, conv: Conv2d<'_>) -> Tensor {
+        let Some(packed) = &self.packed else { return conv2d(x, conv) };
         let geometry = conv.geometry();
         // SAFETY: the tensors live through the call, `geometry` has three numbers; the bias may be null.
         ffi::expect(ffi::tensor("packed conv2d", |out| unsafe {
-            let (packed, bias) = (self.packed.as_ptr(), conv.bias_address());
+            let (packed, bias) = (packed.as_ptr(), conv.bias_address());
             ffi::tweedie_packed_conv2d(x.as_ptr(), packed, bias, geometry.as_ptr(), out)
         }))
     }
+}
+
+/// The packed weight; `None` where libtorch has no such convolution, and of a weight that does not tell when
+/// it is written to.
+fn pack(x: &Tensor, conv: Conv2d<'_>) -> Option<Tensor> {
+    let size = <[i64; 4]>::try_from(&x.size()[..]).ok()?;
+    if conv.weight.is_inference() {
+        return None;
+    }
+    let geometry = conv.geometry();
+    let kind = if widens(x) { Kind::Float } else { x.kind() };
+    let weight = conv.weight.to_kind(kind);
+    let mut packed = null_mut();
+    // SAFETY: the tensor lives through the call, which reads three and four numbers.
+    let outcome = unsafe {
+        let (geometry, size) = (geometry.as_ptr(), size.as_ptr());
+        ffi::tweedie_pack_conv2d(weight.as_ptr(), geometry, size, &mut packed)
+    };
+    ffi::check("pack_conv2d", outcome).ok()?;
+    // SAFETY: where it is not null, the shim wrote the address of a tensor made by `new`, which passes to us.
+    (!packed.is_null()).then(|| unsafe { Tensor::from_ptr(packed) })
 }
 
 #[cfg(test)]
@@ -230,7 +259,7 @@ mod tests {
         for kind in [Kind::Float, Kind::BFloat16] {
             let x = to_format(&x.to_kind(kind), MemoryFormat::ChannelsLast);
             let [mut weight, bias] = [&weight, &bias].map(|t| t.to_kind(kind));
-            let Some(packed) = PackedWeight::new(&x, conv(&weight, &bias)) else { continue };
+            let packed = PackedWeight::new(&x, conv(&weight, &bias));
             assert!(packed.is_current(&x, &weight));
             let tolerance = if kind == Kind::Float { 1e-6 } else { 1e-2 };
             let (got, want) =
@@ -244,5 +273,30 @@ mod tests {
             let _ = weight.g_mul_scalar_(2.0);
             assert!(!packed.is_current(&x, &weight));
         }
+    }
+
+    #[test]
+    fn a_packed_weight_is_not_current_for_another_weight() {
+        let Case { x, weight, bias } = case();
+        let packed = PackedWeight::new(&x, conv(&weight, &bias));
+        // as often written to, of the same shape, elsewhere in memory
+        let other = weight.copy();
+        assert!(!packed.is_current(&x, &other));
+        // in the same place, in another order
+        assert!(!packed.is_current(&x, &weight.transpose(2, 3)));
+        // the same tensor, made to hold other values without being written to
+        let mut weight = weight;
+        weight.set_data(&other);
+        assert!(!packed.is_current(&x, &weight));
+    }
+
+    #[test]
+    fn what_has_no_packed_form_is_computed_from_the_weight() {
+        let Case { x, weight, bias } = case();
+        let [x, weight, bias] = [x, weight, bias].map(|t| t.to_kind(Kind::Double));
+        let packed = PackedWeight::new(&x, conv(&weight, &bias));
+        assert!(packed.packed.is_none() && packed.is_current(&x, &weight));
+        let want = conv2d(&x, conv(&weight, &bias));
+        assert_close(&packed.conv2d(&x, conv(&weight, &bias)), &want, 0.0);
     }
 }

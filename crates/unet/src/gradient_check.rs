@@ -1,10 +1,11 @@
-//! What the tests of every family ask of whole networks: gradients that are the slopes of their losses, and
-//! the same answers in bf16.
+//! What the tests of every family ask of whole networks: gradients that are the slopes of their losses, the
+//! same answers in bf16, and from packed weights, also after the weights change.
 
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
+use tweedie_torch_ext::{AdamW, AdamWState, adamw_step, lerp_};
 
 use crate::{ArchitectureConfig, Precision, UNet};
 
@@ -92,6 +93,57 @@ pub(crate) fn check_bf16(config: impl Into<ArchitectureConfig>, call: &Call<'_>)
     let [want, got] = [&wide, &narrow].map(|unet| tch::no_grad(|| output(unet)));
     let error = ((got - &want).norm() / want.norm()).double_value(&[]);
     assert!(error < 0.05, "{error}");
+}
+
+/// Packed weights give what unpacked ones give, and go on doing so when the weights change in place: by a step
+/// of the optimizer, towards others as an average is, over others, and by others that are loaded.
+#[track_caller]
+pub(crate) fn check_packing(config: impl Into<ArchitectureConfig>, call: &Call<'_>) {
+    let config = config.into();
+    let mut unet = drawn(&config).for_inference(Precision::F32).unwrap();
+    let x = normal(&mut ChaCha8Rng::seed_from_u64(6), call.size);
+    let output = |unet: &UNet| unet.forward(&x, &call.times, call.labels.as_ref(), false).unwrap();
+    let mut before = Tensor::zeros_like(&tch::no_grad(|| output(&unet)));
+    let mut check = |unet: &mut UNet, change: &str| {
+        let [got, want] = [true, false].map(|packs| {
+            unet.set_weight_packing(packs);
+            tch::no_grad(|| output(unet))
+        });
+        unet.set_weight_packing(true);
+        let _packs_again = tch::no_grad(|| output(unet));
+        let largest = |t: Tensor| t.abs().max().double_value(&[]);
+        let (error, scale) = (largest(&got - &want), largest(want.shallow_clone()));
+        assert!(error <= 1e-5 * scale, "{change}: {error} of {scale}");
+        assert!(largest(&want - &before) > 1e-3 * scale, "{change} changes nothing");
+        before = want;
+    };
+    check(&mut unet, "nothing");
+    take_a_step(&unet, || output(&unet));
+    check(&mut unet, "a step");
+    let others: Vec<_> = unet.parameters().tensors().iter().map(|t| t.copy() * 1.25).collect();
+    tch::no_grad(|| lerp_(&unet.parameters().tensors(), &others, 0.5)).unwrap();
+    check(&mut unet, "an average");
+    for (parameter, other) in unet.parameters().tensors().iter().zip(&others) {
+        tch::no_grad(|| parameter.shallow_clone().copy_(&(other * 0.75)));
+    }
+    check(&mut unet, "a copy");
+    let drawn = drawn(&config).for_inference(Precision::F32).unwrap();
+    unet.load(drawn.weights().into_iter().map(|(name, t)| (name.to_owned(), t.copy()))).unwrap();
+    check(&mut unet, "other weights");
+}
+
+/// One step of the optimizer down the sum of squares of the output.
+fn take_a_step(unet: &UNet, output: impl Fn() -> Tensor) {
+    unet.set_trainable(true);
+    output().square().sum(Kind::Float).backward();
+    let parameters = unet.parameters().tensors();
+    let gradients: Vec<_> = parameters.iter().map(|parameter| parameter.grad()).collect();
+    let [exp_avg, exp_avg_sq] =
+        [(); 2].map(|()| parameters.iter().map(|p| p.detach().zeros_like()).collect::<Vec<_>>());
+    let state = AdamWState { exp_avg: &exp_avg, exp_avg_sq: &exp_avg_sq, step: 1 };
+    let options = AdamW { learning_rate: 1e-2, ..AdamW::default() };
+    adamw_step(&parameters, &gradients, state, &options).unwrap();
+    unet.set_trainable(false);
 }
 
 /// The value at a place of the flattened tensor, sharing its memory whatever its layout.

@@ -132,14 +132,15 @@ impl Conv {
         let Self { stride, padding, dilation, .. } = *self;
         let (weight, bias) = (&self.weight, self.bias.as_ref());
         let conv = Conv2d { weight, bias, stride, padding, dilation };
+        let mut kept = self.packed.borrow_mut();
+        if !self.packing.acts() {
+            *kept = None;
+        }
         if !self.packing.acts() || grad_enabled() {
             return conv2d(x, conv); // [n, out, h, w]
         }
-        let mut packed = self.packed.borrow_mut();
-        if packed.as_ref().is_none_or(|packed| !packed.is_current(x, weight)) {
-            *packed = PackedWeight::new(x, conv);
-        }
-        packed.as_ref().map_or_else(|| conv2d(x, conv), |packed| packed.conv2d(x, conv))
+        let current = kept.take().filter(|packed| packed.is_current(x, weight));
+        kept.insert(current.unwrap_or_else(|| PackedWeight::new(x, conv))).conv2d(x, conv)
     }
 
     /// The mean of every 2x2 pixels of what the 3x3 convolution gives, in one convolution of stride 2.

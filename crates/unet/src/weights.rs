@@ -114,7 +114,9 @@ impl Given {
     pub(crate) fn type_name(&self) -> String {
         match self {
             Self::Stored(tensor) => format!("{:?}", tensor.dtype()),
-            Self::Lent(tensor) | Self::Shared(tensor) | Self::Used(tensor) => format!("{:?}", tensor.kind()),
+            Self::Lent(tensor) | Self::Shared(tensor) | Self::Used(tensor) => {
+                format!("{:?}", tensor.kind())
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::*;
 use crate::UNet;
-use crate::gradient_check::{Call, check_bf16, check_gradients};
+use crate::gradient_check::{Call, check_bf16, check_gradients, check_packing};
 
 fn tiny() -> AdmConfig {
     AdmConfig {
@@ -48,6 +48,12 @@ fn gradients_agree_with_finite_differences() {
     };
     check_gradients(plain, &call(&[2, 2, 4, 4], true));
     check_gradients(encoder(AdmPool::Attention), &call(&[2, 2, 4, 4], false));
+}
+
+#[test]
+fn packed_weights_follow_every_change_of_the_weights() {
+    check_packing(tiny(), &call(&[2, 2, 4, 4], true));
+    check_packing(encoder(AdmPool::Attention), &call(&[2, 2, 4, 4], false));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::*;
 use crate::UNet;
-use crate::gradient_check::{Call, check_bf16, check_gradients};
+use crate::gradient_check::{Call, check_bf16, check_gradients, check_packing};
 
 fn skipping() -> UNetConfig {
     UNetConfig {
@@ -38,6 +38,20 @@ fn gradients_agree_with_finite_differences() {
         ..UNetConfig::default()
     };
     check_gradients(learned, &call(Tensor::from_slice(&[4i64, 0])));
+}
+
+#[test]
+fn packed_weights_follow_every_change_of_the_weights() {
+    check_packing(skipping(), &call(Tensor::from_slice(&[0.7f32, 3.0])));
+    let plain = UNetConfig {
+        block_out_channels: vec![8, 8],
+        down_block_types: vec![DownBlockType::AttnDown, DownBlockType::Down],
+        up_block_types: vec![UpBlockType::Up, UpBlockType::AttnUp],
+        layers_per_block: 1,
+        norm_num_groups: Some(2),
+        ..UNetConfig::default()
+    };
+    check_packing(plain, &call(Tensor::from_slice(&[4i64, 0])));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::*;
 use crate::UNet;
-use crate::gradient_check::{Call, check_bf16, check_gradients};
+use crate::gradient_check::{Call, check_bf16, check_gradients, check_packing};
 
 fn tiny(depth: NcsnV2Depth) -> NcsnV2Config {
     NcsnV2Config {
@@ -24,6 +24,12 @@ fn gradients_agree_with_finite_differences() {
         config.model.normalization = normalization;
         check_gradients(config, &call(&[2, 2, 4, 4]));
     }
+}
+
+#[test]
+fn packed_weights_follow_every_change_of_the_weights() {
+    let times = Tensor::from_slice(&[3i64, 2]);
+    check_packing(tiny(NcsnV2Depth::Plain), &Call { size: &[2, 2, 8, 8], times, labels: None });
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tch::Tensor;
 
 use super::*;
 use crate::families::nonlinearity::Nonlinearity;
-use crate::gradient_check::{Call, check_bf16, check_gradients};
+use crate::gradient_check::{Call, check_bf16, check_gradients, check_packing};
 use crate::{ArchitectureConfig, UNet};
 
 fn entries(value: Value) -> Map<String, Value> {
@@ -111,6 +111,18 @@ fn gradients_agree_with_finite_differences() {
     ddpm.model.name = ScoreSdeName::Ddpm;
     ddpm.model.nf = 32;
     check_gradients(ddpm, &indices());
+}
+
+#[test]
+fn packed_weights_follow_every_change_of_the_weights() {
+    let size = &[2, 2, 8, 8];
+    let times = Tensor::from_slice(&[0.7f32, 3.0]);
+    check_packing(tiny(), &Call { size, times, labels: None });
+    let mut ddpm = tiny();
+    ddpm.model.name = ScoreSdeName::Ddpm;
+    ddpm.model.nf = 32;
+    let times = Tensor::from_slice(&[9i64, 2]);
+    check_packing(ddpm, &Call { size, times, labels: None });
 }
 
 #[test]
