@@ -13,7 +13,8 @@ type Failure = Box<dyn std::error::Error>;
 const NETWORKS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/networks");
 
 const LINE: usize = 15;
-const COLUMN: usize = 480;
+/// At most what a character of a fixed-width font of that size takes, in tenths of a pixel.
+const CHARACTER: usize = 67;
 const GAP: usize = 70;
 const MARGIN: usize = 16;
 
@@ -44,6 +45,8 @@ struct Picture<'a> {
     embedding: Option<&'a LayerOutline>,
     levels: Vec<Level<'a>>,
     two_ways: bool,
+    /// How wide boxes are: as the longest line asks.
+    column: usize,
 }
 
 impl<'a> Picture<'a> {
@@ -64,31 +67,34 @@ impl<'a> Picture<'a> {
             level.skips += usize::from(layer.joins.is_some());
             if index < turn { level.down.push(layer) } else { level.up.insert(0, layer) }
         }
-        Self { embedding, levels, two_ways: turn < layers.len() }
+        let longest = layers.iter().map(|layer| line(layer).0.chars().count()).max();
+        let column = (longest.unwrap_or(0) * CHARACTER).div_ceil(10) + 16;
+        Self { embedding, levels, two_ways: turn < layers.len(), column }
     }
 
     fn svg(&self) -> String {
+        let Self { column, .. } = *self;
         let mut body = String::new();
         let mut y = MARGIN;
         if let Some(embedding) = self.embedding {
             let values = embedding.output[0];
             let text = format!("{} → {values} values → every block", embedding.kind);
-            y = boxed(&mut body, MARGIN, y, &[(text, "#7a4")]) + 24;
+            y = boxed(&mut body, (MARGIN, y, column), &[(text, "#7a4")]) + 24;
         }
         for level in &self.levels {
             let (top, [height, width]) = (y, level.size);
             let title = format!("{height}×{width}");
-            for (x, layers) in [(MARGIN, &level.down), (MARGIN + COLUMN + GAP, &level.up)] {
+            for (x, layers) in [(MARGIN, &level.down), (MARGIN + column + GAP, &level.up)] {
                 if !layers.is_empty() {
-                    y = y.max(boxed(&mut body, x, top, &lines(&title, layers)));
+                    y = y.max(boxed(&mut body, (x, top, column), &lines(&title, layers)));
                 }
             }
             if level.skips > 0 {
-                arrow(&mut body, top + LINE, level.skips);
+                arrow(&mut body, (MARGIN + column, top + LINE), level.skips);
             }
             y += 24;
         }
-        let width = 2 * MARGIN + if self.two_ways { 2 * COLUMN + GAP } else { COLUMN };
+        let width = 2 * MARGIN + if self.two_ways { 2 * column + GAP } else { column };
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {y}\" width=\"{width}\" \
              font-family=\"monospace\" font-size=\"11\">\n\
@@ -99,24 +105,30 @@ impl<'a> Picture<'a> {
 
 /// A title and one line a layer, each with its colour.
 fn lines(title: &str, layers: &[&LayerOutline]) -> Vec<(String, &'static str)> {
-    let line = |layer: &&LayerOutline| {
-        let [channels, ..] = layer.output;
-        let colour = match layer.path {
-            Path::InputImages | Path::OutputImages => "#b50",
-            _ if layer.kind.contains("attention") => "#928",
-            _ => "#236",
-        };
-        (format!("{:<33} {:>4}  {}", layer.kind, channels, layer.name), colour)
-    };
-    std::iter::once((title.to_owned(), "#000")).chain(layers.iter().map(line)).collect()
+    let layers = layers.iter().map(|layer| line(layer));
+    std::iter::once((title.to_owned(), "#000")).chain(layers).collect()
 }
 
-/// A box with lines of text; gives where it ends.
-fn boxed(svg: &mut String, x: usize, y: usize, lines: &[(String, &str)]) -> usize {
+fn line(layer: &LayerOutline) -> (String, &'static str) {
+    let [channels, ..] = layer.output;
+    let colour = match layer.path {
+        Path::InputImages | Path::OutputImages => "#b50",
+        _ if layer.kind.contains("attention") => "#928",
+        _ => "#236",
+    };
+    (format!("{:<33} {:>4}  {}", layer.kind, channels, layer.name), colour)
+}
+
+/// A box of a width, with lines of text; gives where it ends.
+fn boxed(
+    svg: &mut String,
+    (x, y, width): (usize, usize, usize),
+    lines: &[(String, &str)],
+) -> usize {
     let height = lines.len() * LINE + 8;
     let _ = writeln!(
         svg,
-        "<rect x=\"{x}\" y=\"{y}\" width=\"{COLUMN}\" height=\"{height}\" rx=\"4\" fill=\"#f4f6fa\" \
+        "<rect x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\" rx=\"4\" fill=\"#f4f6fa\" \
          stroke=\"#99a\"/>"
     );
     for (index, (text, colour)) in lines.iter().enumerate() {
@@ -129,9 +141,9 @@ fn boxed(svg: &mut String, x: usize, y: usize, lines: &[(String, &str)]) -> usiz
     y + height
 }
 
-/// What a size keeps on the way down and joins on the way up.
-fn arrow(svg: &mut String, y: usize, count: usize) {
-    let (from, to) = (MARGIN + COLUMN, MARGIN + COLUMN + GAP);
+/// What a size keeps on the way down and joins on the way up, from a box to the next.
+fn arrow(svg: &mut String, (from, y): (usize, usize), count: usize) {
+    let to = from + GAP;
     let (tip, middle, above) = (to - 7, (from + to) / 2, y - 5);
     let _ = writeln!(
         svg,

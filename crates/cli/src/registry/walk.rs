@@ -2,7 +2,7 @@
 
 use super::sampler::Sampler;
 use super::spacing::SpacingName;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use tweedie_checkpoints::{DiffusersSampling, StepSpacing};
 use tweedie_schedules::{DiscreteTable, NoiseLevel, Spacing, TimeGrid, TimePoint};
 
@@ -32,10 +32,7 @@ pub(crate) fn of_chain(
     (sampler, steps, spacing): (Sampler, usize, SpacingName),
 ) -> Result<Option<TimeGrid>> {
     let visited = match spacing {
-        SpacingName::Leading => {
-            let offset = sampling.steps_offset;
-            Spacing::Leading.indices_with_offset(table.len(), steps, offset)?
-        }
+        SpacingName::Leading => leading(table.len(), steps, sampling.steps_offset)?,
         SpacingName::Linspace => Spacing::Linspace.indices(table.len(), steps)?,
         SpacingName::Trailing => Spacing::Trailing.indices(table.len(), steps)?,
         SpacingName::Time | SpacingName::Lambda | SpacingName::Karras => return Ok(None),
@@ -49,4 +46,22 @@ pub(crate) fn of_chain(
     };
     let (stride, end) = (table.len() / steps, TimePoint { t: 0.0, level: end });
     Ok(Some(TimeGrid::strided(table, &visited, stride, end)?))
+}
+
+/// The indices from the first in equal strides, each raised by the scheduler's offset.
+fn leading(available: usize, steps: usize, offset: usize) -> Result<Vec<usize>> {
+    let raised = |steps| Spacing::Leading.indices_with_offset(available, steps, offset);
+    // what is wrong without an offset is not its fault
+    let plain = Spacing::Leading.indices(available, steps)?;
+    if plain[0] + offset < available {
+        return Ok(raised(steps)?);
+    }
+    let fewer = (1..steps).rev().find(|&fewer| raised(fewer).is_ok());
+    let fewer = fewer.map_or_else(String::new, |fewer| format!("--steps {fewer}, or "));
+    bail!(
+        "scheduler_config.json: steps_offset {offset} raises the first of {steps} steps to index {}, and the \
+         last of the chain is {}: {fewer}--spacing trailing, which takes no offset",
+        plain[0] + offset,
+        available - 1
+    )
 }
