@@ -88,7 +88,9 @@ pub enum Origin {
 }
 
 /// Up to so many parameters an opened network keeps its weights packed too: small networks gain the most by
-/// it, and of large ones the second copy would be most of the memory.
+/// it, and of large ones the second copy would be most of the memory. Measured on the CIFAR-10 network of DDPM
+/// (36 million parameters), in turns, in f32 on one thread: not packed, a call takes 5 % longer with one image,
+/// 3 % with 4 and 4 % with 16.
 const PACKED_PARAMETERS: usize = 4 << 20;
 
 impl Model {
