@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::{CheckpointError, NoiseConfig, TensorFile, TorchFile};
+use crate::{CheckpointError, NoiseConfig, TensorFile, TorchFile, json_object};
 
 const CONFIG: &str = "config.json";
 
@@ -54,7 +54,8 @@ impl DiffusersFolder {
             .ok_or_else(|| CheckpointError::NotDiffusers { path: path.to_path_buf() })?;
         let config_path = folder.join(CONFIG);
         let text = fs::read(&config_path).map_err(CheckpointError::io("read", &config_path))?;
-        let config = serde_json::from_slice(&text)
+        let config = json_object::parse(&text)
+            .map(serde_json::Value::Object)
             .map_err(|source| CheckpointError::Json { path: config_path.clone(), source })?;
         let (weights, root) = (open_weights(&weights)?, path.to_path_buf());
         Ok(Self { config_path, config, weights, root })

@@ -59,13 +59,27 @@ pub enum CheckpointError {
         /// The limit of the format.
         limit: u64,
     },
-    /// The header is no valid JSON, or its ranges overlap, leave gaps or disagree with the shapes.
+    /// The header is no valid JSON, or a name stands twice in it.
     #[error("{} has an invalid safetensors header", path.display())]
     Header {
         /// The file.
         path: PathBuf,
         /// What is wrong with the header.
         source: serde_json::Error,
+    },
+    /// What the header says of a tensor does not fit: its type, its shape, and its range.
+    #[error("{}: tensor `{name}` of type {dtype} and shape {shape:?} {problem}", path.display())]
+    HeaderTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Its element type, in the words of the header.
+        dtype: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// What is wrong with it: "takes 12 bytes, its range has 8".
+        problem: String,
     },
     /// The tensors handed over for writing do not form a valid file.
     #[error("cannot describe the tensors of {}", path.display())]

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    BetaShape, CheckpointError, DiffusersSampling, TrainedNoise, TrainedPrediction, TrainedVariance,
+    BetaShape, CheckpointError, DiffusersSampling, TrainedNoise, TrainedPrediction,
+    TrainedVariance, json_object,
 };
 
 const FILE: &str = "scheduler_config.json";
@@ -52,7 +53,7 @@ impl NoiseConfig {
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, CheckpointError> {
         let invalid = |source| CheckpointError::Json { path: path.to_path_buf(), source };
         let values: Map<String, Value> =
-            serde_json::from_slice(&without_infinities(text)).map_err(invalid)?;
+            json_object::parse(&without_infinities(text)).map_err(invalid)?;
         Self::of_values(path, values)
     }
 

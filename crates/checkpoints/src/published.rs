@@ -49,6 +49,8 @@ pub struct PublishedCheckpoint {
     said: SideFile,
     weights: TensorFile,
     kind: WeightKind,
+    /// Where nothing but the file's name says how the network is built: what was taken, and why.
+    known_by_name: Option<String>,
     notes: Vec<String>,
 }
 
@@ -89,6 +91,7 @@ impl PublishedCheckpoint {
             said,
             weights: folder.weights().clone(),
             kind: WeightKind::Unsaid,
+            known_by_name: None,
             notes: Vec::new(),
         })
     }
@@ -100,6 +103,7 @@ impl PublishedCheckpoint {
     ) -> Result<Self, CheckpointError> {
         let contents = Contents::read(file, options.weights)?;
         let (mut source, mut notes) = (options.source, Vec::from_iter(contents.note.clone()));
+        let mut known_by_name = None;
         let said = match SideFile::find(file, options)? {
             Some(said) => said,
             None => {
@@ -107,7 +111,8 @@ impl PublishedCheckpoint {
                 let published =
                     published.ok_or_else(|| inference::needs_config(file, &contents))?;
                 source = source.or(Some(published.source));
-                notes.push(published.note);
+                notes.push(published.note.clone());
+                known_by_name = Some(published.note);
                 SideFile { path: file.to_path_buf(), values: published.values }
             }
         };
@@ -127,6 +132,7 @@ impl PublishedCheckpoint {
             said,
             weights: contents.weights,
             kind: contents.kind,
+            known_by_name,
             notes,
         })
     }
@@ -171,6 +177,13 @@ impl PublishedCheckpoint {
     #[must_use]
     pub fn weight_kind(&self) -> WeightKind {
         self.kind
+    }
+
+    /// How the network is built by what is published about a file of this name, in a sentence; `None` where
+    /// something else says how it is built.
+    #[must_use]
+    pub fn known_by_name(&self) -> Option<&str> {
+        self.known_by_name.as_deref()
     }
 
     /// What a user should know of how the checkpoint was read, a sentence each.

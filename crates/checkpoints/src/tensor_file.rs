@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use safetensors::Dtype;
-use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::data_file::DataFile;
+use crate::tensor_header::TensorHeader;
 use crate::{CheckpointError, StoredTensor, TensorDescription};
 
 /// The format's own limit on the header's length.
@@ -49,16 +49,14 @@ impl TensorFile {
         let path = file.path().to_path_buf();
         let header = read_header(file)?;
         let data_start = 8 + header.len() as u64;
-        let parsed: Metadata = serde_json::from_slice(&header)
-            .map_err(|source| CheckpointError::Header { path: path.clone(), source })?;
-        let end = data_start.saturating_add(parsed.data_len() as u64);
+        let header = TensorHeader::parse(&path, &header)?;
+        let end = data_start.saturating_add(header.data_length);
         check_length(&path, end, file.length())?;
-        let tensors = parsed.tensors().into_iter().map(|(name, info)| {
-            let tensor = stored(file, data_start, info);
-            (name, tensor)
+        let tensors = header.tensors.into_iter().map(|(name, description, begin)| {
+            let (file, offset) = (Arc::clone(file), data_start + begin);
+            (name, StoredTensor { file, offset, description, strides: None })
         });
-        let tensors = tensors.collect();
-        let metadata = parsed.metadata().clone().unwrap_or_default().into_iter().collect();
+        let (tensors, metadata) = (tensors.collect(), header.metadata);
         Ok(Self { path, tensors, metadata })
     }
 
@@ -192,15 +190,6 @@ impl TensorFile {
     }
 }
 
-fn stored(file: &Arc<DataFile>, data_start: u64, info: &TensorInfo) -> StoredTensor {
-    StoredTensor {
-        file: Arc::clone(file),
-        offset: data_start + info.data_offsets.0 as u64,
-        description: TensorDescription { dtype: info.dtype, shape: info.shape.clone() },
-        strides: None,
-    }
-}
-
 /// The header's bytes, read only after its claimed length has been held against the file's.
 fn read_header(file: &DataFile) -> Result<Vec<u8>, CheckpointError> {
     let path = file.path();
@@ -308,7 +297,8 @@ mod tests {
     fn absurd_shapes_and_ranges_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let huge = r#"{"a":{"dtype":"F32","shape":[9223372036854775807,4],"data_offsets":[0,8]}}"#;
-        check_refused(&with_header(folder.path(), huge, 8), "invalid safetensors header");
+        let says = "tensor `a` of type F32 and shape [9223372036854775807, 4] takes more bytes";
+        check_refused(&with_header(folder.path(), huge, 8), says);
         let far = r#"{"a":{"dtype":"U8","shape":[576460752303423488],"data_offsets":[0,576460752303423488]}}"#;
         check_refused(&with_header(folder.path(), far, 8), "truncated");
     }
@@ -317,7 +307,41 @@ mod tests {
     fn overlapping_ranges_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let overlap = r#"{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[4],"data_offsets":[2,6]}}"#;
-        check_refused(&with_header(folder.path(), overlap, 6), "invalid offset for tensor `b`");
+        let says = "tensor `b` of type U8 and shape [4] begins at byte 2, expected 4";
+        check_refused(&with_header(folder.path(), overlap, 6), says);
+        let back = r#"{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"b":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},"c":{"dtype":"U8","shape":[1],"data_offsets":[4,3]}}"#;
+        check_refused(&with_header(folder.path(), back, 4), "begins at byte 4 and ends at 3");
+    }
+
+    #[test]
+    fn a_tensor_that_is_wrong_is_named_with_its_type() {
+        let folder = tempfile::tempdir().unwrap();
+        for (entry, says) in [
+            (
+                r#"{"dtype":"Q8","shape":[2],"data_offsets":[0,8]}"#,
+                "tensor `a` of type Q8 and shape [2] is of a type",
+            ),
+            (
+                r#"{"dtype":"F32","shape":[3],"data_offsets":[0,8]}"#,
+                "tensor `a` of type F32 and shape [3] takes 12 bytes, its range has 8",
+            ),
+            (r#"{"dtype":"F32","shape":[2]}"#, "tensor `a`: missing field `data_offsets`"),
+            ("7", "tensor `a`: invalid type"),
+        ] {
+            check_refused(&with_header(folder.path(), &format!(r#"{{"a":{entry}}}"#), 8), says);
+        }
+    }
+
+    #[test]
+    fn a_name_that_stands_twice_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let one = r#""a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}"#;
+        let twice = format!("{{{one},{one}}}");
+        check_refused(&with_header(folder.path(), &twice, 4), "`a` stands twice");
+        let metadata = format!(r#"{{"__metadata__":{{}},{one},"__metadata__":{{}}}}"#);
+        check_refused(&with_header(folder.path(), &metadata, 4), "`__metadata__` stands twice");
+        let field = r#"{"a":{"dtype":"U8","dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#;
+        check_refused(&with_header(folder.path(), field, 4), "tensor `a`: duplicate field `dtype`");
     }
 
     #[test]

@@ -14,7 +14,7 @@ pub use value::Value;
 
 use crate::data_file::DataFile;
 use crate::pickle::{Graph, NodeId};
-use crate::{CheckpointError, StoredTensor};
+use crate::{CheckpointError, PickleError, StoredTensor};
 
 /// Where the bytes of each storage lie in the file, by the storage's key.
 type Storages = HashMap<String, Range<u64>>;
@@ -61,7 +61,7 @@ impl TorchFile {
         let (root, storages) = if archive::is_archive(&file)? {
             archive::read(&file, &mut graph)?
         } else {
-            legacy::read(&file, &mut graph)?
+            legacy::read(&file, &mut graph).map_err(|error| unread(&file, error))?
         };
         let tensors = tensors::locate(&file, &graph, &storages)?;
         Ok(Self { file, graph, root, tensors })
@@ -93,4 +93,35 @@ fn foreign(file: &DataFile) -> Result<Option<&'static str>, CheckpointError> {
     } else {
         None
     })
+}
+
+/// What is wrong with a file without an archive: where it is text, that first. Pickles may be text too: they end
+/// with a full stop, or name something that they would call.
+fn unread(file: &DataFile, error: CheckpointError) -> CheckpointError {
+    let calls = match &error {
+        CheckpointError::Pickle { source: PickleError::ForbiddenName { module, name }, .. } => {
+            let mut letters = module.chars().chain(name.chars());
+            letters.all(|letter| letter.is_alphanumeric() || "._".contains(letter))
+        }
+        _ => false,
+    };
+    let (start, length) = (file.read(0, file.length().min(512)), file.length());
+    let stops = || file.read(length.saturating_sub(1), 1).is_ok_and(|last| last == b".");
+    if calls || !start.is_ok_and(|start| is_text(&start)) || stops() {
+        return error;
+    }
+    CheckpointError::ForeignFile {
+        path: file.path().to_path_buf(),
+        found: "no file of torch: it is text",
+    }
+}
+
+/// Whether there is something, and only characters that are seen, spaces and ends of lines.
+fn is_text(start: &[u8]) -> bool {
+    let shown =
+        |byte: &u8| byte.is_ascii_graphic() || byte.is_ascii_whitespace() || !byte.is_ascii();
+    // what is cut off at the end is no fault
+    let is_utf8 =
+        std::str::from_utf8(start).map_or_else(|error| error.error_len().is_none(), |_| true);
+    !start.is_empty() && start.iter().all(shown) && is_utf8
 }

@@ -104,6 +104,8 @@ fn files_that_are_taken_for_weights_are_told_what_they_are() {
     check_refused(&tar, "a tar archive, as torch wrote before version 0.1.10");
     check_refused(b"version https://git-lfs.github.com/spec/v1\noid", "a pointer of Git LFS");
     check_refused(b"\n<!DOCTYPE html><html>", "a web page");
+    check_refused(b"--image_size 64\n", "is no file of torch: it is text");
+    check_refused("caf\u{e9}".as_bytes(), "is no file of torch: it is text");
 }
 
 #[test]

@@ -253,6 +253,17 @@ pub enum TrainError {
         /// Why not.
         source: Box<TrainError>,
     },
+    /// The weights do not fit what is published about a file of this name, and nothing else says how their network
+    /// is built.
+    #[error(
+        "{known}, since the file is called so; another network's is said by --flags or --config"
+    )]
+    KnownByName {
+        /// What was taken.
+        known: String,
+        /// What does not fit.
+        source: tweedie_unet::UNetError,
+    },
     /// What a run says itself was given.
     #[error("--{what} is for checkpoints of other programs; a run says it itself")]
     RunSaysIt {

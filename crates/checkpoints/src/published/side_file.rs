@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::PublishedOptions;
 use super::flags::parse_flags;
-use crate::CheckpointError;
+use crate::{CheckpointError, json_object};
 
 /// A longer text than any configuration.
 const LONGEST: u64 = 16 << 20;
@@ -65,7 +65,7 @@ impl SideFile {
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>, CheckpointError> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.trim_start().starts_with("--") => parse_flags(path, text),
-        _ => serde_json::from_slice(bytes)
+        _ => json_object::parse(bytes)
             .map_err(|source| CheckpointError::Json { path: path.to_path_buf(), source }),
     }
 }

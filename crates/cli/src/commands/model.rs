@@ -62,8 +62,9 @@ fn info(options: &InfoOptions) -> Result<()> {
         Ok(model) => show(&model.unet, Shown::Model(&model), options),
         Err(why) => {
             let network = open_network(path, &source.options())?;
-            eprintln!("the network alone: {why:#}");
-            show(&network, Shown::Network, options)
+            let why = format!("{why:#}");
+            eprintln!("the network alone: {why}");
+            show(&network, Shown::Network { why: &why }, options)
         }
     }
 }

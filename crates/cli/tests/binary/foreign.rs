@@ -172,7 +172,7 @@ fn a_run_becomes_a_folder_of_diffusers_that_draws_the_same() {
     // diffusers clips in another way, so that a run draws the same without
     let far =
         far(&drawn(&there, &[&said[..], &["--no-clip"]].concat()), &drawn(&run, &["--no-clip"]));
-    assert!(far < 1e-3, "{far}");
+    assert!(far < 1e-6, "{far}");
     // what is there stays
     let message = Program::run(&["convert", text(&run), text(&there)]).expect_refusal();
     assert!(message.contains("exists already"), "{message}");
@@ -217,7 +217,9 @@ fn a_checkpoint_is_trained_on_and_the_run_is_whole_without_it() {
         Program::run(&[&sample[..], &alike].concat()).expect_success();
         bytes(&out)
     };
-    assert!(far(&drawn(&at("untouched")), &drawn(&diffusers())) < 1e-3);
+    let far_off = far(&drawn(&at("untouched")), &drawn(&diffusers()));
+    // the noisiest step divides by alpha = 0.006, and with it the rounding of the two ways to the same numbers
+    assert!(far_off < 5e-5, "{far_off}");
     assert!(far(&drawn(&at("tuned")), &drawn(&diffusers())) > 1e-3);
 }
 

@@ -172,3 +172,28 @@ fn what_cannot_be_guided_is_refused_before_any_network_runs() {
     let likelihood = ["likelihood", steering, "--method", "bound"];
     assert!(Program::run(&likelihood).expect_refusal().contains("is a classifier"));
 }
+
+#[test]
+fn a_classifier_is_shown_and_trained_on_but_neither_converted_nor_made_a_model_of() {
+    let (classifier, folder) = (runs().classifier.to_str().unwrap(), tempfile::tempdir().unwrap());
+    let out = folder.path().join("out");
+    let shown = Program::run(&["model", "info", classifier]).expect_success();
+    for says in ["adm-encoder", "tells classes        10"] {
+        assert!(shown.contains(says), "`{says}` is not in: {shown}");
+    }
+    for to in ["diffusers", "tweedie"] {
+        let convert = ["convert", classifier, out.to_str().unwrap(), "--to", to];
+        let message = Program::run(&convert).expect_refusal();
+        assert!(message.contains("is a classifier of noisy images"), "{message}");
+        assert!(!out.exists());
+    }
+    let on = |config: &str, out: &Path| {
+        Program::train(folder.path(), config, out, &["--from", classifier])
+    };
+    let message = on("[objective]\nkind = \"denoising\"\n", &out).expect_refusal();
+    assert!(message.contains("classifier"), "{message}");
+    assert!(!out.exists());
+    on("[training]\nsteps = 1\nbatch_size = 4\nthreads = 1\n", &out).expect_success();
+    let trained = std::fs::read_to_string(out.join("config.toml")).unwrap();
+    assert!(trained.contains("kind = \"classifier\""), "{trained}");
+}

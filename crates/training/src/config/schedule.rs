@@ -1,11 +1,12 @@
 //! `[schedule]`: the forward process.
 
+use serde::ser::{SerializeStruct, Serializer};
 use serde::{Deserialize, Serialize};
 
 use crate::ConfigError;
 
 /// `[schedule]`: the forward process.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ScheduleConfig {
     /// What the schedule is.
@@ -21,20 +22,42 @@ pub struct ScheduleConfig {
     /// Rescale the betas of a table so that no signal is left after its last step.
     pub zero_terminal_snr: bool,
     /// Rate at time 0 of kinds `"vp_linear"` and `"sub_vp"`.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub beta_min: Option<f64>,
     /// Their rate at time 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub beta_max: Option<f64>,
     /// Least noise of kinds "ve" and "edm".
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma_min: Option<f64>,
     /// Their largest noise.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub sigma_max: Option<f64>,
     /// The earliest time that is trained, of all continuous kinds but "edm".
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub time_min: Option<f64>,
+}
+
+/// Values that are not given are left out, and ends of betas beside a list of them, which says its own.
+impl Serialize for ScheduleConfig {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut entries = to.serialize_struct("ScheduleConfig", 11)?;
+        entries.serialize_field("kind", &self.kind)?;
+        entries.serialize_field("steps", &self.steps)?;
+        if self.kind != ScheduleKind::Betas {
+            entries.serialize_field("beta_start", &self.beta_start)?;
+            entries.serialize_field("beta_end", &self.beta_end)?;
+        }
+        entries.serialize_field("betas", &self.betas)?;
+        entries.serialize_field("zero_terminal_snr", &self.zero_terminal_snr)?;
+        for (name, value) in [
+            ("beta_min", self.beta_min),
+            ("beta_max", self.beta_max),
+            ("sigma_min", self.sigma_min),
+            ("sigma_max", self.sigma_max),
+            ("time_min", self.time_min),
+        ] {
+            if let Some(value) = value {
+                entries.serialize_field(name, &value)?;
+            }
+        }
+        entries.end()
+    }
 }
 
 impl Default for ScheduleConfig {

@@ -177,7 +177,7 @@ fn classes(
 /// When the path is no checkpoint known here, or its weights do not fit.
 pub(super) fn network(path: &Path, options: &ModelOptions) -> Result<UNet, TrainError> {
     let checkpoint = open_published(path, options)?;
-    Ok(read_network(&architecture(&checkpoint)?, &checkpoint, options)?)
+    read_network(&architecture(&checkpoint)?, &checkpoint, options)
 }
 
 /// The network of a checkpoint, in the precision and on the device of the options.
@@ -188,8 +188,15 @@ pub(crate) fn read_network(
     architecture: &ArchitectureConfig,
     checkpoint: &PublishedCheckpoint,
     options: &ModelOptions,
-) -> Result<UNet, UNetError> {
-    UNet::from_file(architecture, checkpoint.weights(), options.precision, options.device)
+) -> Result<UNet, TrainError> {
+    let read =
+        UNet::from_file(architecture, checkpoint.weights(), options.precision, options.device);
+    read.map_err(|source| match (checkpoint.known_by_name(), &source) {
+        (Some(known), UNetError::Weights(_)) => {
+            TrainError::KnownByName { known: known.to_owned(), source }
+        }
+        _ => source.into(),
+    })
 }
 
 /// The noise levels that a checkpoint says.

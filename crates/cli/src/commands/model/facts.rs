@@ -17,8 +17,8 @@ pub(super) enum Shown<'a> {
     Model(&'a Model),
     /// It tells classes of noisy images.
     Classifier(&'a Classifier),
-    /// Nothing.
-    Network,
+    /// Nothing, for a reason.
+    Network { why: &'a str },
 }
 
 impl Shown<'_> {
@@ -27,7 +27,7 @@ impl Shown<'_> {
         match self {
             Self::Model(model) => Some(model.images().shape),
             Self::Classifier(classifier) => Some(classifier.shape()),
-            Self::Network => None,
+            Self::Network { .. } => None,
         }
     }
 }
@@ -45,7 +45,7 @@ pub(super) fn facts(network: &UNet, shown: Shown<'_>) -> Facts {
     facts.extend(match shown {
         Shown::Model(model) => of_model(model),
         Shown::Classifier(classifier) => of_classifier(classifier),
-        Shown::Network => Vec::new(),
+        Shown::Network { why } => vec![("noise", Value::Null), ("network alone", why.into())],
     });
     facts
 }
