@@ -68,7 +68,7 @@ pub enum CheckpointError {
         source: serde_json::Error,
     },
     /// What the header says of a tensor does not fit: its type, its shape, and its range.
-    #[error("{}: tensor `{name}` of type {dtype} and shape {shape:?} {problem}", path.display())]
+    #[error("{}: tensor `{name}` of type {dtype} {problem}", path.display())]
     HeaderTensor {
         /// The file.
         path: PathBuf,
@@ -76,9 +76,7 @@ pub enum CheckpointError {
         name: String,
         /// Its element type, in the words of the header.
         dtype: String,
-        /// Its shape.
-        shape: Vec<usize>,
-        /// What is wrong with it: "takes 12 bytes, its range has 8".
+        /// Its shape and what is wrong with it: "and shape [3] takes 12 bytes, its range has 8".
         problem: String,
     },
     /// The tensors handed over for writing do not form a valid file.

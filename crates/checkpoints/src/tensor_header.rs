@@ -42,8 +42,7 @@ impl TensorHeader {
                 path: path.to_path_buf(),
                 name: name.clone(),
                 dtype: dtype.clone(),
-                shape: shape.clone(),
-                problem,
+                problem: format!("and shape {shape:?} {problem}"),
             };
             if begin != data_length {
                 return Err(refuse(format!("begins at byte {begin}, expected {data_length}")));

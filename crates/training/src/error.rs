@@ -262,7 +262,7 @@ pub enum TrainError {
         /// What was taken.
         known: String,
         /// What does not fit.
-        source: tweedie_unet::UNetError,
+        source: Box<tweedie_unet::UNetError>,
     },
     /// What a run says itself was given.
     #[error("--{what} is for checkpoints of other programs; a run says it itself")]

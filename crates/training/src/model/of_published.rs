@@ -193,7 +193,7 @@ pub(crate) fn read_network(
         UNet::from_file(architecture, checkpoint.weights(), options.precision, options.device);
     read.map_err(|source| match (checkpoint.known_by_name(), &source) {
         (Some(known), UNetError::Weights(_)) => {
-            TrainError::KnownByName { known: known.to_owned(), source }
+            TrainError::KnownByName { known: known.to_owned(), source: source.into() }
         }
         _ => source.into(),
     })
