@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use tch::Tensor;
-use tweedie_guidance::{ClassifierFree, ClassifierGuided, Condition, NoiseRange};
+use tweedie_guidance::{ClassifierFree, ClassifierGuided, LARGEST_SCALE, NoiseRange};
 use tweedie_score::{Conditioned, ScoreFn};
 use tweedie_training::{Classifier, ModelOptions};
 use tweedie_unet::{ClassGradient, ScoreNetwork};
@@ -97,8 +97,10 @@ impl Guidance {
         if self.classifier.is_some() && !has_class {
             bail!("--classifier steers towards a class: --class says which");
         }
-        if let Some(scale) = self.scale.filter(|scale| !scale.is_finite()) {
-            bail!("--guidance is {scale}, expected a finite number");
+        if let Some(scale) =
+            self.scale.filter(|scale| scale.is_nan() || scale.abs() > LARGEST_SCALE)
+        {
+            bail!("--guidance is {scale}, expected a number from -1e6 to 1e6");
         }
         let given = [
             ("--guidance-interval", self.guidance_interval.is_some()),
@@ -153,7 +155,7 @@ impl Guidance {
             );
         }
         if let Some(class) = self.negative_class {
-            run.check_class(class).context("--negative-class")?;
+            run.check_class("--negative-class", class)?;
         } else if scale != 1.0 {
             run.check_null_class()?;
         }
@@ -224,9 +226,10 @@ impl Guide {
                 Box::new(plain(network))
             }
             Steering::Model { scale, rescale, negative } => {
-                let conditions = conditions(classes, *scale, *negative);
-                let guided = ClassifierFree::composed(network, conditions)?.rescaled(*rescale)?;
-                Box::new(guided.within(self.range))
+                // None in place of a negative class is no class
+                let avoided = vec![*negative; classes.len()];
+                let guided = ClassifierFree::away_from(network, classes.to_vec(), avoided, *scale)?;
+                Box::new(guided.rescaled(*rescale)?.within(self.range))
             }
             Steering::Classifier { classifier, scale, .. } => {
                 let gradient = gradient(classifier, classes);
@@ -267,15 +270,6 @@ impl Guide {
     }
 }
 
-/// What the model is asked for, and the weights of its answers.
-fn conditions(classes: &[Option<usize>], scale: f64, negative: Option<usize>) -> Vec<Condition> {
-    let asked = Condition { classes: classes.to_vec(), weight: scale };
-    let Some(class) = negative else { return vec![asked] };
-    // scale asked + (1 - scale) avoided: nothing is left for no class
-    let avoided = Condition { classes: vec![Some(class); classes.len()], weight: 1.0 - scale };
-    vec![asked, avoided]
-}
-
 fn gradient<'a>(classifier: &'a Classifier, classes: &[Option<usize>]) -> ClassGradient<'a> {
     // a classifier without a class was refused
     let classes = classes.iter().map(|class| class.unwrap_or(0)).collect();
@@ -305,7 +299,9 @@ mod tests {
             ("--guidance-rescale 0.7", "--guidance-rescale goes with --guidance"),
             ("--negative-class 1", "--negative-class goes with --guidance"),
             ("--classifier x", "--class says which"),
-            ("--guidance nan", "expected a finite number"),
+            ("--guidance nan", "expected a number from -1e6 to 1e6"),
+            ("--guidance 1e39", "--guidance is 1000000"),
+            ("--guidance -2e6", "--guidance is -2000000"),
         ] {
             let error = line(words).unwrap().check(false).unwrap_err().to_string();
             assert!(error.contains(says), "{words}: {error}");
@@ -326,14 +322,5 @@ mod tests {
         ] {
             assert!(line(words).is_err(), "{words}");
         }
-    }
-
-    #[test]
-    fn a_negative_class_takes_the_place_of_no_class() {
-        let weights = |negative| -> Vec<f64> {
-            conditions(&[Some(3)], 2.5, negative).iter().map(|condition| condition.weight).collect()
-        };
-        assert_eq!(weights(None), [2.5]);
-        assert_eq!(weights(Some(1)), [2.5, -1.5]);
     }
 }

@@ -13,7 +13,7 @@ pub(crate) use region::{Known, Region};
 use crate::device::Computation;
 use crate::drawing::{Drawing, image_count};
 use crate::guide::Guidance;
-use crate::output::Format;
+use crate::output::{Format, Replacement};
 use crate::print;
 use crate::registry::{Method, Way};
 use crate::run::{Run, Weights};
@@ -26,6 +26,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
 use subjects::SubjectArgs;
+
+/// Noise beyond this buries everything that a measurement in single precision says of the data.
+const MOST_NOISE: f64 = 1e6;
 
 /// What all commands that restore images share.
 #[derive(Clone, Debug, Args)]
@@ -40,6 +43,8 @@ pub(crate) struct Restoration {
     /// command]
     #[arg(long, short, value_name = "PATH")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    replacement: Replacement,
     /// Print one JSON object
     #[arg(long)]
     json: bool,
@@ -93,9 +98,9 @@ impl Restoration {
         name: &str,
         degrade: impl FnOnce(&Run) -> Result<Degradation>,
     ) -> Result<ExitCode> {
-        let out = self.out.as_deref().unwrap_or(Path::new(name));
-        Format::of(out)?.check(out)?;
         self.check()?;
+        let out = &self.replacement.out(&self.run, self.out.as_deref(), Path::new(name))?;
+        Format::of(out)?.check(out)?;
         let run = Run::open(&self.run, &self.weights, &self.computation)?;
         let degradation = degrade(&run)?;
         let noise = (self.measurement_noise, self.drawing.seed);
@@ -140,15 +145,19 @@ impl Restoration {
 
     /// Refuses what can be refused without the model.
     fn check(&self) -> Result<()> {
-        if !(self.measurement_noise >= 0.0 && self.measurement_noise.is_finite()) {
+        if !(0.0..=MOST_NOISE).contains(&self.measurement_noise) {
             bail!(
-                "--measurement-noise is {}, expected a finite number of at least 0",
+                "--measurement-noise is {}, expected a number from 0 to 1e6",
                 self.measurement_noise
             );
         }
         self.subjects.check(self.judge)?;
         self.way.check()?;
-        self.guidance.check(!self.classes.is_empty())
+        self.guidance.check(!self.classes.is_empty())?;
+        if self.guidance.is_given() && self.classes.is_empty() {
+            bail!("--guidance steers towards a class: --class says which");
+        }
+        Ok(())
     }
 
     /// The class of each image, `None` where none is asked for.
@@ -160,6 +169,12 @@ impl Restoration {
     ) -> Result<Vec<Option<usize>>> {
         if self.classes.is_empty() {
             return Ok(vec![None; images]);
+        }
+        if self.classes.len() > images {
+            bail!(
+                "--class names {} classes for {images} image(s), expected at most one an image",
+                self.classes.len()
+            );
         }
         run.classes_below(known, &self.classes, images)
     }

@@ -36,8 +36,9 @@ impl Latents {
     /// Writes them in the form of the path's ending.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// When a latent is not finite, and when the file cannot be written.
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
+        output::check_finite(&self.states)?;
         let shape: Vec<usize> = self.states.size().iter().map(|side| *side as usize).collect();
         let shape = <[usize; 4]>::try_from(shape).ok().context("latents have four axes")?;
         let values = Vec::try_from(self.states.contiguous().flatten(0, -1))?;

@@ -100,6 +100,22 @@ fn check_writable(path: &Path, folder: &Path) -> Result<()> {
         .with_context(|| format!("--out {}: cannot write there", path.display()))
 }
 
+/// Refuses drawn images or latents `[n, c, h, w]` that are not all finite: there is nothing to see in them.
+///
+/// # Errors
+/// As said.
+pub(crate) fn check_finite(drawn: &Tensor) -> Result<()> {
+    let spoilt = drawn.isfinite().logical_not().flatten(1, -1).any_dim(-1, false);
+    let places: Vec<i64> = Vec::try_from(spoilt.nonzero().flatten(0, -1))?;
+    let Some(first) = places.first() else { return Ok(()) };
+    bail!(
+        "{} of {} drawn images hold values that are not finite, the first of them image {first}: nothing is \
+         written. The sampling went out of range; weaker guidance, --clip or more --steps may hold it",
+        places.len(),
+        drawn.size()[0]
+    )
+}
+
 /// Images `[n, c, h, w]` in `[-1, 1]` with their classes.
 pub(crate) struct Images<'a> {
     /// Number of levels of a model trained on dequantized images.
@@ -143,7 +159,11 @@ impl Images<'_> {
     }
 
     /// Writes in the form of the path's ending; returns what was written, in words.
+    ///
+    /// # Errors
+    /// When an image is not finite, and when it cannot be written.
     pub(crate) fn write(&self, path: &Path, columns: Option<usize>) -> Result<String> {
+        check_finite(self.images)?;
         let count = self.classes.len();
         match Format::of(path)? {
             Format::Grid => {
@@ -177,5 +197,27 @@ impl Images<'_> {
             save_png(&grid(image, shape, plain)?, &name(index, class))?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_are_not_finite_are_not_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let images = Tensor::zeros([3, 1, 2, 2], (tch::Kind::Float, tch::Device::Cpu));
+        let _ = images.get(1).fill_(f64::NAN);
+        let _ = images.get(2).get(0).get(1).get(1).fill_(f64::INFINITY);
+        for name in ["a.png", "a.npy", "a.safetensors", "folder"] {
+            let path = folder.path().join(name);
+            let drawn = Images { levels: None, images: &images, classes: &[None; 3] };
+            let error = drawn.write(&path, None).unwrap_err().to_string();
+            assert!(error.starts_with("2 of 3 drawn images hold values"), "{error}");
+            assert!(error.contains("the first of them image 1"), "{error}");
+            assert!(!path.exists());
+        }
+        assert!(check_finite(&images.narrow(0, 0, 1)).is_ok());
     }
 }

@@ -285,7 +285,18 @@ impl Run {
                  whether the last row of its table stands for no class)"
             );
         }
+        if images.classes.is_some() && self.was_always_told() {
+            bail!(
+                "this network was always told a class (its training.label_dropout is 0): it cannot be asked \
+                 without one"
+            );
+        }
         Ok(())
+    }
+
+    /// Whether training left out no class at all, whatever rows the table of classes has.
+    fn was_always_told(&self) -> bool {
+        self.config().is_some_and(|config| config.training.label_dropout == 0.0)
     }
 
     /// Refuses to compare with what the network says without a class where it was never told none.
@@ -296,7 +307,7 @@ impl Run {
                  told a class (--classes says whether the last row of its table stands for no class)"
             );
         }
-        if self.config().is_some_and(|config| config.training.label_dropout == 0.0) {
+        if self.was_always_told() {
             bail!(
                 "guidance needs a model that was told of no class now and then; this one was always told a \
                  class (its training.label_dropout is 0)"
@@ -346,16 +357,16 @@ impl Run {
         asked: &[usize],
         count: usize,
     ) -> Result<Vec<Option<usize>>> {
-        asked.iter().try_for_each(|class| check_class(*class, classes))?;
+        asked.iter().try_for_each(|class| check_class("--class", *class, classes))?;
         let all: Vec<usize> =
             if asked.is_empty() { (0..classes).collect() } else { asked.to_vec() };
         let class = |image: usize| (!all.is_empty()).then(|| all[image % all.len()]);
         Ok((0..count).map(class).collect())
     }
 
-    /// Refuses a class that the network was not trained on.
-    pub(crate) fn check_class(&self, class: usize) -> Result<()> {
-        check_class(class, self.class_count())
+    /// Refuses a class, the value of `option`, that the network was not trained on.
+    pub(crate) fn check_class(&self, option: &str, class: usize) -> Result<()> {
+        check_class(option, class, self.class_count())
     }
 
     /// States or masks `[n, c, h, w]` without the border that training added.
@@ -371,10 +382,10 @@ impl Run {
 }
 
 /// Refuses a class that is not below the number of them.
-fn check_class(class: usize, classes: usize) -> Result<()> {
+fn check_class(option: &str, class: usize, classes: usize) -> Result<()> {
     match classes {
-        0 => bail!("--class: this model was trained without classes"),
-        classes if class >= classes => bail!("--class is {class}, expected 0 to {}", classes - 1),
+        0 => bail!("{option}: this model was trained without classes"),
+        classes if class >= classes => bail!("{option} is {class}, expected 0 to {}", classes - 1),
         _ => Ok(()),
     }
 }

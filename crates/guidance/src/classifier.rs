@@ -166,6 +166,6 @@ mod tests {
     #[test]
     fn a_scale_that_is_no_number_is_refused() {
         let error = ClassifierGuided::new((), (), f64::NAN).unwrap_err();
-        assert_eq!(error.to_string(), "guidance scale is NaN, expected a finite value");
+        assert_eq!(error.to_string(), "guidance scale is NaN, expected a value from -1e6 to 1e6");
     }
 }

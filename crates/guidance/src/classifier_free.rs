@@ -7,11 +7,11 @@
 
 mod weights;
 
-use crate::noise_range::check_finite;
+use crate::noise_range::check_scale;
 use crate::{GuidanceError, NoiseRange};
 use tweedie_schedules::Prediction;
 use tweedie_score::{ConditionalScoreFn, Draw, ScoreError, ScoreFn, Times};
-use weights::Branch;
+use weights::{Branch, Part};
 
 /// What the samples of a batch are to be, and how much it counts.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,42 +25,71 @@ pub struct Condition {
 /// A conditional network as a guided score function.
 ///
 /// The weights are linear in the prediction, whichever kind it is. Of a learned variance, which is not
-/// guided, it gives the values of the conditional prediction.
+/// guided, it gives the values of the conditional prediction, or at scale 0 those of the one that is made.
 #[derive(Clone, Debug)]
 pub struct ClassifierFree<N> {
     network: N,
-    conditions: Vec<Condition>,
+    parts: Vec<Part>,
     rescale: f64,
     range: NoiseRange,
 }
 
 impl<N> ClassifierFree<N> {
     /// Guidance towards one class a sample. `scale` 0 is unconditional and 1 conditional (one evaluation
-    /// each), more is guided (a batch of two).
+    /// each), more is guided (a batch of two), less than 0 away from the class.
     ///
     /// # Errors
-    /// When the scale is not finite.
+    /// When there is no sample, or the scale is not from -1e6 to 1e6.
     pub fn new(network: N, classes: Vec<Option<usize>>, scale: f64) -> Result<Self, GuidanceError> {
-        Self::composed(network, vec![Condition { classes, weight: scale }])
+        let nothing = vec![None; classes.len()];
+        Self::away_from(network, classes, nothing, scale)
     }
 
-    /// Guidance by several conditions at once.
+    /// Guidance towards one class a sample and away from another, `avoided`, which takes the place of no class:
+    /// `avoided + scale (asked - avoided)`, and nothing else is predicted.
     ///
     /// # Errors
-    /// When there is no condition or no sample, they are for different numbers of samples, or a weight is not finite.
+    /// As [`new`](Self::new), and when the two are for different numbers of samples.
+    pub fn away_from(
+        network: N,
+        classes: Vec<Option<usize>>,
+        avoided: Vec<Option<usize>>,
+        scale: f64,
+    ) -> Result<Self, GuidanceError> {
+        check_scale(scale)?;
+        let (got, expected) = (avoided.len(), classes.len());
+        if expected == 0 {
+            return Err(GuidanceError::NoConditions);
+        }
+        if got != expected {
+            return Err(GuidanceError::ConditionLength { index: 1, got, expected });
+        }
+        Ok(Self::of(network, Part::on_the_way(avoided, classes, scale)))
+    }
+
+    /// Guidance by several conditions at once. The conditional prediction is the mean by their positive
+    /// weights; where none is positive, the one without a condition.
+    ///
+    /// # Errors
+    /// When there is no condition or no sample, they are for different numbers of samples, or a weight is not
+    /// from -1e6 to 1e6.
     pub fn composed(network: N, conditions: Vec<Condition>) -> Result<Self, GuidanceError> {
         let samples = conditions.first().map_or(0, |first| first.classes.len());
         if samples == 0 {
             return Err(GuidanceError::NoConditions);
         }
         for (index, Condition { classes, weight }) in conditions.iter().enumerate() {
-            check_finite("guidance scale", *weight)?;
+            check_scale(*weight)?;
             if classes.len() != samples {
                 let (got, expected) = (classes.len(), samples);
                 return Err(GuidanceError::ConditionLength { index, got, expected });
             }
         }
-        Ok(Self { network, conditions, rescale: 0.0, range: NoiseRange::ALL })
+        Ok(Self::of(network, Part::composed(conditions)))
+    }
+
+    fn of(network: N, parts: Vec<Part>) -> Self {
+        Self { network, parts, rescale: 0.0, range: NoiseRange::ALL }
     }
 
     /// The same with each sample's guided prediction brought back to the deviation of its conditional
@@ -78,7 +107,7 @@ impl<N> ClassifierFree<N> {
     }
 
     /// The same with guidance at noise levels of this range alone; at the others the prediction is the
-    /// conditional one (of several, the mean by their positive weights). Kynkäänniemi et al. 2024.
+    /// conditional one, whatever the scale. Kynkäänniemi et al. 2024.
     #[must_use]
     pub fn within(self, range: NoiseRange) -> Self {
         Self { range, ..self }
@@ -87,13 +116,13 @@ impl<N> ClassifierFree<N> {
     /// The predictions that a batch takes.
     fn branches(&self, at: Times<'_>, count: usize) -> Result<Vec<Branch>, ScoreError> {
         at.check(count)?;
-        let conditions = self.conditions[0].classes.len();
+        let conditions = self.parts[0].classes.len();
         if conditions != count {
             return Err(ScoreError::ConditionsMismatch { conditions, batch: count });
         }
         let acts: Vec<bool> =
             (0..count).map(|index| self.range.contains(at.of(index).level)).collect();
-        Ok(Branch::all(&self.conditions, &acts))
+        Ok(Branch::all(&self.parts, &acts, self.rescale > 0.0))
     }
 
     /// The predictions of all branches, made as one batch, and their values of the variance.
@@ -128,9 +157,8 @@ impl<N> ClassifierFree<N> {
         let (output, values) = self.together(&branches, x, at)?;
         let parts = output.split(&sizes);
         let guided = Branch::sum(&branches, &parts, |branch| &branch.guided);
-        let values = values.map(|values| {
-            Branch::sum(&branches, &values.split(&sizes), |branch| &branch.conditional)
-        });
+        let values = values
+            .map(|values| Branch::sum(&branches, &values.split(&sizes), |branch| &branch.variance));
         if self.rescale == 0.0 || branches.len() == 1 {
             return Ok((guided, values));
         }

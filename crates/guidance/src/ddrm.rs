@@ -20,11 +20,16 @@ pub struct Ddrm<'m, S> {
     eta_known: f64,
 }
 
+impl<S> Ddrm<'_, S> {
+    /// The share of fresh noise as published.
+    pub const PUBLISHED_ETA: f64 = 0.85;
+}
+
 impl<'m, S> Ddrm<'m, S> {
     /// With `eta` 0.85 and all of the measurement taken, as published.
     #[must_use]
     pub const fn new(measurement: &'m Measurement<S>) -> Self {
-        Self { measurement, eta: 0.85, eta_known: 1.0 }
+        Self { measurement, eta: Self::PUBLISHED_ETA, eta_known: 1.0 }
     }
 
     /// The same with a share `eta` of a step's noise fresh, and a share `eta_known` of the measurement taken

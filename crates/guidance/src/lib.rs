@@ -71,7 +71,7 @@ pub use ddrm::Ddrm;
 pub use error::GuidanceError;
 pub use mean_guided::{GradientPlace, MeanGuided};
 pub use measurement::Measurement;
-pub use noise_range::NoiseRange;
+pub use noise_range::{LARGEST_SCALE, NoiseRange};
 pub use operator::{ColourBasis, LinearOperator, Mask, Separable, SingularValues, Spectrum};
 pub use posterior_guided::{PosteriorGuided, Spread};
 pub use reimposed::{ImposedLevel, KnownEnd, Reimposed, predictor_corrector_given};

@@ -34,8 +34,8 @@ impl<S: Elementwise + Draw> Measurement<S> {
     /// its values; 0 for none.
     ///
     /// # Errors
-    /// When the shapes do not fit, nothing is known or every value as it is, or the deviation is negative or not
-    /// finite.
+    /// When the shapes do not fit, nothing is known or every value (to within ten times the rounding of the
+    /// measurement), or the deviation is negative or not finite.
     pub fn new(
         operator: impl LinearOperator<S> + 'static,
         y: &S,
@@ -47,7 +47,7 @@ impl<S: Elementwise + Draw> Measurement<S> {
         }
         let values = operator.seen_in(y)?;
         let Spectrum { seen, singular_values } = operator.spectrum(&values);
-        let exact = deviation == 0.0 && singular_values == SingularValues::One;
+        let exact = deviation == 0.0 && singular_values.are_alike();
         check_extent(&seen, exact)?;
         let deviations = match singular_values {
             SingularValues::Each(each) if deviation > 0.0 => {
@@ -219,8 +219,8 @@ fn is_imposed(tau: f64, NoiseLevel { alpha, sigma }: NoiseLevel) -> bool {
     sigma >= alpha * tau
 }
 
-/// Refuses what knows nothing, or everything as it is. Noise, or a blur of all coordinates, is left to be
-/// undone.
+/// Refuses what knows nothing, or everything as well as its own values. Noise, or a strong blur of all
+/// coordinates, is left to be undone.
 fn check_extent<S: Draw>(seen: &S, exact: bool) -> Result<(), GuidanceError> {
     let values = seen.batch_len() * seen.item_len();
     let known: f64 = seen.dot_each(seen).iter().sum();

@@ -58,7 +58,11 @@ impl fmt::Display for NoiseRange {
     }
 }
 
-/// A finite scale that counts in a range of noise levels.
+/// The largest scale of guidance: far stronger than any that leaves pictures, and such that no step leaves the range
+/// of single precision.
+pub const LARGEST_SCALE: f64 = 1e6;
+
+/// A scale that counts in a range of noise levels.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Strength {
     pub(crate) scale: f64,
@@ -67,7 +71,7 @@ pub(crate) struct Strength {
 
 impl Strength {
     pub(crate) fn new(scale: f64) -> Result<Self, GuidanceError> {
-        check_finite("guidance scale", scale)?;
+        check_scale(scale)?;
         Ok(Self { scale, range: NoiseRange::ALL })
     }
 
@@ -77,11 +81,12 @@ impl Strength {
     }
 }
 
-pub(crate) fn check_finite(name: &'static str, value: f64) -> Result<(), GuidanceError> {
-    if value.is_finite() {
+pub(crate) fn check_scale(value: f64) -> Result<(), GuidanceError> {
+    if value.abs() <= LARGEST_SCALE {
         return Ok(());
     }
-    Err(GuidanceError::ParameterOutOfRange { name, value, allowed: "a finite value" })
+    let (name, allowed) = ("guidance scale", "a value from -1e6 to 1e6");
+    Err(GuidanceError::ParameterOutOfRange { name, value, allowed })
 }
 
 #[cfg(test)]
@@ -116,7 +121,8 @@ mod tests {
         assert!(refused(1.0, f64::NAN).starts_with("upper end"));
         assert!(refused(-1.0, 1.0).starts_with("lower end"));
         assert!(refused(f64::INFINITY, f64::INFINITY).starts_with("lower end"));
-        let text = "guidance scale is inf, expected a finite value";
+        let text = "guidance scale is inf, expected a value from -1e6 to 1e6";
         assert_eq!(Strength::new(f64::INFINITY).unwrap_err().to_string(), text);
+        assert!(Strength::new(-1.1e6).is_err() && Strength::new(f64::NAN).is_err());
     }
 }

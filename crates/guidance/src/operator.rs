@@ -60,3 +60,14 @@ pub enum SingularValues {
     /// Those of one sample's coordinates, in row-major order; 0 for what is not seen.
     Each(Vec<f64>),
 }
+
+impl SingularValues {
+    /// Whether no coordinate is seen ten times as strongly as another that is: what is measured can be undone
+    /// without losing a digit.
+    pub(crate) fn are_alike(&self) -> bool {
+        let Self::Each(each) = self else { return true };
+        let seen = || each.iter().copied().filter(|value| *value > 0.0);
+        let (least, most) = (seen().fold(f64::INFINITY, f64::min), seen().fold(0.0, f64::max));
+        least >= 0.1 * most
+    }
+}

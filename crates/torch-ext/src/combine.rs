@@ -1,6 +1,6 @@
 //! Linear combinations of tensors.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::ffi;
 
@@ -17,13 +17,23 @@ pub fn linear_combination(terms: &[(f64, &Tensor)]) -> Tensor {
         let got = term.size();
         assert!(got == shape, "term {index} has shape {got:?}, term 0 has {shape:?}");
     }
-    let factors: Vec<f64> = terms.iter().map(|(factor, _)| *factor).collect();
+    let factors: Vec<f64> =
+        terms.iter().map(|(factor, tensor)| within_range(*factor, tensor)).collect();
     let tensors: Vec<&Tensor> = terms.iter().map(|(_, tensor)| *tensor).collect();
     let addresses = ffi::addresses(&tensors);
     // SAFETY: both arrays have `terms.len()` entries; the tensors outlive the call.
     ffi::expect(ffi::tensor("linear_combination", |out| unsafe {
         ffi::tweedie_linear_combination(factors.as_ptr(), addresses.as_ptr(), terms.len(), out)
     }))
+}
+
+/// `factor`, or an infinity where the numbers of `tensor` end before it: libtorch would refuse the factor, and a
+/// result out of range is what such a factor gives.
+fn within_range(factor: f64, tensor: &Tensor) -> f64 {
+    if tensor.kind() == Kind::Double || factor.abs() <= f64::from(f32::MAX) {
+        return factor;
+    }
+    factor * f64::INFINITY
 }
 
 /// a + b, written over the memory of `a` unless autograd records the sum.
@@ -53,7 +63,6 @@ pub fn add_scaled(mut a: Tensor, b: &Tensor, factor: f64) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Kind;
 
     #[test]
     fn terms_are_scaled_and_summed() {
@@ -62,6 +71,16 @@ mod tests {
         let sum = linear_combination(&[(2.0, &x), (-0.5, &y), (1.0, &x)]);
         assert_eq!(Vec::<f64>::try_from(&sum).unwrap(), [-2.0, -4.0]);
         assert_eq!(Vec::<f64>::try_from(&x).unwrap(), [1.0, 2.0]);
+    }
+
+    #[test]
+    fn a_factor_out_of_range_gives_a_result_out_of_range() {
+        let x = Tensor::from_slice(&[1.0f32, -2.0]);
+        let sum = linear_combination(&[(1e39, &x), (1.0, &x)]);
+        assert_eq!(Vec::<f32>::try_from(&sum).unwrap(), [f32::INFINITY, f32::NEG_INFINITY]);
+        let x = x.to_kind(Kind::Double);
+        let sum = linear_combination(&[(1e39, &x)]);
+        assert_eq!(Vec::<f64>::try_from(&sum).unwrap(), [1e39, -2e39]);
     }
 
     #[test]

@@ -83,8 +83,11 @@ fn classes(run: &Run, latents: &Latents, options: &Options) -> Result<Vec<Option
     }
     let known = latents.classes.clone().filter(|_| !options.unconditional && run.class_count() > 0);
     let classes = known.unwrap_or_else(|| vec![None; count]);
+    if classes.contains(&None) {
+        run.check_unconditional()?;
+    }
     for class in classes.iter().flatten() {
-        run.check_class(*class)?;
+        run.check_class("--class", *class)?;
     }
     Ok(classes)
 }

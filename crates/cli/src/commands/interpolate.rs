@@ -86,6 +86,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
     let [from, to] = ends;
     let (from, to) = (from?, to?);
     let class = class(&run, [&from, &to], options)?;
+    if class.is_none() {
+        run.check_unconditional()?;
+    }
     let way = way(&flow, [from, to], class, options.steps)?;
     let images = run.as_images(&way);
     let classes = vec![class; options.steps];
@@ -106,7 +109,7 @@ fn class(run: &Run, [from, to]: [&End; 2], options: &Options) -> Result<Option<u
         without_class([from, to])?;
         return Ok(None);
     }
-    from.class.map_or(Ok(()), |class| run.check_class(class))?;
+    from.class.map_or(Ok(()), |class| run.check_class("--class", class))?;
     Ok(from.class)
 }
 

@@ -158,6 +158,11 @@ fn mixed([channels, height, width]: [usize; 3], rows: &[Vec<f64>]) -> Result<Sep
     if let Some(row) = rows.iter().find(|row| row.len() != channels) {
         bail!("--mix has a row of {} numbers, expected {channels}, one a channel", row.len());
     }
+    // what is measured is held in single precision
+    let largest = rows.iter().flatten().fold(0.0, |most: f64, entry| most.max(entry.abs()));
+    if rows.iter().flatten().any(|entry| entry.is_nan()) || !(1e-6..=1e6).contains(&largest) {
+        bail!("--mix has {largest} as its largest number, expected one from 1e-6 to 1e6");
+    }
     let identity = |length: usize| -> Vec<Vec<f64>> {
         let row = |i: usize| (0..length).map(|j| if i == j { 1.0 } else { 0.0 }).collect();
         (0..length).map(row).collect()
@@ -205,6 +210,10 @@ mod tests {
             ("--blur nan", "deviation of the blur is NaN"),
             ("--grey", "have 1 channel"),
             ("--mix 1,2", "a row of 2 numbers, expected 1"),
+            ("--mix 0", "--mix has 0 as its largest number"),
+            ("--mix 1;nan", "--mix has 1 as its largest number"),
+            ("--mix 1e39", "expected one from 1e-6 to 1e6"),
+            ("--mix 1e-30", "expected one from 1e-6 to 1e6"),
         ] {
             let error = done(words).product([1, 8, 8]).unwrap_err();
             assert!(format!("{error:#}").contains(says), "{words}: {error:#}");

@@ -4,7 +4,7 @@ use super::region::Known;
 use crate::run::Run;
 use anyhow::Result;
 use tch::{Device, Tensor};
-use tweedie_guidance::{GuidanceError, Mask, Measurement, Separable};
+use tweedie_guidance::{GuidanceError, LinearOperator, Mask, Measurement, Separable};
 
 /// A linear map from the states of a model to measurements.
 pub(crate) struct Degradation {
@@ -21,6 +21,8 @@ enum Map {
     Mask,
     /// Products of matrices.
     Linear(Box<Separable>),
+    /// The same of which each pixel follows, were it not for noise.
+    Invertible(Box<Separable>),
 }
 
 impl Degradation {
@@ -47,6 +49,7 @@ impl Degradation {
         known: Option<&Known>,
         words: String,
     ) -> Result<Self, GuidanceError> {
+        let invertible = map.knows_every_value() && known.is_none();
         let mut map =
             if run.shape() == run.unpadded_shape() { map } else { map.after(&cut(run)?)? };
         let mut measured = None;
@@ -54,14 +57,18 @@ impl Degradation {
             map = Separable::mask(shape, &known.pixels)?.after(&map)?;
             measured = Some(of_pixels(&known.pixels, shape).to_device(run.device()));
         }
-        Ok(Self { map: Map::Linear(Box::new(map)), measured, words })
+        let map = Box::new(map);
+        let map = if invertible { Map::Invertible(map) } else { Map::Linear(map) };
+        Ok(Self { map, measured, words })
     }
 
     /// Channels, height and width of a measurement.
     pub(crate) fn shape(&self, run: &Run) -> [usize; 3] {
         match &self.map {
             Map::Mask => run.unpadded_shape(),
-            Map::Linear(map) => shape_of(map).unwrap_or_else(|| run.unpadded_shape()),
+            Map::Linear(map) | Map::Invertible(map) => {
+                shape_of(map).unwrap_or_else(|| run.unpadded_shape())
+            }
         }
     }
 
@@ -83,8 +90,30 @@ impl Degradation {
     pub(crate) fn apply(&self, states: &Tensor) -> Tensor {
         match &self.map {
             Map::Mask => self.only_measured(states),
-            Map::Linear(map) => tweedie_guidance::LinearOperator::apply(&**map, states),
+            Map::Linear(map) | Map::Invertible(map) => LinearOperator::apply(&**map, states),
         }
+    }
+
+    /// Measurements of images with values from -1 to 1 as those of the same images in the range of the model's
+    /// data: `A` of a shifted image is shifted by `A` of the shift.
+    pub(crate) fn from_symmetric(&self, run: &Run, y: &Tensor) -> Tensor {
+        let (scale, shift) = self.scale_and_shift(run);
+        y * scale + shift.to_device(y.device())
+    }
+
+    /// The other way round.
+    pub(crate) fn to_symmetric(&self, run: &Run, y: &Tensor) -> Tensor {
+        let (scale, shift) = self.scale_and_shift(run);
+        (y - shift.to_device(y.device())) / scale
+    }
+
+    /// How the range of the model's data differs from -1 to 1: its scale, and the measurement of its middle.
+    fn scale_and_shift(&self, run: &Run) -> (f64, Tensor) {
+        let (low, high) = run.data_range().ends();
+        let [c, h, w] = run.shape().map(|side| side as i64);
+        let middle =
+            Tensor::full([1, c, h, w], 0.5 * (low + high), (tch::Kind::Float, run.device()));
+        (0.5 * (high - low), self.apply(&middle))
     }
 
     /// A measurement with 0 for what is not measured.
@@ -102,7 +131,13 @@ impl Degradation {
         deviation: f64,
     ) -> Result<Measurement<Tensor>, GuidanceError> {
         match (&self.map, &self.measured) {
-            (Map::Linear(map), _) => Measurement::new(Separable::clone(map), y, deviation),
+            // the border that training added may be unknown, the image is not
+            (Map::Invertible(_), _) if deviation == 0.0 => {
+                Err(GuidanceError::EverythingKnown { values: y.numel() })
+            }
+            (Map::Linear(map) | Map::Invertible(map), _) => {
+                Measurement::new(Separable::clone(map), y, deviation)
+            }
             (Map::Mask, Some(measured)) => {
                 Measurement::new(Mask::new(measured.expand_as(y).contiguous())?, y, deviation)
             }
@@ -118,7 +153,7 @@ impl Degradation {
     /// As [`measurement`](Self::measurement).
     pub(crate) fn picture(&self, run: &Run, y: &Tensor) -> Result<Tensor, GuidanceError> {
         let [channels, height, width] = run.unpadded_shape();
-        let shown = self.only_measured(&run.data_range().to_symmetric(y)).to_device(Device::Cpu);
+        let shown = self.only_measured(&self.to_symmetric(run, y)).to_device(Device::Cpu);
         if matches!(self.map, Map::Mask) {
             return Ok(run.without_padding(&shown));
         }
@@ -169,7 +204,7 @@ mod tests {
     use super::*;
     use ndarray::{ArrayD, IxDyn};
     use tch::Kind;
-    use tweedie_guidance::{ColourBasis, LinearOperator};
+    use tweedie_guidance::ColourBasis;
     use tweedie_schedules::NoiseLevel;
     use tweedie_score::{Draw, Elementwise, Replay};
 

@@ -5,6 +5,7 @@ use super::subjects::Subjects;
 use crate::counted::Counted;
 use crate::drawing::{Drawing, batches};
 use crate::guide::Guide;
+use crate::output::check_finite;
 use crate::progress;
 use crate::registry::{Method, Plan, Way};
 use crate::run::Run;
@@ -96,7 +97,7 @@ impl Planned<'_> {
     /// model's data, on the CPU.
     ///
     /// # Errors
-    /// When the network or the noise fails.
+    /// When the network or the noise fails, or a restoration is not finite.
     pub(super) fn states(&self) -> Result<Tensor> {
         let calls = self.evaluations.map(|calls| (calls * self.batches()) as u64);
         let bar = progress::calls(calls);
@@ -108,7 +109,9 @@ impl Planned<'_> {
         let places = batches(self.restoring.all(), self.restoring.drawing.batch_size);
         let parts: Result<Vec<_>> = places.map(|places| self.batch(places, &note)).collect();
         bar.finish_and_clear();
-        Ok(Tensor::cat(&parts?, 0))
+        let states = Tensor::cat(&parts?, 0);
+        check_finite(&states)?;
+        Ok(states)
     }
 
     fn batch(

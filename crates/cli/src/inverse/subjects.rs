@@ -165,7 +165,8 @@ impl SubjectArgs {
         let shape = degradation.shape(run);
         let (mut parts, mut names) = (Vec::new(), Vec::new());
         for file in &self.files {
-            let values = measurement(run, file, shape)?;
+            let values = measurement(run, file, shape)?.to_device(run.device());
+            let values = degradation.from_symmetric(run, &values);
             let name = file.display().to_string();
             match values.size()[0] {
                 1 => names.push(name),
@@ -178,7 +179,7 @@ impl SubjectArgs {
     }
 }
 
-/// The measurements of a file, on the scale of the model's data.
+/// The measurements of a file, of images with values from -1 to 1.
 fn measurement(run: &Run, file: &Path, shape: [usize; 3]) -> Result<Tensor> {
     let name = file.display().to_string();
     ensure!(file.is_file(), "--image {name}: there is no such file");
@@ -200,5 +201,5 @@ fn measurement(run: &Run, file: &Path, shape: [usize; 3]) -> Result<Tensor> {
          height, width)"
     );
     let [c, h, w] = shape.map(|side| side as i64);
-    Ok(run.data_range().from_symmetric(&Tensor::from_slice(&values).view([-1, c, h, w])))
+    Ok(Tensor::from_slice(&values).view([-1, c, h, w]))
 }

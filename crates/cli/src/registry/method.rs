@@ -389,8 +389,7 @@ impl Method {
         let sampler = self.sampler_for(schedule);
         let mut words = vec![sampler.name()];
         if !sampler.is_adaptive() {
-            words.push(format!("{} steps", self.steps_of(schedule)));
-            words.push(format!("{} spacing", self.spacing_of(schedule).name()));
+            words.extend(self.times_in_words(schedule));
         }
         let default_eta = sampler == Sampler::Ddim && self.eta.is_none();
         words.extend(default_eta.then(|| "eta 0".to_owned()));
@@ -399,11 +398,24 @@ impl Method {
             let name = format!("{name:?}").to_lowercase();
             format!("{name} corrector of snr {}, {} a step", self.snr(), self.corrector_steps())
         }));
-        words.extend(self.eps.map(|eps| format!("down to t = {eps}")));
-        words.extend(self.threshold.map(|quantile| format!("threshold {quantile}")));
-        words.extend(self.clip.then(|| "clipping".to_owned()));
-        words.extend(self.no_clip.then(|| "no clipping".to_owned()));
+        words.extend(self.held_in_words());
         words.join(", ")
+    }
+
+    fn times_in_words(&self, schedule: &RunSchedule) -> [String; 2] {
+        let (steps, spacing) = (self.steps_of(schedule), self.spacing_of(schedule).name());
+        [format!("{steps} steps"), format!("{spacing} spacing")]
+    }
+
+    /// Where the run ends and how its estimates of the data are held, where that was asked for.
+    fn held_in_words(&self) -> Vec<String> {
+        let words = [
+            self.eps.map(|eps| format!("down to t = {eps}")),
+            self.threshold.map(|quantile| format!("threshold {quantile}")),
+            self.clip.then(|| "clipping".to_owned()),
+            self.no_clip.then(|| "no clipping".to_owned()),
+        ];
+        words.into_iter().flatten().collect()
     }
 
     /// A word of warning where the run would amplify the network's errors.

@@ -147,15 +147,17 @@ impl Way {
 
     /// Way and method in words, for reports.
     pub(crate) fn describe(&self, method: &Method, run: &Run) -> String {
+        if self.by == WayName::Ddrm {
+            return method.describe_ddrm(run.schedule());
+        }
         let method = method.describe(run.schedule());
         match (self.by, self.resample) {
-            (WayName::Ddrm, _) => format!("ddrm on the times of {method}"),
             (WayName::Reimpose, Some(walks)) => {
                 let jump = self.jump.unwrap_or(10);
                 format!("reimpose, each {jump} steps walked {walks} times, {method}")
             }
             (WayName::Reimpose, None) => format!("reimpose, {method}"),
-            (WayName::Project, _) => format!("project, {method}"),
+            (WayName::Project | WayName::Ddrm, _) => format!("project, {method}"),
             (WayName::Posterior, _) => {
                 format!("posterior, {} products a step, {method}", self.iterations.unwrap_or(3))
             }

@@ -113,6 +113,10 @@ fn a_model_guides_itself_from_no_class_to_a_class_and_away_from_another() {
     assert_ne!(drawn(&["--guidance", "8", "--guidance-rescale", "0.7"]), guided);
     assert_ne!(drawn(&["--guidance", "8", "--negative-class", "4"]), guided);
     assert_eq!(drawn(&["--guidance", "8", "--guidance-interval", "1e9,inf"]), told);
+    // where guidance does not act the class is asked for, whatever the scale
+    let nowhere = |more: &[&str]| drawn(&[more, &["--guidance-interval", "1e9,inf"]].concat());
+    assert_eq!(nowhere(&["--guidance", "0"]), told);
+    assert_eq!(nowhere(&["--guidance", "-1.2", "--negative-class", "4"]), told);
 }
 
 #[test]
@@ -154,7 +158,13 @@ fn what_cannot_be_guided_is_refused_before_any_network_runs() {
         (model, &["--class", "3", "--classifier", other], "noise schedule"),
         (model, &["--class", "3", "--classifier", model.to_str().unwrap()], "is no classifier"),
         (classifier, &["--class", "3"], "is a classifier of noisy images"),
-        (model, &["--class", "3", "--guidance", "inf"], "finite"),
+        (model, &["--class", "3", "--guidance", "inf"], "from -1e6 to 1e6"),
+        (model, &["--class", "3", "--guidance", "1e39"], "from -1e6 to 1e6"),
+        (
+            model,
+            &["--class", "3", "--guidance", "2", "--negative-class", "10"],
+            "--negative-class is 10, expected 0 to 9",
+        ),
         (model, &["--class", "3", "--guidance-interval", "0,1"], "goes with --guidance"),
         (model, &["--class", "3", "--guidance", "2", "--guidance-rescale", "2"], "[0, 1]"),
         (
@@ -167,6 +177,11 @@ fn what_cannot_be_guided_is_refused_before_any_network_runs() {
         assert!(message.contains(says), "`{says}` is not in: {message}");
         assert!(!out.exists());
     }
+    let inpaint = ["inpaint", always_told.to_str().unwrap(), "--index", "0", "--right-half"];
+    let inpaint = [&inpaint[..], &["--steps", "2", "--out", out.to_str().unwrap()]].concat();
+    let message = Program::run(&inpaint).expect_refusal();
+    assert!(message.contains("label_dropout is 0") && !out.exists(), "{message}");
+    Program::run(&[&inpaint[..], &["--class", "3"]].concat()).expect_success();
     let evaluate = ["evaluate", steering];
     assert!(Program::run(&evaluate).expect_refusal().contains("is a classifier"));
     let likelihood = ["likelihood", steering, "--method", "bound"];

@@ -1,6 +1,6 @@
 //! Inpainting, colorization and restoration through the binary.
 
-use crate::program::{Program, TINY, TINY_FLOW};
+use crate::program::{Program, TINY, TINY_FLOW, values};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -14,6 +14,8 @@ struct Runs {
     padded: PathBuf,
     /// Pictures of three channels.
     colours: PathBuf,
+    /// The same with values from 0 to 1.
+    uncentred: PathBuf,
 }
 
 /// Tiny finished runs that the tests of this file share.
@@ -40,6 +42,10 @@ fn runs() -> &'static Runs {
             padded: train(
                 "padded",
                 &["--set", "data.pad=[12,12]", "--set", "network.attention=[6]"],
+            ),
+            uncentred: train(
+                "uncentred",
+                &[&coloured[..], &["--set", "data.centered=false"]].concat(),
             ),
             colours: train("colours", &coloured),
             folder,
@@ -171,6 +177,51 @@ fn noise_is_added_and_known() {
 }
 
 #[test]
+fn ddrm_reports_its_own_share_of_fresh_noise() {
+    let more = ["--index", "5", "--downsample", "2", "--steps", "3", "--by", "ddrm"];
+    let sampler = |more: &[&str]| report("restore", &runs().flow, more)["sampler"].to_string();
+    let published = sampler(&more);
+    assert!(
+        published.contains("ddrm of eta 0.85") && !published.contains("eta 0\""),
+        "{published}"
+    );
+    let asked = sampler(&[&more[..], &["--eta", "0.5"]].concat());
+    assert!(asked.contains("ddrm of eta 0.5"), "{asked}");
+}
+
+#[test]
+fn a_measured_picture_is_of_images_from_minus_one_to_one_whatever_the_range_of_the_data() {
+    let (runs, folder) = (runs(), tempfile::tempdir().unwrap());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    // y = 0.2 (red + green + blue) of a picture that is 0.5 everywhere
+    let y = npy([1, 1, 8, 8], &[0.3; 64]);
+    std::fs::write(path("y.npy"), y).unwrap();
+    for run in [&runs.colours, &runs.uncentred] {
+        let (image, out) = (path("y.npy"), path("restored.npy"));
+        let more = ["--image", &image, "--measured", "--mix", "0.2,0.2,0.2", "--count", "1"];
+        let more = [&more[..], &["--steps", "4", "--out", &out]].concat();
+        program("restore", run, &more).expect_success();
+        let restored = values(Path::new(&out));
+        let off = (0..64).map(|k| {
+            let sum: f32 = (0..3).map(|channel| restored[64 * channel + k]).sum();
+            (0.2 * sum - 0.3).abs()
+        });
+        assert!(off.fold(0.0, f32::max) < 1e-5, "{}", run.display());
+    }
+}
+
+/// An array as `NumPy` saves it.
+fn npy(shape: [usize; 4], values: &[f32]) -> Vec<u8> {
+    let [n, c, h, w] = shape;
+    let words =
+        format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({n}, {c}, {h}, {w}), }}");
+    let header = format!("{words:<117}\n");
+    let start = [b"\x93NUMPY\x01\x00".as_slice(), &118_u16.to_le_bytes(), header.as_bytes()];
+    let values = values.iter().flat_map(|value| value.to_le_bytes());
+    start.concat().into_iter().chain(values).collect()
+}
+
+#[test]
 fn a_row_of_the_picture_is_an_image_its_measurement_and_its_restorations() {
     let (runs, folder) = (runs(), tempfile::tempdir().unwrap());
     let out = folder.path().join("x.png");
@@ -261,7 +312,19 @@ fn what_cannot_be_restored_is_refused_before_any_network_runs() {
             &["--right-half", "--index", "0", "--measurement-noise", "nan"],
             "noise is NaN",
         ),
+        (
+            "inpaint",
+            &["--right-half", "--index", "0", "--measurement-noise", "1e39"],
+            "expected a number from 0 to 1e6",
+        ),
         ("inpaint", &["--right-half", "--index", "0", "--class", "10"], "0 to 9"),
+        ("inpaint", &["--right-half", "--index", "0", "--class", "1,2"], "2 classes for 1 image"),
+        ("inpaint", &["--right-half", "--index", "0", "--guidance", "2"], "--class says which"),
+        (
+            "inpaint",
+            &["--right-half", "--index", "0", "--by", "ddrm", "--eta", "2"],
+            "--eta is 2, expected a value in [0, 1]",
+        ),
         ("inpaint", &["--right-half", "--index", "0", "--sampler", "ode"], "--by project"),
         (
             "inpaint",
@@ -274,6 +337,12 @@ fn what_cannot_be_restored_is_refused_before_any_network_runs() {
         ("restore", &three, "what was done to the images?"),
         ("restore", &[&three[..], &["--downsample", "3"]].concat(), "expected a divisor"),
         ("restore", &[&three[..], &["--blur", "0"]].concat(), "deviation of the blur is 0"),
+        ("restore", &[&three[..], &["--blur", "1e-9"]].concat(), "knows all 64 values"),
+        ("restore", &[&three[..], &["--downsample", "1"]].concat(), "knows all 64 values"),
+        ("restore", &[&three[..], &["--bicubic", "1"]].concat(), "knows all 64 values"),
+        ("restore", &[&three[..], &["--mix", "1;1"]].concat(), "knows all"),
+        ("restore", &[&three[..], &["--mix", "0"]].concat(), "--mix has 0 as its largest"),
+        ("restore", &[&three[..], &["--mix", "1e200"]].concat(), "--mix has 1"),
         ("restore", &[&three[..], &["--grey"]].concat(), "have 1 channel"),
         (
             "restore",

@@ -119,6 +119,59 @@ fn outside_the_range_only_the_conditions_count() {
 }
 
 #[test]
+fn outside_the_range_the_class_is_asked_for_whatever_the_scale() {
+    let range = NoiseRange::new(0.1, 0.5).unwrap();
+    let x = arr2(&[[0.0]]).into_dyn();
+    for scale in [-1.0, 0.0, 0.5, 1.0, 4.0] {
+        let away =
+            ClassifierFree::away_from(Classes::default(), vec![Some(3)], vec![Some(4)], scale);
+        for guided in [guided(vec![Some(3)], scale), away.unwrap()] {
+            let guided = guided.within(range);
+            assert_eq!(guided.predict(&x, Times::Shared(point(1.0))).unwrap()[[0, 0]], 3.0);
+            assert_eq!(batches(&guided), [1]);
+        }
+    }
+}
+
+#[test]
+fn two_conditions_are_two_predictions_whatever_the_scale() {
+    let x = arr2(&[[0.0]]).into_dyn();
+    for scale in [-1.2, 0.1, 0.3, 1.7, 2.9] {
+        let away =
+            ClassifierFree::away_from(Classes::default(), vec![Some(3)], vec![Some(4)], scale);
+        let condition = |class, weight| Condition { classes: vec![Some(class)], weight };
+        let both = vec![condition(3, scale), condition(4, 1.0 - scale)];
+        let composed = ClassifierFree::composed(Classes::default(), both);
+        for guided in [away.unwrap(), composed.unwrap()] {
+            let output = guided.predict(&x, Times::Shared(point(1.0))).unwrap();
+            assert!((output[[0, 0]] - (4.0 - scale)).abs() < 1e-12);
+            assert_eq!(batches(&guided), [2], "at scale {scale}");
+        }
+    }
+}
+
+#[test]
+fn rescaling_takes_the_deviation_of_the_class_whatever_the_scale() {
+    let x = arr2(&[[0.1, -0.4, 0.7]]).into_dyn();
+    let at = Times::Shared(point(1.0));
+    let conditional = guided(vec![Some(3)], 1.0).predict(&x, at).unwrap();
+    for scale in [-1.0, 0.0, 0.4, 3.0] {
+        let rescaled = guided(vec![Some(3)], scale).rescaled(1.0).unwrap();
+        let output = rescaled.predict(&x, at).unwrap();
+        assert!((output.std(0.0) - conditional.std(0.0)).abs() < 1e-12, "at scale {scale}");
+        assert_eq!(batches(&rescaled), [2]);
+    }
+}
+
+#[test]
+fn at_scale_zero_the_variance_is_that_of_what_is_predicted() {
+    let x = arr2(&[[0.0]]).into_dyn();
+    let guided = guided(vec![Some(3)], 0.0);
+    let (_, values) = guided.predict_with_variance(&x, Times::Shared(point(1.0))).unwrap();
+    assert_eq!(values.unwrap()[[0, 0]], 10.0);
+}
+
+#[test]
 fn each_sample_is_guided_at_its_own_level() {
     let inside = TimePoint { t: 1.0, level: NoiseLevel { alpha: 0.95, sigma: 0.3 } };
     let range = NoiseRange::new(0.1, 0.5).unwrap();
@@ -162,7 +215,11 @@ fn nonsense_is_refused() {
     let error = guided.predict(&x, Times::Shared(point(1.0))).unwrap_err();
     assert!(matches!(error, ScoreError::ConditionsMismatch { conditions: 1, batch: 2 }));
     let network = Classes::default;
-    assert!(ClassifierFree::new(network(), vec![None], f64::NAN).is_err());
+    for scale in [f64::NAN, f64::INFINITY, 1e39] {
+        assert!(ClassifierFree::new(network(), vec![None], scale).is_err());
+    }
+    assert!(ClassifierFree::new(network(), vec![], 1.0).is_err());
+    assert!(ClassifierFree::away_from(network(), vec![None; 2], vec![None], 1.0).is_err());
     let text = "guidance rescale is 1.5, expected a value in [0, 1]";
     assert_eq!(guided.rescaled(1.5).unwrap_err().to_string(), text);
     let error = ClassifierFree::composed(network(), vec![]).unwrap_err();

@@ -160,6 +160,13 @@ impl Separable {
         self.measured.clone()
     }
 
+    /// Whether a measurement without noise determines all that it is of, to within ten times its rounding.
+    #[must_use]
+    pub fn knows_every_value(&self) -> bool {
+        let values = self.singular_values();
+        values.iter().all(|value| *value > 0.0) && SingularValues::Each(values).are_alike()
+    }
+
     /// Channels as they are, and a matrix for the rows and one for the columns by their length.
     fn of_pixels(
         [channels, height, width]: [usize; 3],

@@ -10,6 +10,7 @@ use tch::Tensor;
 use tweedie_guidance::{Ddrm, Measurement, Reimposed, Resampled};
 use tweedie_samplers::{MeanAtEnd, PredictorCorrector, Solver};
 use tweedie_score::{MapData, ScoreFn};
+use tweedie_training::RunSchedule;
 
 /// Stretches of so many steps, each walked so often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +55,15 @@ impl Method {
     /// The times that DDRM walks, those of DDIM.
     ///
     /// # Errors
-    /// When a method is asked for beside it.
+    /// When a method is asked for beside it, or a share of fresh noise that is none.
     pub(crate) fn suited_to_ddrm(&self, run: &Run) -> Result<Self> {
         let given =
             [("--sampler", self.sampler.is_some()), ("--corrector", self.corrector.is_some())];
         if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
             bail!("--by ddrm is a method of its own, it goes without {option}");
+        }
+        if let Some(eta) = self.eta.filter(|eta| !(0.0..=1.0).contains(eta)) {
+            bail!("--eta is {eta}, expected a value in [0, 1] for --by ddrm");
         }
         Ok(Self { sampler: Some(Sampler::Ddim), ..self.clone() }.suited_to(run))
     }
@@ -113,10 +117,18 @@ impl Method {
         &self,
         measurement: &'m Measurement<Tensor>,
     ) -> Result<Box<dyn Solver<Tensor> + 'm>> {
-        let ddrm = Ddrm::new(measurement);
-        Ok(match self.eta {
-            Some(eta) => Box::new(ddrm.with_eta(eta, 1.0)?),
-            None => Box::new(ddrm),
-        })
+        Ok(Box::new(Ddrm::new(measurement).with_eta(self.eta_of_ddrm(), 1.0)?))
+    }
+
+    fn eta_of_ddrm(&self) -> f64 {
+        self.eta.unwrap_or(Ddrm::<Tensor>::PUBLISHED_ETA)
+    }
+
+    /// DDRM, its times and the options that were given, for reports.
+    pub(crate) fn describe_ddrm(&self, schedule: &RunSchedule) -> String {
+        let mut words = vec![format!("ddrm of eta {}", self.eta_of_ddrm())];
+        words.extend(self.times_in_words(schedule));
+        words.extend(self.held_in_words());
+        words.join(", ")
     }
 }
