@@ -123,7 +123,7 @@ impl Restoration {
             deviation: self.measurement_noise,
             classes: &classes,
             guide: &guide,
-            way: self.way,
+            way: &self.way,
             method: &method,
             drawing: self.drawing,
             count: self.count,

@@ -255,10 +255,50 @@ fn bad_measurements_are_refused_before_anything_runs() {
 }
 
 #[test]
+fn each_stretch_is_walked_as_often_as_asked() {
+    let known = masked(2);
+    let walked = |walks: &[usize]| {
+        let solver = Reimposed::new(ancestral(), &known);
+        Resampled::new(solver, 2, 1).unwrap().with_walks_of_each(walks.to_vec()).unwrap()
+    };
+    let evaluations = |walks: &[usize]| Solver::<State>::evaluations(&walked(walks), &grid(5));
+    assert_eq!(evaluations(&[1, 4, 2]).unwrap(), 2 + 8 + 4);
+    assert_eq!(evaluations(&[3]).unwrap(), 18);
+    assert_eq!(Solver::<State>::steps(&walked(&[1, 4, 2]), &grid(5)), 7);
+    let error =
+        "walks are given for 2 stretches, expected 3, as many as the run has, or one for all";
+    assert_eq!(evaluations(&[1, 4]).unwrap_err().to_string(), error);
+    let plan = Solver::<State>::plan(&walked(&[1, 4]), &grid(5)).err().unwrap();
+    assert_eq!(plan.to_string(), error);
+}
+
+#[test]
+fn less_noise_added_back_draws_samples_that_differ_less() {
+    let (known, grid) = (masked(500), grid(12));
+    let deviation = |share: f64| {
+        let solver = Resampled::new(Reimposed::new(ancestral(), &known), 1, 8).unwrap();
+        let solver = solver.with_noise_share(share).unwrap();
+        let mut noise = Seeded::new(3);
+        let start = known.start(grid.start().level, 1.0, &mut noise).unwrap();
+        let end = sample(&solver, &data(), &grid, start, &mut noise).unwrap();
+        let unknown: Vec<f64> = end.outer_iter().map(|sample| sample[[0, 0, 1]]).collect();
+        let mean = unknown.iter().sum::<f64>() / 500.0;
+        (unknown.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / 500.0).sqrt()
+    };
+    let [all, most, none] = [1.0, 0.8, 0.0].map(deviation);
+    assert!(most < 0.95 * all && none < 0.5 * all, "{all} {most} {none}");
+}
+
+#[test]
 fn bad_options_are_refused() {
     assert!(Resampled::new(ancestral(), 0, 3).is_err());
     assert!(Resampled::new(ancestral(), 1, 0).is_err());
-    assert!(Resampled::new(ancestral(), 1, 2).unwrap().down_to(f64::NAN).is_err());
+    let walked = || Resampled::new(ancestral(), 1, 2).unwrap();
+    assert!(walked().down_to(f64::NAN).is_err());
+    assert!(walked().with_walks_of_each(vec![]).is_err());
+    assert!(walked().with_walks_of_each(vec![1, 0]).is_err());
+    assert!(walked().with_noise_share(1.1).is_err());
+    assert!(walked().with_noise_share(f64::NAN).is_err());
     let known = masked(1);
     assert!(Ddrm::new(&known).with_eta(1.1, 1.0).is_err());
     assert!(Ddrm::new(&known).with_eta(0.5, f64::NAN).is_err());

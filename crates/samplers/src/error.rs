@@ -50,6 +50,16 @@ pub enum SampleError {
         /// Intervals of the grid.
         intervals: usize,
     },
+    /// Walks were given for another number of stretches than the grid has.
+    #[error(
+        "walks are given for {walks} stretches, expected {stretches}, as many as the run has, or one for all"
+    )]
+    WalksMismatch {
+        /// Stretches that walks are given for.
+        walks: usize,
+        /// Stretches of the grid.
+        stretches: usize,
+    },
     /// An adaptive method that cannot reach its tolerance.
     #[error(
         "no step at t = {t} meets the tolerance, down to {smallest}, the smallest that changes t; \

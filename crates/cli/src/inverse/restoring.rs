@@ -28,7 +28,7 @@ pub(super) struct Restoring<'a> {
     /// One an image; `None` is the null class.
     pub(super) classes: &'a [Option<usize>],
     pub(super) guide: &'a Guide,
-    pub(super) way: Way,
+    pub(super) way: &'a Way,
     pub(super) method: &'a Method,
     pub(super) drawing: Drawing,
     /// Restorations of each image.

@@ -27,16 +27,20 @@ pub(crate) enum WayName {
 }
 
 /// How the measurement is used.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Measurement")]
 pub(crate) struct Way {
     /// How what is known comes into the sampling
     #[arg(long, value_enum, default_value = "reimpose")]
     by: WayName,
     /// Walk each stretch of the run so often, noise added back in between (Lugmayr et al. 2022; 10 is
-    /// published): --by reimpose
-    #[arg(long, value_name = "N", value_parser = walks, allow_negative_numbers = true)]
-    resample: Option<usize>,
+    /// published), or as in 1,1,5,8,5 a number for each, the noisiest first: --by reimpose
+    #[arg(long, value_name = "N", value_parser = walks, value_delimiter = ',', allow_negative_numbers = true)]
+    resample: Vec<usize>,
+    /// Share of the noise that is added back; less leads to likelier images, which differ less than they should
+    /// [default: 1]
+    #[arg(long, value_name = "SHARE", requires = "resample", allow_negative_numbers = true)]
+    resample_noise: Option<f64>,
     /// Steps of such a stretch [default: 10]
     #[arg(long, value_name = "J", value_parser = walks, requires = "resample", allow_negative_numbers = true)]
     jump: Option<usize>,
@@ -58,14 +62,17 @@ impl Way {
     /// # Errors
     /// As said.
     pub(crate) fn check(&self) -> Result<()> {
-        match (self.by, self.resample, self.iterations) {
-            (WayName::Reimpose, _, None) | (WayName::Posterior, None, _) | (_, None, None) => {
-                Ok(())
+        if !self.resample.is_empty() && self.by != WayName::Reimpose {
+            bail!("--resample goes with --by reimpose")
+        }
+        if self.iterations.is_some() && self.by != WayName::Posterior {
+            bail!("--iterations goes with --by posterior")
+        }
+        match self.resample_noise {
+            Some(share) if !(0.0..=1.0).contains(&share) => {
+                bail!("--resample-noise is {share}, expected a share from 0 to 1")
             }
-            (_, Some(_), _) if self.by != WayName::Reimpose => {
-                bail!("--resample goes with --by reimpose")
-            }
-            _ => bail!("--iterations goes with --by posterior"),
+            _ => Ok(()),
         }
     }
 
@@ -97,13 +104,18 @@ impl Way {
                  its own; --by project goes with it"
             );
         }
-        let resampling =
-            self.resample.map(|walks| Resampling { jump: self.jump.unwrap_or(10), walks });
         Ok(match self.by {
-            WayName::Reimpose => Some(method.reimposed(run, measurement, resampling)?),
+            WayName::Reimpose => Some(method.reimposed(run, measurement, self.resampling())?),
             WayName::Ddrm => Some(method.ddrm(measurement)?),
             WayName::Project | WayName::Posterior => None,
         })
+    }
+
+    /// What is walked again; `None` where nothing is.
+    fn resampling(&self) -> Option<Resampling<'_>> {
+        let (jump, share) = (self.jump.unwrap_or(10), self.resample_noise.unwrap_or(1.0));
+        let walks = &self.resample;
+        (!walks.is_empty()).then_some(Resampling { jump, walks, share })
     }
 
     /// The network with its estimates of the data held as the method asks for.
@@ -151,10 +163,9 @@ impl Way {
             return method.describe_ddrm(run.schedule());
         }
         let method = method.describe(run.schedule());
-        match (self.by, self.resample) {
-            (WayName::Reimpose, Some(walks)) => {
-                let jump = self.jump.unwrap_or(10);
-                format!("reimpose, each {jump} steps walked {walks} times, {method}")
+        match (self.by, self.resampling()) {
+            (WayName::Reimpose, Some(resampling)) => {
+                format!("reimpose, {}, {method}", resampling.describe())
             }
             (WayName::Reimpose, None) => format!("reimpose, {method}"),
             (WayName::Project | WayName::Ddrm, _) => format!("project, {method}"),
@@ -187,13 +198,18 @@ mod tests {
             ("--by ddrm --iterations 2", "--iterations goes with --by posterior"),
             ("--iterations 2", "--iterations goes with --by posterior"),
             ("--resample 2 --iterations 2", "--iterations goes with"),
+            ("--resample 2 --resample-noise 1.5", "--resample-noise is 1.5, expected a share from"),
+            ("--resample 2 --resample-noise nan", "--resample-noise is NaN"),
         ] {
             assert!(way(words).check().unwrap_err().to_string().contains(says), "{words}");
         }
         for words in ["", "--resample 10 --jump 5", "--by posterior --iterations 1", "--by ddrm"] {
             way(words).check().expect(words);
         }
+        way("--resample 1,5,8 --jump 1 --resample-noise 0.9").check().unwrap();
         assert!(Line::try_parse_from(["x", "--jump", "3"]).is_err());
-        assert!(Line::try_parse_from(["x", "--resample", "0"]).is_err());
+        for walks in ["0", "1,0", "1,", ""] {
+            assert!(Line::try_parse_from(["x", "--resample", walks]).is_err(), "{walks}");
+        }
     }
 }

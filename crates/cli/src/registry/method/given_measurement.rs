@@ -12,22 +12,36 @@ use tweedie_samplers::{MeanAtEnd, PredictorCorrector, Solver};
 use tweedie_score::{MapData, ScoreFn};
 use tweedie_training::RunSchedule;
 
-/// Stretches of so many steps, each walked so often.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Resampling {
+/// Stretches of so many steps, walked so often.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Resampling<'w> {
     pub(crate) jump: usize,
-    pub(crate) walks: usize,
+    /// One number for all stretches, or one for each.
+    pub(crate) walks: &'w [usize],
+    /// Of the noise added back.
+    pub(crate) share: f64,
 }
 
-impl Resampling {
+impl Resampling<'_> {
     /// A solver that walks so, down to the noise of the measurement.
     fn of<V: Solver<Tensor>>(
         self,
         solver: V,
         measurement: &Measurement<Tensor>,
     ) -> Result<Resampled<V>> {
-        let resampled = Resampled::new(solver, self.jump, self.walks)?.ending_at_mean();
+        let resampled = Resampled::new(solver, self.jump, 1)?
+            .with_walks_of_each(self.walks.to_vec())?
+            .with_noise_share(self.share)?
+            .ending_at_mean();
         Ok(resampled.down_to(measurement.largest_deviation())?)
+    }
+
+    /// In words, for reports.
+    pub(crate) fn describe(&self) -> String {
+        let walks: Vec<String> = self.walks.iter().map(ToString::to_string).collect();
+        let (jump, walks) = (self.jump, walks.join(", "));
+        let all = format!("each {jump} steps walked {walks} times");
+        if self.share == 1.0 { all } else { format!("{all} with {} of the noise", self.share) }
     }
 }
 
@@ -76,7 +90,7 @@ impl Method {
         &self,
         run: &Run,
         measurement: &'m Measurement<Tensor>,
-        resampling: Option<Resampling>,
+        resampling: Option<Resampling<'_>>,
     ) -> Result<Box<dyn Solver<Tensor> + 'm>> {
         let predictor = self.steps_on_tensors(run.schedule(), run.learned_variance())?;
         let predictor = Reimposed::new(predictor, measurement);
