@@ -8,6 +8,7 @@ mod case;
 mod compare;
 mod families;
 mod fields;
+mod formula;
 mod mixture;
 mod produced;
 mod schedule;

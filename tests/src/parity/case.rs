@@ -123,15 +123,19 @@ impl CaseFile {
     /// # Errors
     /// When it cannot be read or is not a file of cases.
     pub fn read(path: &Path) -> Result<Self> {
+        let shown = || path.display().to_string();
+        Self::parse(&std::fs::read_to_string(path).with_context(shown)?).with_context(shown)
+    }
+
+    /// Reads the text of a file.
+    pub(super) fn parse(text: &str) -> Result<Self> {
         #[derive(Deserialize)]
         struct Raw {
             #[serde(default)]
             mixtures: BTreeMap<String, Mixture>,
             cases: Vec<Case>,
         }
-        let shown = || path.display().to_string();
-        let text = std::fs::read_to_string(path).with_context(shown)?;
-        let raw: Raw = serde_json::from_str(&text).with_context(shown)?;
+        let raw: Raw = serde_json::from_str(text)?;
         let mixtures = Arc::new(raw.mixtures);
         let attach = |case| Case { mixtures: Arc::clone(&mixtures), ..case };
         Ok(Self { cases: raw.cases.into_iter().map(attach).collect() })
@@ -173,7 +177,13 @@ impl Case {
     /// When the case names none or an unknown one.
     pub fn mixture(&self) -> Result<&Mixture> {
         let name = self.mixture.as_deref().context("the case names no mixture")?;
-        self.mixtures.get(name).with_context(|| format!("no mixture {name}"))
+        self.mixture_named(name).with_context(|| format!("no mixture {name}"))
+    }
+
+    /// A data distribution of the case's file.
+    #[must_use]
+    pub fn mixture_named(&self, name: &str) -> Option<&Mixture> {
+        self.mixtures.get(name)
     }
 
     /// What the model of the case returns.

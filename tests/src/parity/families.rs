@@ -2,6 +2,7 @@
 
 mod analytic;
 mod bound;
+mod conditions;
 mod ddim;
 mod ddpm;
 mod deis;

@@ -6,8 +6,9 @@ use tweedie_samplers::{Asked, Ddim, Encoding, KeepingNoise, OneStep};
 use tweedie_schedules::{TimeGrid, TimePoint};
 use tweedie_score::{MapData, Times, Unchanged};
 
+use super::conditions::Pull;
 use super::estimate::{self, Estimate, Remembered, State};
-use super::guided::{self, Pull};
+use super::guided;
 use super::visited::{self, CLEAN};
 use crate::parity::{Case, Produced};
 

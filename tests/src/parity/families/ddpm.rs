@@ -10,8 +10,9 @@ use tweedie_samplers::{
 use tweedie_schedules::{Interval, TimeGrid, TimePoint};
 use tweedie_score::{DataMap, Times};
 
+use super::conditions::Pull;
 use super::estimate::{self, Estimate, Remembered, State};
-use super::guided::{self, Pull, WithVariance, step_from};
+use super::guided::{self, WithVariance, step_from};
 use super::{known_options, visited};
 use crate::parity::{Case, Produced};
 

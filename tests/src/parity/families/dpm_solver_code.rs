@@ -2,14 +2,13 @@
 
 use anyhow::{Context, Result, bail};
 use ndarray::{ArrayD, Axis};
-use tweedie_guidance::ClassifierGuided;
+use tweedie_guidance::{ClassifierFree, ClassifierGuided};
 use tweedie_samplers::{Ddim, OneStep, sample};
 use tweedie_schedules::{DiscreteTable, NoiseLevel, NoiseSchedule, TimeGrid, TimePoint, VpLinear};
-use tweedie_score::{
-    ConditionGradient, DynamicThreshold, MapData, Replay, ScoreError, ScoreFn, Times,
-};
+use tweedie_score::{DynamicThreshold, MapData, Replay, ScoreFn};
 use tweedie_solvers_dpm::{FinalOrders, Multistep, SolverType};
 
+use super::conditions::{Pull, Told};
 use super::diffusers_sigmas::grid_through;
 use super::dpm_multistep::order;
 use super::solved;
@@ -134,17 +133,20 @@ pub(super) fn with_score<T>(
     use_it: impl FnOnce(&dyn ScoreFn<State>, &dyn ScoreFn<State>) -> Result<T>,
 ) -> Result<T> {
     let options = case.options();
-    let guided;
+    let scale = options.f64_or("guidance_scale", 1.0)?;
+    let (guided, told);
     let plain: &dyn ScoreFn<State> = match options.str_or("guidance_type", "uncond")? {
         "uncond" => model,
         "classifier" => {
-            let scale = options.f64_or("guidance_scale", 1.0)?;
             guided = ClassifierGuided::new(model, Pull::of(case)?, scale)?;
             &guided
         }
-        // at scale 1 the peer asks the conditional model alone
-        "classifier-free" if options.f64_or("guidance_scale", 1.0)? == 1.0 => model,
-        other => bail!("guidance_type {other}: the case does not say what its condition does"),
+        "classifier-free" => {
+            let samples = case.start()?.len_of(Axis(0));
+            told = ClassifierFree::new(Told::of(case, model)?, vec![Some(0); samples], scale)?;
+            &told
+        }
+        other => bail!("guidance_type {other}"),
     };
     match options.str_or("correcting_x0_fn", "")? {
         "" => use_it(plain, plain),
@@ -155,36 +157,5 @@ pub(super) fn with_score<T>(
             use_it(plain, &MapData { inner: plain, map })
         }
         other => bail!("correcting_x0_fn {other}"),
-    }
-}
-
-/// The log classifier `-weight |x - centre|^2`, as the notes of a case state it.
-struct Pull {
-    weight: f64,
-    centre: Vec<f64>,
-}
-
-impl Pull {
-    fn of(case: &Case) -> Result<Self> {
-        let read = |note: &String| {
-            let (_, rest) = note.split_once("log classifier = -")?;
-            let (weight, rest) = rest.split_once("*||x-(")?;
-            let (centre, _) = rest.split_once(")||^2")?;
-            let centre: Result<_, _> = centre.split(',').map(|c| c.trim().parse()).collect();
-            Some(Self { weight: weight.parse().ok()?, centre: centre.ok()? })
-        };
-        case.notes.iter().find_map(read).context("no note states the classifier")
-    }
-}
-
-impl ConditionGradient<State> for Pull {
-    fn log_gradient(&self, x: &State, _at: Times<'_>) -> Result<State, ScoreError> {
-        let mut gradient = x.clone();
-        for mut item in gradient.axis_iter_mut(Axis(0)) {
-            for (value, centre) in item.iter_mut().zip(self.centre.iter().cycle()) {
-                *value = -2.0 * self.weight * (*value - centre);
-            }
-        }
-        Ok(gradient)
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail};
 use tweedie_schedules::{Interval, NoiseLevel, Prediction, TimeGrid, TimePoint};
-use tweedie_score::{ConditionGradient, PosteriorMeans, ScoreError, ScoreFn, Times};
+use tweedie_score::{PosteriorMeans, ScoreError, ScoreFn, Times};
 
 use super::estimate::State;
 use crate::parity::{Case, Exact};
@@ -109,30 +109,6 @@ pub(super) fn score<'a>(
     } else {
         Box::new(WithVariance::of(case, exact)?)
     })
-}
-
-/// The condition of a case, `grad log p(y | x) = -weight (x - centre)`, as its notes state it.
-pub(super) struct Pull {
-    weight: f64,
-    centre: f64,
-}
-
-impl Pull {
-    pub(super) fn of(case: &Case) -> Result<Self> {
-        let read = |note: &String| {
-            let (_, rest) = note.split_once("cond_fn(x,t) = -")?;
-            let (weight, rest) = rest.split_once("*(x-")?;
-            let (centre, _) = rest.split_once(')')?;
-            Some(Self { weight: weight.trim().parse().ok()?, centre: centre.trim().parse().ok()? })
-        };
-        case.notes.iter().find_map(read).context("no note states the condition")
-    }
-}
-
-impl ConditionGradient<State> for Pull {
-    fn log_gradient(&self, x: &State, _at: Times<'_>) -> Result<State, ScoreError> {
-        Ok(x.mapv(|x| -self.weight * (x - self.centre)))
-    }
 }
 
 /// Whether a case has a condition.
