@@ -40,8 +40,8 @@
 //! let mask = Mask::new(arr2(&[[1.0, 0.0]]).into_dyn())?;
 //! let known = Measurement::new(mask, &arr2(&[[1.5, 0.0]]).into_dyn(), 0.0)?;
 //!
-//! let corrector = AnnealedLangevin::new(0.3, 4)?;
-//! let solver = predictor_corrector_given(&known, OneStep(Ancestral::default()), corrector);
+//! let corrector = AnnealedLangevin::new(0.3, 1)?;
+//! let solver = predictor_corrector_given(&known, OneStep(Ancestral::default()), corrector, 4);
 //! let grid = TimeGrid::uniform_lambda(&VpLinear::new(0.1, 20.0)?, 50)?.ending_clean();
 //! let mut noise = Seeded::new(0);
 //! let start = known.start(grid.start().level, 1.0, &mut noise)?;

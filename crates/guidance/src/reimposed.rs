@@ -5,7 +5,9 @@
 //! approximation: the unknown part is never told what the known part will become.
 
 use crate::Measurement;
-use tweedie_samplers::{Corrector, MeanAtEnd, PredictorCorrector, SampleError, Solver, Stepper};
+use tweedie_samplers::{
+    Corrector, MeanAtEnd, PredictorCorrector, Repeated, SampleError, Solver, Stepper,
+};
 use tweedie_schedules::{Interval, NoiseLevel, TimeGrid};
 use tweedie_score::{Draw, Elementwise, NoiseSource, ScoreFn, Silent};
 
@@ -15,6 +17,10 @@ use tweedie_score::{Draw, Elementwise, NoiseSource, ScoreFn, Silent};
 /// [`predictor_corrector_given`]. On a grid that ends at the data the known values are those measured, to the
 /// last bit when there is no noise in them. [`MeanAtEnd`] around it leaves
 /// out all noise of the last step, the predictor's and that put back.
+///
+/// What is known is put back once after all iterations of a corrector, as published. In the meantime the known
+/// part moves as well, and the unknown one follows it away from the measurement: corrections of one
+/// iteration each, this around them and [`Repeated`] around both come closer to the posterior.
 #[derive(Debug)]
 pub struct Reimposed<'m, V, S> {
     inner: V,
@@ -46,17 +52,18 @@ pub enum KnownEnd {
 }
 
 /// Predictor-corrector sampling given a measurement, as Song et al. 2021: what is known is put back after
-/// each step of the predictor and each correction, and the run ends at its mean, free of the last step's
-/// noise in what was sampled as in what is known.
+/// each step of the predictor and each of so many corrections, and the run ends at its mean, free of the last step's
+/// noise in what was sampled as in what is known. `corrector` should be of one iteration.
 #[must_use]
-pub fn predictor_corrector_given<P, C, S>(
+pub fn predictor_corrector_given<P: Solver<S>, C: Corrector<S>, S: Elementwise + Draw>(
     measurement: &Measurement<S>,
     predictor: P,
     corrector: C,
-) -> PredictorCorrector<MeanAtEnd<Reimposed<'_, P, S>>, Reimposed<'_, C, S>> {
+    corrections: usize,
+) -> impl Solver<S> {
     PredictorCorrector::new(
         MeanAtEnd(Reimposed::new(predictor, measurement)),
-        Reimposed::new(corrector, measurement),
+        Repeated::new(Reimposed::new(corrector, measurement), corrections),
     )
 }
 

@@ -72,7 +72,7 @@ fn ends(known: &Measurement<State>) -> Vec<(&'static str, State)> {
         ("replacement", run(&Reimposed::new(&ddim, known), &data)),
         ("predictor-corrector", run(&pair(), &data)),
         ("walked", run(&Resampled::new(pair(), 3, 2).unwrap(), &data)),
-        ("ready-made", run(&predictor_corrector_given(known, multistep, corrector()), &data)),
+        ("ready-made", run(&predictor_corrector_given(known, multistep, corrector(), 1), &data)),
         ("projected, DDIM", run(&ddim, &projected)),
         ("projected, multistep", run(&Multistep::dpmpp(Order::Two), &projected)),
         ("guided and projected", run(&Multistep::dpmpp(Order::Two), &guided)),
@@ -136,8 +136,8 @@ fn single_precision_keeps_what_is_known_too() {
     let mask = Mask::new(single(&KNOWN)).unwrap();
     let known = Measurement::new(mask, &single(&VALUES), 0.0).unwrap();
     let projected = MapData { inner: Half, map: &known };
-    let corrector = AnnealedLangevin::new(0.3, 2).unwrap();
-    let pair = predictor_corrector_given(&known, ancestral(), corrector);
+    let corrector = AnnealedLangevin::new(0.3, 1).unwrap();
+    let pair = predictor_corrector_given(&known, ancestral(), corrector, 2);
     let multistep = Multistep::dpmpp(Order::Two);
     let solvers: [&dyn Solver<ArrayD<f32>>; 2] = [&pair, &multistep];
     let scores: [&dyn ScoreFn<ArrayD<f32>>; 2] = [&Half, &projected];
@@ -173,7 +173,7 @@ fn published_chains_end_at_the_bytes_that_were_given() {
         ];
         for predictor in solvers {
             let solver =
-                predictor_corrector_given(&known, predictor, Langevin::new(0.1, 1).unwrap());
+                predictor_corrector_given(&known, predictor, Langevin::new(0.1, 1).unwrap(), 1);
             let start = known.start(grid.start().level, sde.prior_std(), &mut noise).unwrap();
             let end = sample(&solver, &data(), &grid, start, &mut noise).unwrap();
             for (k, value) in end.iter().enumerate() {
@@ -215,7 +215,7 @@ fn by_default_no_noise_of_the_last_step_is_left_over() {
         Reimposed::new(corrector(), &known),
     );
     assert!(spread(&noisy).iter().all(|off| *off > 0.7 * level.sigma));
-    let mean = spread(&predictor_corrector_given(&known, predictor(), corrector()));
+    let mean = spread(&predictor_corrector_given(&known, predictor(), corrector(), 1));
     assert!(mean[0] < 1e-12 && mean[1] < spread(&noisy)[1], "{mean:?}");
     let walked = Resampled::new(noisy, 1, 3).unwrap().ending_at_mean();
     assert!(spread(&walked)[0] < 1e-12);

@@ -52,16 +52,30 @@ fn the_tables_of_the_page_are_what_the_methods_give() {
 #[test]
 fn the_bias_of_replacement_shrinks_with_corrections_and_with_walks() {
     for problem in table::problems().unwrap() {
-        let mean =
-            |corrections, walks| off(&problem, Way::replacement(corrections, walks), 30).mean;
-        let by_corrections = [0, 1, 4, 16].map(|corrections| mean(corrections, 1));
-        let by_walks = [1, 2, 4, 12].map(|walks| mean(0, walks));
-        for means in [by_corrections, by_walks] {
+        let mean = |corrections, walks, levels| {
+            off(&problem, Way::replacement(corrections, walks), levels).mean
+        };
+        let by_corrections = [0, 1, 4, 16, 64].map(|corrections| mean(corrections, 1, 60));
+        let of_short_steps = [0, 1, 4, 16].map(|corrections| mean(corrections, 1, 240));
+        let by_walks = [1, 2, 4, 12].map(|walks| mean(0, walks, 30));
+        for means in [&by_corrections[..], &of_short_steps, &by_walks] {
             for pair in means.windows(2) {
                 assert!(pair[1] < pair[0], "{}: {means:?}", problem.name);
             }
-            assert!(means[3] < 0.5 * means[0], "{}: {means:?}", problem.name);
+            let (first, last) = (means[0], means[means.len() - 1]);
+            assert!(last < 0.5 * first, "{}: {means:?}", problem.name);
         }
+        assert!(by_corrections[4] < 0.05 * by_corrections[0], "{}", problem.name);
+    }
+}
+
+/// The iterations of one corrector follow the known part as it moves away from the measurement.
+#[test]
+fn what_is_known_is_to_be_put_back_after_each_correction() {
+    for problem in [Problem::mask().unwrap(), Problem::noisy().unwrap()] {
+        let each = off(&problem, Way::replacement(16, 1), 60).mean;
+        let all_at_once = Way { by: By::Published { iterations: 16 }, steps: Steps::Ancestral };
+        assert!(each < 0.6 * off(&problem, all_at_once, 60).mean, "{}", problem.name);
     }
 }
 

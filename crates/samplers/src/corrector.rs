@@ -3,11 +3,13 @@
 mod annealed_langevin;
 mod langevin;
 mod none;
+mod repeated;
 mod watch;
 
 pub use annealed_langevin::AnnealedLangevin;
 pub use langevin::Langevin;
 pub use none::NoCorrector;
+pub use repeated::Repeated;
 pub use watch::WatchCorrector;
 
 use crate::SampleError;

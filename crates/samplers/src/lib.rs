@@ -65,7 +65,7 @@ mod step_controller;
 mod trace;
 
 pub use annealed_dynamics::AnnealedDynamics;
-pub use corrector::{AnnealedLangevin, Corrector, Langevin, NoCorrector, WatchCorrector};
+pub use corrector::{AnnealedLangevin, Corrector, Langevin, NoCorrector, Repeated, WatchCorrector};
 pub use denoised::Denoised;
 pub use edm::{AncestralNoise, Churn, EdmSolver, InSigma, InTime, Rule, StepVariable, Stochastic};
 pub use encoding::{Asked, Encoding, encode};

@@ -47,8 +47,17 @@ fn function(name: &str) -> Option<Function> {
 impl Formula {
     /// The formula that `text` begins with, as far as it goes; `knows` says which names it may have.
     pub(super) fn at_start_of(text: &str, knows: &dyn Fn(&str) -> bool) -> Option<Self> {
-        let text = text.replace("**", "^").replace('²', "^2").replace('−', "-").replace("||", "|");
-        Reader { rest: &text, knows }.sum()
+        Reader { rest: &plainly(text), knows }.sum()
+    }
+
+    /// The value where `x` has this one of the formula that `text` is, a remark in parentheses aside.
+    pub(super) fn value_at(text: &str, x: f64) -> Option<f64> {
+        let text = plainly(text);
+        let mut reader = Reader { rest: &text, knows: &|name| name == "x" };
+        let formula = reader.sum()?;
+        let rest = reader.rest.trim_start();
+        let x = |_: &str| Some(vec![Dual::flat(x)]);
+        (rest.is_empty() || rest.starts_with('(')).then(|| Some(formula.at(1, &x)?[0].value))?
     }
 
     /// Whether it has this name in it.
@@ -250,12 +259,18 @@ impl Reader<'_> {
             let len = len.unwrap_or(power.len() - sign);
             if len > 0 { 1 + sign + len } else { 0 }
         });
-        // the full stop of a sentence is none of the number's
-        let written = rest[..digits + exponent].trim_end_matches('.');
-        let value = written.parse().ok()?;
-        self.skip(written.len());
+        let written = &rest[..digits + exponent];
+        let value = |text: &str| Some((text.parse().ok()?, text.len()));
+        // or the full stop of a sentence is none of the number's
+        let (value, length) = value(written).or_else(|| value(written.strip_suffix('.')?))?;
+        self.skip(length);
         Some(Formula::Constant(vec![value]))
     }
+}
+
+/// Signs in one of their forms alone.
+fn plainly(text: &str) -> String {
+    text.replace("**", "^").replace('²', "^2").replace('−', "-").replace("||", "|")
 }
 
 /// The number that a formula without names is.
@@ -308,5 +323,21 @@ mod tests {
             }
         }
         assert!((of("tanh(x)").unwrap().1[0] - (1.0 - 2f64.tanh().powi(2))).abs() < 1e-15);
+    }
+
+    #[test]
+    fn arithmetic_has_its_value_however_it_is_written() {
+        for (text, value) in [
+            ("x", -1.0),
+            ("(x + 1.) / 2.", 0.0),
+            ("0.5*(1+x)", 0.0),
+            ("x/2+0.5 (7 bits)", 0.0),
+            ("2 * x - -x * 3", -5.0),
+        ] {
+            assert_eq!(Formula::value_at(text, -1.0), Some(value), "{text}");
+        }
+        for text in ["", "identity", "(x + 1", "x + ", "x 2", "1..5", "x, y"] {
+            assert_eq!(Formula::value_at(text, -1.0), None, "{text}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::problem::{Method, Problem, State};
 use anyhow::Result;
 use tweedie_guidance::{Ddrm, Measurement, PosteriorGuided, Reimposed, Resampled, Spread};
 use tweedie_samplers::{
-    Ancestral, AnnealedLangevin, Corrector, Ddim, NoCorrector, OneStep, PredictorCorrector, Solver,
+    Ancestral, AnnealedLangevin, Ddim, OneStep, PredictorCorrector, Repeated, Solver,
 };
 use tweedie_score::{MapData, ScoreFn};
 use tweedie_solvers_dpm::{Multistep, Order};
@@ -23,6 +23,8 @@ pub(crate) enum By {
     /// What is known put back after each step and each of so many corrections, the steps of one
     /// interval walked so often.
     Replacement { corrections: usize, walks: usize },
+    /// What is known put back after each step and once after so many iterations of a corrector.
+    Published { iterations: usize },
     /// DDRM.
     Ddrm,
 }
@@ -50,7 +52,7 @@ impl Way {
     /// A short name.
     pub(crate) fn name(self) -> String {
         let steps = match (self.by, self.steps) {
-            (By::Ddrm | By::Replacement { .. }, _) => "",
+            (By::Ddrm | By::Replacement { .. } | By::Published { .. }, _) => "",
             (_, Steps::Ancestral) => ", ancestral",
             (_, Steps::Ddim) => ", DDIM",
             (_, Steps::Multistep) => ", DPM-Solver++ 2M",
@@ -61,6 +63,9 @@ impl Way {
             By::Isotropic => "guided, isotropic".to_owned(),
             By::Projection => "projection".to_owned(),
             By::Ddrm => "DDRM".to_owned(),
+            By::Published { iterations } => {
+                format!("replacement, once after {iterations} corrections")
+            }
             By::Replacement { corrections, walks } => {
                 let many = |count: usize, one: &str| match (count, one) {
                     (0, _) | (1, "walk") => String::new(),
@@ -90,24 +95,31 @@ impl Way {
 impl Method for Way {
     fn draws(&self) -> usize {
         match self.by {
-            // one each for the corrections, the step, what is put back after both, and the way back up
-            By::Replacement { corrections, .. } => corrections + 4,
+            // two each for the corrections and the step with what is put back after them, and the way up
+            By::Replacement { corrections, .. } => 2 * corrections + 3,
+            By::Published { iterations } => iterations + 3,
             _ => 1,
         }
     }
 
     fn solver<'a>(&'a self, known: &'a Measurement<State>) -> Result<Box<dyn Solver<State> + 'a>> {
-        let By::Replacement { corrections, walks } = self.by else {
-            return Ok(if self.by == By::Ddrm { Box::new(Ddrm::new(known)) } else { self.plain() });
-        };
-        let corrector: Box<dyn Corrector<State>> = match corrections {
-            0 => Box::new(NoCorrector),
-            count => Box::new(AnnealedLangevin::new(0.3, count)?),
-        };
         let predictor = Reimposed::new(self.plain(), known);
-        let solver = PredictorCorrector::new(predictor, Reimposed::new(corrector, known));
-        let solver = Resampled::new(solver, 1, walks)?;
-        Ok(Box::new(solver.down_to(known.largest_deviation())?))
+        let corrector = |iterations| -> Result<_> {
+            Ok(Reimposed::new(AnnealedLangevin::new(0.3, iterations)?, known))
+        };
+        Ok(match self.by {
+            By::Replacement { corrections, walks } => {
+                let corrector = Repeated::new(corrector(1)?, corrections);
+                let solver = PredictorCorrector::new(predictor, corrector);
+                let solver = Resampled::new(solver, 1, walks)?;
+                Box::new(solver.down_to(known.largest_deviation())?)
+            }
+            By::Published { iterations } => {
+                Box::new(PredictorCorrector::new(predictor, corrector(iterations)?))
+            }
+            By::Ddrm => Box::new(Ddrm::new(known)),
+            _ => self.plain(),
+        })
     }
 
     fn score<'a>(
@@ -122,7 +134,7 @@ impl Method for Way {
             By::Jacobian => Box::new(guided(Spread::Jacobian { iterations: 4 })?),
             By::Isotropic => Box::new(guided(Spread::Isotropic { data_deviation: 1.0 })?),
             By::Projection => Box::new(MapData { inner: data, map: known }),
-            By::Replacement { .. } | By::Ddrm => Box::new(data),
+            By::Replacement { .. } | By::Published { .. } | By::Ddrm => Box::new(data),
         })
     }
 }

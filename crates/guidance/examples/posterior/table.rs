@@ -23,6 +23,7 @@ pub(crate) fn ways() -> Vec<Way> {
     ways.push(Way { by: By::Ddrm, steps: Steps::Ancestral });
     let replaced = [(0, 1), (1, 1), (4, 1), (16, 1), (64, 1), (0, 4), (0, 12), (0, 40), (4, 4)];
     ways.extend(replaced.map(|(corrections, walks)| Way::replacement(corrections, walks)));
+    ways.push(Way { by: By::Published { iterations: 16 }, steps: Steps::Ancestral });
     ways
 }
 

@@ -1,7 +1,5 @@
 //! Likelihoods by the probability flow: `score_sde_pytorch` and k-diffusion.
 
-mod expression;
-
 use anyhow::{Context, Result, bail, ensure};
 use ndarray::{Array1, ArrayD, ArrayViewD, Axis};
 use tweedie_likelihood::{
@@ -12,6 +10,7 @@ use tweedie_score::{Batch, DifferentiableScoreFn, Replay};
 use tweedie_sde::Sde;
 
 use super::ode::{scipy_method, sde};
+use crate::parity::formula::Formula;
 use crate::parity::{Case, Exact, Produced};
 
 type State = ArrayD<f64>;
@@ -103,7 +102,9 @@ fn scaling(inverse: &str) -> Result<DataScaling> {
         "centered" => "(x + 1) / 2",
         other => other,
     };
-    let value = expression::at(expression, -1.0);
+    // perhaps written as a Python function
+    let body = expression.split_once(':').map_or(expression, |(_, body)| body);
+    let value = Formula::value_at(body, -1.0);
     match value.with_context(|| format!("no inverse scaler {inverse}"))? {
         -1.0 => Ok(DataScaling::new(256, (0.0, 1.0))?),
         0.0 => Ok(DataScaling::BYTES),

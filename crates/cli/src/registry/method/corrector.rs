@@ -32,18 +32,21 @@ impl Method {
         &self,
         predictor: Box<dyn Solver<Tensor> + 'a>,
     ) -> Result<Box<dyn Solver<Tensor> + 'a>> {
-        Ok(match self.corrector()? {
+        Ok(match self.corrector(self.corrector_steps())? {
             None => predictor,
             Some(corrector) => Box::new(PredictorCorrector::new(predictor, corrector)),
         })
     }
 
-    /// What moves the state between the steps, if anything does.
+    /// What moves the state between the steps by so many iterations, if anything does.
     ///
     /// # Errors
     /// When an option is out of range.
-    pub(super) fn corrector(&self) -> Result<Option<Box<dyn Corrector<Tensor>>>> {
-        let (snr, iterations) = (self.snr(), self.corrector_steps());
+    pub(super) fn corrector(
+        &self,
+        iterations: usize,
+    ) -> Result<Option<Box<dyn Corrector<Tensor>>>> {
+        let snr = self.snr();
         Ok(match self.corrector {
             None => None,
             // per sample, so that an image does not depend on its batch

@@ -8,7 +8,7 @@ use crate::run::Run;
 use anyhow::{Result, bail};
 use tch::Tensor;
 use tweedie_guidance::{Ddrm, Measurement, Reimposed, Resampled};
-use tweedie_samplers::{MeanAtEnd, PredictorCorrector, Solver};
+use tweedie_samplers::{MeanAtEnd, PredictorCorrector, Repeated, Solver};
 use tweedie_score::{MapData, ScoreFn};
 use tweedie_training::RunSchedule;
 
@@ -94,7 +94,9 @@ impl Method {
     ) -> Result<Box<dyn Solver<Tensor> + 'm>> {
         let predictor = self.steps_on_tensors(run.schedule(), run.learned_variance())?;
         let predictor = Reimposed::new(predictor, measurement);
-        let corrector = self.corrector()?.map(|corrector| Reimposed::new(corrector, measurement));
+        let after_each =
+            |one| Repeated::new(Reimposed::new(one, measurement), self.corrector_steps());
+        let corrector = self.corrector(1)?.map(after_each);
         Ok(match (corrector, resampling) {
             (None, None) => Box::new(MeanAtEnd(predictor)),
             (Some(corrector), None) => {

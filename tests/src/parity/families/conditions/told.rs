@@ -51,7 +51,7 @@ impl<'a> Told<'a> {
         if is_null(text) { &mut self.null } else { &mut self.given }
     }
 
-    /// Distributions that notes or options name: "conditional: gauss_d2".
+    /// Distributions that notes or options name: `conditional: gauss_d2`.
     fn by_names(&mut self) -> Result<bool> {
         let case = self.case;
         let options = ["condition", "unconditional_condition"].into_iter().filter_map(|name| {
@@ -73,7 +73,7 @@ impl<'a> Told<'a> {
         Ok(read)
     }
 
-    /// Formulas that the notes state: "eps(x,t,c) = eps(x,t) + 0.1*c", "the condition adds 0.1".
+    /// Formulas that the notes state: `eps(x,t,c) = eps(x,t) + 0.1*c`, `the condition adds 0.1`.
     fn by_formulas(&mut self) -> bool {
         let case = self.case;
         let knows = |name: &str| {
