@@ -56,7 +56,7 @@ fn the_bias_of_replacement_shrinks_with_corrections_and_with_walks() {
             off(&problem, Way::replacement(corrections, walks), levels).mean
         };
         let by_corrections = [0, 1, 4, 16, 64].map(|corrections| mean(corrections, 1, 60));
-        let of_short_steps = [0, 1, 4, 16].map(|corrections| mean(corrections, 1, 240));
+        let of_short_steps = [0, 1, 4, 16].map(|corrections| mean(corrections, 1, 120));
         let by_walks = [1, 2, 4, 12].map(|walks| mean(0, walks, 30));
         for means in [&by_corrections[..], &of_short_steps, &by_walks] {
             for pair in means.windows(2) {
