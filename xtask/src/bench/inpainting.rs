@@ -14,7 +14,7 @@ use std::process::ExitCode;
 const RUN: &str = "digits-unconditional";
 
 /// Methods, each with its options; the first is what the others are held against.
-const METHODS: [(&str, &[&str]); 10] = [
+const METHODS: [(&str, &[&str]); 13] = [
     (
         "predictor-corrector, 1000 steps, re-imposed",
         &["--sampler", "reverse-diffusion", "--corrector", "langevin", "--steps", "1000"],
@@ -34,6 +34,21 @@ const METHODS: [(&str, &[&str]); 10] = [
         "SDE-DPM-Solver++, 5 steps, each walked 4 times",
         &["--sampler", "sde-dpm-solver++", "--steps", "5", "--resample", "4", "--jump", "1"],
     ),
+    ("SDE-DPM-Solver++, 5 steps, walked 1, 1, 5, 8, 5 times", &WALKED),
+    ("the same, 0.8 of the noise added back", &WALKED_WITH_LESS_NOISE),
+    (
+        "SDE-DPM-Solver++, 5 steps, walked 1, 1, 11, 16, 11 times",
+        &[
+            "--sampler",
+            "sde-dpm-solver++",
+            "--steps",
+            "5",
+            "--resample",
+            "1,1,11,16,11",
+            "--jump",
+            "1",
+        ],
+    ),
     ("DDRM", &["--by", "ddrm", "--steps", "20"]),
     ("DDRM, eta 1", &["--by", "ddrm", "--steps", "20", "--eta", "1"]),
     (
@@ -51,6 +66,22 @@ const METHODS: [(&str, &[&str]); 10] = [
     ),
 ];
 
+/// Walks where it is decided what is drawn.
+const WALKED: [&str; 8] =
+    ["--sampler", "sde-dpm-solver++", "--steps", "5", "--resample", "1,1,5,8,5", "--jump", "1"];
+const WALKED_WITH_LESS_NOISE: [&str; 10] = [
+    "--sampler",
+    "sde-dpm-solver++",
+    "--steps",
+    "5",
+    "--resample",
+    "1,1,5,8,5",
+    "--jump",
+    "1",
+    "--resample-noise",
+    "0.8",
+];
+
 /// What `cargo xtask bench inpainting` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -62,10 +93,17 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 180, value_parser = clap::value_parser!(u32).range(1..=180))]
     images: u32,
 
-    /// Seed of the training and of the noise
+    /// Seed of the training
     #[arg(long, default_value_t = 0)]
     seed: u64,
+
+    /// Seeds of the noise: each method draws all images once with each
+    #[arg(long, value_delimiter = ',', default_value = "0,1,2")]
+    seeds: Vec<u64>,
 }
+
+/// A method's name and what each of its runs reports.
+type Reports = (&'static str, Vec<Value>);
 
 /// The command `bench inpainting`.
 pub(super) fn run(args: &Args) -> Result<ExitCode> {
@@ -74,21 +112,27 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
     let run = runs.join(RUN);
     let changes = ["network.class_conditional=false"];
     recipe::train_changed(&tweedie, "digits", &run, args.seed, &changes)?;
-    let mut reports = Vec::new();
+    let mut reports: Vec<Reports> = Vec::new();
     for (name, options) in METHODS {
         eprintln!("{name}");
-        reports.push((name, inpaint(&tweedie, &run, args, options)?));
+        let draw = |seed: &u64| inpaint(&tweedie, &run, (args.images, *seed), options);
+        reports.push((name, args.seeds.iter().map(draw).collect::<Result<_>>()?));
     }
     print!("{}", table(&reports));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Draws the right halves by one method and has them judged.
-fn inpaint(tweedie: &Tweedie, run: &Path, args: &Args, options: &[&str]) -> Result<Value> {
+/// Draws the right halves of so many images by one method, with noise of this seed, and has them judged.
+fn inpaint(
+    tweedie: &Tweedie,
+    run: &Path,
+    (images, seed): (u32, u64),
+    options: &[&str],
+) -> Result<Value> {
     let folder = tempfile::tempdir()?;
     let mut command = tweedie.command();
     command.arg("inpaint").arg(run).args(["--right-half", "--judge", "--json", "--count", "1"]);
-    command.args(["--limit", &args.images.to_string(), "--seed", &args.seed.to_string()]);
+    command.args(["--limit", &images.to_string(), "--seed", &seed.to_string()]);
     command.args(["--batch-size", "180", "--out"]).arg(folder.path().join("x.npy")).args(options);
     let (outcome, output) = process::capture(&mut command)?;
     if !outcome.is_success() {
@@ -97,7 +141,14 @@ fn inpaint(tweedie: &Tweedie, run: &Path, args: &Args, options: &[&str]) -> Resu
     serde_json::from_slice(&output).context("inpaint printed no JSON")
 }
 
-fn table(reports: &[(&str, Value)]) -> Table {
+/// The mean of a number over the runs that report it.
+fn mean(reports: &[Value], number: impl Fn(&Value) -> Option<f64>) -> Option<f64> {
+    let numbers: Vec<f64> = reports.iter().filter_map(number).collect();
+    (!numbers.is_empty()).then(|| numbers.iter().sum::<f64>() / numbers.len() as f64)
+}
+
+/// Shares are means over the seeds; the images of a seed are the same for all methods.
+fn table(reports: &[Reports]) -> Table {
     let mut table = Table::new(&[
         "method",
         "network calls",
@@ -106,28 +157,31 @@ fn table(reports: &[(&str, Value)]) -> Table {
         "of the whole image",
         "s",
     ]);
-    let share = |report: &Value, part: &str, of: &str| report["judged"][part][of].as_f64();
-    let half = |report: &Value, of: &str| share(report, "unknown_part", of);
-    let first = reports.first().and_then(|(_, report)| half(report, "restored"));
+    let share = |runs: &[Value], part: &str, of: &str| {
+        mean(runs, |report| report["judged"][part][of].as_f64())
+    };
+    let number = |runs: &[Value], name: &str| mean(runs, |report| report[name].as_f64());
+    let half = |runs: &[Value], of: &str| share(runs, "unknown_part", of);
+    let first = reports.first().and_then(|(_, runs)| half(runs, "restored"));
     let ratio = |value: Option<f64>| value.zip(first).map(|(value, first)| value / first);
-    for (name, report) in reports {
+    for (name, runs) in reports {
         table.row([
             (*name).to_owned(),
-            cell(report["network_calls"].as_f64(), 0),
-            cell(half(report, "restored"), 3),
-            cell(ratio(half(report, "restored")), 2),
-            cell(share(report, "whole", "restored"), 3),
-            cell(report["seconds"].as_f64(), 0),
+            cell(number(runs, "network_calls"), 0),
+            cell(half(runs, "restored"), 3),
+            cell(ratio(half(runs, "restored")), 2),
+            cell(share(runs, "whole", "restored"), 3),
+            cell(number(runs, "seconds"), 0),
         ]);
     }
     let baselines = [("the mean image filled in", "mean_filled"), ("the image itself", "original")];
-    for ((name, of), (_, report)) in baselines.into_iter().zip(reports.iter().cycle()) {
+    for ((name, of), (_, runs)) in baselines.into_iter().zip(reports.iter().cycle()) {
         table.row([
             name.to_owned(),
             cell(None, 0),
-            cell(half(report, of), 3),
-            cell(ratio(half(report, of)), 2),
-            cell(share(report, "whole", of), 3),
+            cell(half(runs, of), 3),
+            cell(ratio(half(runs, of)), 2),
+            cell(share(runs, "whole", of), 3),
             cell(None, 0),
         ]);
     }
@@ -149,7 +203,11 @@ mod tests {
                 "judged": {"whole": shares, "unknown_part": shares},
             })
         };
-        let text = table(&[("a", report(0.8, 2000.0)), ("b", report(0.76, 20.0))]).to_string();
+        let reports = vec![
+            ("a", vec![report(0.9, 2000.0), report(0.7, 2000.0)]),
+            ("b", vec![report(0.76, 20.0), report(0.76, 20.0)]),
+        ];
+        let text = table(&reports).to_string();
         let rows: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(rows[1], "| b | 20 | 0.760 | 0.95 | 0.760 | 12 |");
         assert_eq!(rows[2], "| the mean image filled in | - | 0.100 | 0.12 | 0.100 | - |");
