@@ -114,16 +114,20 @@ fn read_numpy(path: &Path) -> Result<Array> {
     let file = npyz::NpyFile::new(&bytes[..])?;
     let shape = four_axes(&file.shape().iter().map(|side| *side as usize).collect::<Vec<_>>())?;
     ensure!(file.order() == npyz::Order::C, "its values lie column by column, expected C order");
+    let kind = file.dtype().descr().trim_matches('\'').to_owned();
+    ensure!(
+        matches!(kind.as_str(), "<f4" | "<f8"),
+        "its values are {kind}, expected f32 or f64 (<f4 or <f8)"
+    );
     let count = shape.iter().try_fold(1_usize, |n, side| n.checked_mul(*side));
     ensure!(
         count.is_some_and(|count| count <= bytes.len() / 4),
         "it says to hold {shape:?} values, but has {} bytes",
         bytes.len()
     );
-    let values = match file.dtype().descr().trim_matches('\'') {
+    let values = match kind.as_str() {
         "<f4" => file.into_vec::<f32>()?,
-        "<f8" => file.into_vec::<f64>()?.into_iter().map(|value| value as f32).collect(),
-        other => bail!("its values are {other}, expected f32 or f64 (<f4 or <f8)"),
+        _ => file.into_vec::<f64>()?.into_iter().map(|value| value as f32).collect(),
     };
     Ok(Array { shape, values, classes: None })
 }
@@ -187,6 +191,11 @@ mod tests {
         let bytes = array().numpy().unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 4]).unwrap();
         refused(&path, "a.npy");
+        // one byte a value, so that there are fewer bytes than so many floats would take
+        let text = String::from_utf8_lossy(&bytes[10..128]).replace("<f4", "|u1");
+        let small = [&bytes[..10], text.as_bytes(), &[7; 12]].concat();
+        std::fs::write(&path, small).unwrap();
+        refused(&path, "its values are |u1");
         std::fs::write(&path, "not an array").unwrap();
         refused(&path, "a.npy");
         refused(&folder.path().join("a.gif"), ".safetensors");

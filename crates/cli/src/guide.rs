@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use tch::Tensor;
 use tweedie_guidance::{ClassifierFree, ClassifierGuided, LARGEST_SCALE, NoiseRange};
 use tweedie_score::{Conditioned, ScoreFn};
-use tweedie_training::{Classifier, ModelOptions};
+use tweedie_training::{Classifier, ModelOptions, is_run};
 use tweedie_unet::{ClassGradient, ScoreNetwork};
 
 use crate::run::Run;
@@ -135,6 +135,13 @@ impl Guidance {
 
     fn by_classifier(&self, run: &Run, scale: f64) -> Result<Steering> {
         let path = self.classifier.as_deref().context("a classifier")?;
+        let given = [
+            ("--classifier-config", self.classifier_config.is_some()),
+            ("--classifier-flags", self.classifier_flags.is_some()),
+        ];
+        if let Some((option, _)) = given.iter().find(|(_, given)| *given && is_run(path)) {
+            bail!("{option} is for classifiers of other programs; a run says it itself");
+        }
         let options = ModelOptions {
             config: self.classifier_config.clone(),
             flags: self.classifier_flags.clone(),

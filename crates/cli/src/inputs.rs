@@ -168,6 +168,9 @@ impl Inputs {
 
     /// At most `limit` of the images, drawn without repetition, in their own order.
     fn some(mut self, limit: usize, seed: u64) -> Self {
+        if limit > self.len() {
+            eprintln!("--limit {limit}: there are {} images, all are taken", self.len());
+        }
         let mut drawn = epoch_order(seed, 0, self.numbers.len());
         drawn.truncate(limit);
         drawn.sort_unstable();

@@ -24,9 +24,14 @@ impl<F, G> ClassifierGuided<F, G> {
     /// condition is surer of, less than 0 pushes away.
     ///
     /// # Errors
-    /// When the scale is not finite.
+    /// When the scale is not from -1e6 to 1e6.
     pub fn new(inner: F, gradient: G, scale: f64) -> Result<Self, GuidanceError> {
         Ok(Self { inner, gradient, strength: Strength::new(scale)? })
+    }
+
+    /// The same with a scale that was checked.
+    pub(crate) const fn of(inner: F, gradient: G, scale: f64) -> Self {
+        Self { inner, gradient, strength: Strength { scale, range: NoiseRange::ALL } }
     }
 
     /// The same at noise levels of this range alone; at the others the gradient is not asked for.

@@ -57,7 +57,9 @@ mod ddrm;
 #[cfg(doctest)]
 mod derivations;
 mod error;
+mod guided_corrector;
 mod mean_guided;
+mod measured_levels;
 mod measurement;
 mod noise_range;
 mod operator;
@@ -69,6 +71,7 @@ pub use classifier::ClassifierGuided;
 pub use classifier_free::{ClassifierFree, Condition};
 pub use ddrm::Ddrm;
 pub use error::GuidanceError;
+pub use guided_corrector::GuidedCorrector;
 pub use mean_guided::{GradientPlace, MeanGuided};
 pub use measurement::Measurement;
 pub use noise_range::{LARGEST_SCALE, NoiseRange};

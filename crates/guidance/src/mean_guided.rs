@@ -37,7 +37,7 @@ impl<R, G> MeanGuided<R, G> {
     /// strength `scale`; 1 is Bayes' rule for short steps.
     ///
     /// # Errors
-    /// When the scale is not finite.
+    /// When the scale is not from -1e6 to 1e6.
     pub fn new(ancestral: R, gradient: G, scale: f64) -> Result<Self, GuidanceError> {
         let strength = Strength::new(scale)?;
         Ok(Self { ancestral, gradient, strength, place: GradientPlace::State })

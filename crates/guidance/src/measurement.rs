@@ -178,12 +178,17 @@ impl<S: Elementwise + Draw> Measurement<S> {
         !is_imposed(self.largest_deviation(), level)
     }
 
+    /// The deviations of what is known of the coordinates, in units of the data.
+    pub(crate) fn known_deviations(&self) -> Vec<f64> {
+        let Some(deviations) = &self.deviations else { return vec![self.deviation] };
+        deviations.iter().copied().filter(|tau| tau.is_finite()).collect()
+    }
+
     /// The largest deviation of what is known of a coordinate, in units of the data. At cleaner levels,
     /// `sigma / alpha` below it, what was measured is in the state alone.
     #[must_use]
     pub fn largest_deviation(&self) -> f64 {
-        let Some(deviations) = &self.deviations else { return self.deviation };
-        deviations.iter().copied().filter(|tau| tau.is_finite()).fold(0.0, f64::max)
+        self.known_deviations().into_iter().fold(0.0, f64::max)
     }
 
     /// The residual `|A x - y|` of each sample.
@@ -214,9 +219,9 @@ impl<S: Elementwise + Draw> Measurement<S> {
     }
 }
 
-/// Whether a level has at least as much noise as a measurement of deviation `tau`.
+/// Whether a level has at least as much noise as a measurement of deviation `tau`, or as much but for rounding.
 fn is_imposed(tau: f64, NoiseLevel { alpha, sigma }: NoiseLevel) -> bool {
-    sigma >= alpha * tau
+    sigma >= alpha * tau * (1.0 - 1e-9)
 }
 
 /// Refuses what knows nothing, or everything as well as its own values. Noise, or a strong blur of all

@@ -23,6 +23,12 @@ impl Accuracy {
         }
         (all > 0.0).then(|| Self { top_1: first / all, top_5: five / all })
     }
+
+    /// The standard errors of both, of so many images that count alike.
+    pub(crate) fn standard_error(self, images: usize) -> Self {
+        let of = |share: f64| (share * (1.0 - share) / images as f64).sqrt();
+        Self { top_1: of(self.top_1), top_5: of(self.top_5) }
+    }
 }
 
 #[cfg(test)]
@@ -36,5 +42,7 @@ mod tests {
         let weighted = Accuracy::of([(0, 3.0), (9, 1.0)]).unwrap();
         assert_eq!(weighted, Accuracy { top_1: 0.75, top_5: 0.75 });
         assert_eq!(Accuracy::of([]), None);
+        let error = Accuracy { top_1: 0.5, top_5: 1.0 }.standard_error(100);
+        assert_eq!(error, Accuracy { top_1: 0.05, top_5: 0.0 });
     }
 }

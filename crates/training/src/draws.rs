@@ -2,7 +2,7 @@
 
 use rand::Rng;
 use tch::Tensor;
-use tweedie_losses::TimeSampler;
+use tweedie_losses::{DrawnTime, TimeSampler};
 use tweedie_schedules::{NoiseSchedule, TimePoint};
 use tweedie_score::{NoiseSource, Seeded, stream_rng};
 
@@ -66,6 +66,24 @@ impl DrawPlan {
         let source = &mut Seeded::stream(self.seed ^ HELD_OUT, index);
         let draws = self.draw(source, x0, &*self.held_out_times, objective)?;
         Ok(Draws { hidden: vec![false; draws.hidden.len()], ..draws })
+    }
+
+    /// The times at which every held-out image is looked at: so many, spread over the law of its times.
+    pub(crate) fn levels(&self, count: usize) -> Vec<DrawnTime> {
+        self.held_out_times.draw(&vec![0.5; count])
+    }
+
+    /// The draws for held-out batch number `index`, all of its images at one time.
+    pub(crate) fn held_out_at(
+        &self,
+        index: u64,
+        x0: &Tensor,
+        level: DrawnTime,
+        objective: &dyn Objective,
+    ) -> Result<Draws, TrainError> {
+        let draws = self.held_out(index, x0, objective)?;
+        let (time, count) = (self.schedule.point(level.t), draws.times.len());
+        Ok(Draws { times: vec![time; count], weights: vec![level.weight; count], ..draws })
     }
 
     /// The seed that libtorch's own generator gets for the dropout of a step.

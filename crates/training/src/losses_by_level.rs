@@ -10,7 +10,7 @@ use tweedie_schedules::TimePoint;
 use crate::Accuracy;
 
 /// Into how many groups of equal size the images of a measurement are put.
-const GROUPS: usize = 24;
+pub(crate) const GROUPS: usize = 24;
 
 /// The loss of one image at its time.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +48,9 @@ pub struct LevelLoss {
     /// How often a classifier was right.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accuracy: Option<Accuracy>,
+    /// The standard errors of these two shares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accuracy_error: Option<Accuracy>,
     /// Images in the group.
     pub images: usize,
 }
@@ -76,19 +79,13 @@ impl LossesByLevel {
     /// The picture, as the bytes of a PNG file.
     pub(crate) fn png(&self) -> Result<Vec<u8>, PlotError> {
         let points: Vec<_> = self.levels.iter().filter_map(LevelLoss::point).collect();
-        let positive = points.iter().all(|(_, loss, error)| loss - error > 0.0);
-        let label = "loss on held-out images";
-        let loss = if positive { Axis::log(label) } else { Axis::linear(label) };
-        let noise = noise_axis();
-        let curve = points.iter().map(|(lambda, loss, _)| (*lambda, *loss)).collect();
-        let bar = |(lambda, loss, error): &(f64, f64, f64)| {
-            let ends = vec![(*lambda, loss - error), (*lambda, loss + error)];
-            Line::new(ends, Style::plain(Colour::of_series(0), 1.0))
-        };
-        let chart = Chart::new("", noise, loss)
-            .with_all(points.iter().map(bar))
-            .with(Line::new(curve, Style::of_marked_series(0)));
-        let title = format!("Loss by noise level after {} steps", self.step);
+        let curve = Line::new(middles(&points), Style::of_marked_series(0));
+        let named = self.accuracy.is_some();
+        let chart = Chart::new("", noise_axis(), loss_axis(&points))
+            .with_all(bars(&points, 0))
+            .with(if named { curve.named("loss") } else { curve });
+        let what = if named { "Loss and accuracy" } else { "Loss" };
+        let title = format!("{what} by noise level after {} steps", self.step);
         let charts = [Some(chart), self.accuracy_chart()].into_iter().flatten().collect();
         tweedie_plots::Picture::new(title, charts).png()
     }
@@ -96,17 +93,48 @@ impl LossesByLevel {
     /// How often a classifier was right at each level.
     fn accuracy_chart(&self) -> Option<Chart> {
         self.accuracy?;
-        let curve = |series, name: &str, share: fn(&Accuracy) -> f64| {
-            let point = |level: &LevelLoss| Some((level.middle(), share(&level.accuracy?)));
-            let points = self.levels.iter().filter_map(point).collect();
-            Line::new(points, Style::of_marked_series(series)).named(name)
+        let points = |share: fn(&Accuracy) -> f64| -> Vec<Point> {
+            let point = |level: &LevelLoss| {
+                let error = level.accuracy_error.as_ref().map_or(0.0, share);
+                Some((level.middle(), share(&level.accuracy?), error))
+            };
+            self.levels.iter().filter_map(point).collect()
+        };
+        let [first, five] = [points(|shares| shares.top_1), points(|shares| shares.top_5)];
+        let curve = |series, name: &str, points: &[Point]| {
+            Line::new(middles(points), Style::of_marked_series(series)).named(name)
         };
         let share = Axis::linear("share of held-out images").over(0.0, 1.0);
         let chart = Chart::new("How often the class is right", noise_axis(), share)
-            .with(curve(0, "top-1", |accuracy| accuracy.top_1))
-            .with(curve(1, "top-5", |accuracy| accuracy.top_5));
+            .with_all(bars(&first, 1))
+            .with_all(bars(&five, 2))
+            .with(curve(1, "top-1", &first))
+            .with(curve(2, "top-5", &five));
         Some(chart)
     }
+}
+
+/// Where something stands: half the log signal-to-noise ratio, its value and the standard error.
+type Point = (f64, f64, f64);
+
+fn middles(points: &[Point]) -> Vec<(f64, f64)> {
+    points.iter().map(|(lambda, value, _)| (*lambda, *value)).collect()
+}
+
+/// A bar of a standard error to both sides at each point.
+fn bars(points: &[Point], series: usize) -> impl Iterator<Item = Line> {
+    points.iter().map(move |(lambda, value, error)| {
+        let ends = vec![(*lambda, value - error), (*lambda, value + error)];
+        Line::new(ends, Style::plain(Colour::of_series(series), 1.0))
+    })
+}
+
+/// Logarithmic where the losses span a power of ten, so that it has marks.
+fn loss_axis(points: &[Point]) -> Axis {
+    let least = points.iter().map(|(_, loss, error)| loss - error).fold(f64::INFINITY, f64::min);
+    let most = points.iter().map(|(_, loss, error)| loss + error).fold(0.0, f64::max);
+    let label = "loss on held-out images";
+    if least > 0.0 && most >= 10.0 * least { Axis::log(label) } else { Axis::linear(label) }
 }
 
 fn noise_axis() -> Axis {
@@ -119,7 +147,7 @@ impl LevelLoss {
     }
 
     /// Where the group stands in the picture: its middle, its loss and the standard error.
-    fn point(&self) -> Option<(f64, f64, f64)> {
+    fn point(&self) -> Option<Point> {
         Some((self.middle(), self.loss?, self.standard_error.unwrap_or(0.0)))
     }
 }
@@ -131,12 +159,14 @@ fn group(losses: &[LossAt]) -> LevelLoss {
     let squares: f64 = losses.iter().map(|at| (at.loss - mean).powi(2)).sum();
     let error = (squares / (count * (count - 1.0))).sqrt(); // not a number for a single image
     let (noisiest, cleanest) = (losses[0].at, losses[losses.len() - 1].at);
+    let accuracy = accuracy(losses);
     LevelLoss {
         t: [cleanest.t, noisiest.t],
         lambda: [noisiest.level.lambda(), cleanest.level.lambda()],
         loss: mean.is_finite().then_some(mean),
         standard_error: error.is_finite().then_some(error),
-        accuracy: accuracy(losses),
+        accuracy,
+        accuracy_error: accuracy.map(|shares| shares.standard_error(losses.len())),
         images: losses.len(),
     }
 }
@@ -186,6 +216,8 @@ mod tests {
         all.iter_mut().for_each(|at| at.rank = Some(if at.at.t < 0.5 { 0 } else { 4 }));
         let measured = LossesByLevel::new(3, all);
         assert_eq!(measured.accuracy, Some(Accuracy { top_1: 0.5, top_5: 1.0 }));
+        let cleanest = measured.levels[23];
+        assert_eq!(cleanest.accuracy_error, Some(Accuracy { top_1: 0.0, top_5: 0.0 }));
         let shares: Vec<_> =
             measured.levels.iter().map(|level| level.accuracy.unwrap().top_1).collect();
         assert_eq!(shares, [[0.0; 12], [1.0; 12]].concat());

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use tch::{Device, Kind, Tensor};
 use tweedie_datasets::Batch;
-use tweedie_losses::TimeSampler;
+use tweedie_losses::{DrawnTime, TimeSampler};
 use tweedie_score::Times;
 use tweedie_torch_ext::{clear_gradients, gradients, scale_, total_norm};
 use tweedie_unet::UNet;
@@ -127,6 +127,27 @@ impl StepPlan {
     pub(crate) fn measure(&self, unet: &UNet, batch: &Batch) -> Result<Vec<LossAt>, TrainError> {
         let x0 = self.images_of(batch)?;
         let draws = self.draws.held_out(batch.step, &x0, &*self.objective)?;
+        self.measured(unet, batch, (x0, draws))
+    }
+
+    /// The same with all images at one time.
+    pub(crate) fn measure_at(
+        &self,
+        unet: &UNet,
+        batch: &Batch,
+        level: DrawnTime,
+    ) -> Result<Vec<LossAt>, TrainError> {
+        let x0 = self.images_of(batch)?;
+        let draws = self.draws.held_out_at(batch.step, &x0, level, &*self.objective)?;
+        self.measured(unet, batch, (x0, draws))
+    }
+
+    fn measured(
+        &self,
+        unet: &UNet,
+        batch: &Batch,
+        (x0, draws): (Tensor, Draws),
+    ) -> Result<Vec<LossAt>, TrainError> {
         let prepared = self.prepare(x0, draws, batch)?;
         let judged = tch::no_grad(|| self.judge(unet, &prepared, 0..batch.shape[0], false))?;
         let Measured { losses, ranks } = Measured::of(&judged)?;
@@ -139,6 +160,11 @@ impl StepPlan {
             rank: ranks.get(image).copied(),
         };
         Ok(each.map(at).collect())
+    }
+
+    /// The times at which every held-out image is looked at.
+    pub(crate) fn levels(&self, count: usize) -> Vec<DrawnTime> {
+        self.draws.levels(count)
     }
 
     /// The images of a batch in the range of the run's data.

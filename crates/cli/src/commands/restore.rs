@@ -41,7 +41,7 @@ struct Done {
     /// Channels mixed by a matrix, its rows divided by ';': 0.3,0.6,0.1 is one grey channel of three
     #[arg(long, value_name = "ROWS", value_parser = matrix, allow_hyphen_values = true)]
     mix: Option<Matrix>,
-    /// A picture that is white (from half grey on) where a pixel is known, black where not
+    /// A picture that is white (from half grey on) where a pixel is known, black or transparent where not
     #[arg(long, value_name = "FILE")]
     mask: Option<PathBuf>,
 }

@@ -2,7 +2,7 @@
 
 use crate::run::{Source, open_model};
 use crate::{print, progress::TrainingProgress, stop::Stop};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -90,7 +90,10 @@ fn fine_tune(path: &Path, from: &Path, options: &Options, folder: &Path) -> Resu
         known.noise = Some(path.to_path_buf());
     }
     let begin = |described: &RunConfig, network: &UNet| {
-        let mut config = RunConfig::load_over(path, &options.overrides, described)?;
+        let mut config =
+            RunConfig::load_over(path, &options.overrides, described).map_err(|error| {
+                of_another_kind(path, from, options, described).unwrap_or(error.into())
+            })?;
         config.training.from = Some(from.display().to_string());
         let trainer = Trainer::from_network(config, folder, network);
         trainer.with_context(|| format!("cannot begin with {}", from.display()))
@@ -101,6 +104,29 @@ fn fine_tune(path: &Path, from: &Path, options: &Options, folder: &Path) -> Resu
     }
     let model = open_model(from, &options.source, &known)?;
     begin(model.description(), &model.unet)
+}
+
+/// Whether what goes wrong is that a classifier was to begin with a model, or a model with a classifier.
+fn of_another_kind(
+    path: &Path,
+    from: &Path,
+    options: &Options,
+    described: &RunConfig,
+) -> Option<Error> {
+    let asked = RunConfig::load(path, &options.overrides).ok()?;
+    let word = |config: &RunConfig| match config.is_classifier() {
+        true => "a classifier of noisy images",
+        false => "a model of images",
+    };
+    (asked.is_classifier() != described.is_classifier()).then(|| {
+        anyhow!(
+            "{} is {}, and {} describes {}: neither can begin with the weights of the other",
+            from.display(),
+            word(described),
+            path.display(),
+            word(&asked)
+        )
+    })
 }
 
 fn default_folder(config: &Path) -> PathBuf {

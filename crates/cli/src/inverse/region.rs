@@ -2,13 +2,15 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
+use image::LumaA;
 use std::path::{Path, PathBuf};
 
 /// Which part of the images is to be drawn.
 #[derive(Clone, Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(crate) struct Region {
-    /// A picture of the images' size: white (from half grey on) what is known, black what is to be drawn
+    /// A picture of the images' size: white (from half grey on) what is known, black or transparent what is to
+    /// be drawn
     #[arg(long, value_name = "FILE")]
     mask: Option<PathBuf>,
     /// The box to be drawn, in pixels: its left and upper edge, its width and height
@@ -91,20 +93,23 @@ impl Rectangle {
 }
 
 impl Known {
-    /// The white pixels of a picture of this height and width.
+    /// The white pixels of a picture of this height and width; what is transparent is as good as black.
     ///
     /// # Errors
     /// As [`Region::known`].
     pub(crate) fn of_picture(path: &Path, size: [usize; 2], inverted: bool) -> Result<Self> {
         let name = path.display();
-        let picture = image::open(path).with_context(|| format!("--mask {name}"))?.into_luma8();
+        let picture = image::open(path).with_context(|| format!("--mask {name}"))?;
+        let picture = picture.into_luma_alpha8();
         let (wide, high) = picture.dimensions();
         let [height, width] = size;
         ensure!(
             (wide as usize, high as usize) == (width, height),
             "--mask {name} is {wide} wide and {high} high, expected {width} and {height}"
         );
-        let pixels = picture.pixels().map(|pixel| pixel[0] >= 128).collect();
+        // as on black
+        let bright = |pixel: &LumaA<u8>| u16::from(pixel[0]) * u16::from(pixel[1]) >= 128 * 255;
+        let pixels = picture.pixels().map(bright).collect();
         Self { pixels, words: format!("the mask {name}") }.checked(inverted)
     }
 
@@ -159,6 +164,9 @@ mod tests {
         assert_eq!(mask.known([1, 3], false).unwrap().pixels, [false, false, true]);
         let error = mask.known([3, 1], false).unwrap_err().to_string();
         assert!(error.contains("3 wide and 1 high, expected 1 and 3"), "{error}");
+        let erased = vec![255, 0, 255, 255, 0, 255];
+        image::GrayAlphaImage::from_raw(3, 1, erased).unwrap().save(&path).unwrap();
+        assert_eq!(mask.known([1, 3], false).unwrap().pixels, [false, true, false]);
         image::GrayImage::from_raw(3, 1, vec![255; 3]).unwrap().save(&path).unwrap();
         let error = mask.known([1, 3], false).unwrap_err().to_string();
         assert!(error.contains("all 3 pixels are known"), "{error}");

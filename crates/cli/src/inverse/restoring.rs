@@ -58,6 +58,7 @@ impl<'a> Restoring<'a> {
             eprintln!("warning: {warning}");
         }
         let measurement = self.degradation.measurement(&self.subjects.y, self.deviation)?;
+        let plan = way.plan(plan, run, &measurement)?;
         let evaluations = match (way.solver((method, &plan), run, &measurement)?, &plan) {
             (Some(solver), Plan::Steps { grid, .. }) => {
                 solver.plan(grid)?;

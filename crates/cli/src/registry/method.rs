@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use tch::Tensor;
 use tweedie_checkpoints::{DiffusersSampling, SamplingThreshold};
-use tweedie_guidance::MeanGuided;
+use tweedie_guidance::{GuidedCorrector, MeanGuided};
 use tweedie_samplers::{
     Ancestral, AnnealedLangevin, Combination, Ddim, KeepingNoise, LearnedAncestral, MeanAtEnd,
     OneStep, PredictorCorrector, ReverseDiffusion, Solver, trace,
@@ -304,7 +304,7 @@ impl Method {
         }
     }
 
-    /// Ancestral sampling with its mean moved by a classifier.
+    /// Ancestral sampling with its mean moved by a classifier, a corrector guided through the score.
     ///
     /// # Errors
     /// When an option is out of range, or not meant for the method or the model.
@@ -314,13 +314,21 @@ impl Method {
         learned: Option<Learned>,
     ) -> Result<Box<dyn Solver<Tensor> + 'a>> {
         Sampler::Ddpm.check(&self.settings())?;
+        let of_corrector = gradient.clone();
+        let corrected = |predictor: Box<dyn Solver<Tensor> + 'a>| -> Result<_> {
+            let Some(corrector) = self.corrector()? else { return Ok(predictor) };
+            let corrector = GuidedCorrector::new(corrector, of_corrector, scale)?.within(range);
+            let both: Box<dyn Solver<Tensor> + 'a> =
+                Box::new(PredictorCorrector::new(predictor, corrector));
+            Ok(both)
+        };
         if self.variance == Some(VarianceName::Learned) {
             let guided = MeanGuided::new(learned_ancestral(learned)?, gradient, scale)?;
-            return self.corrected(Box::new(guided.within(range)));
+            return corrected(Box::new(guided.within(range)));
         }
         let ancestral = Ancestral { variance: variance(&self.settings())? };
         let guided = MeanGuided::new(ancestral, gradient, scale)?;
-        self.corrected(Box::new(guided.within(range)))
+        corrected(Box::new(guided.within(range)))
     }
 
     /// The method on symbols, for its table of coefficients.

@@ -88,6 +88,27 @@ impl Way {
         })
     }
 
+    /// The plan with the noise levels that the way needs: to put a noisy measurement back into states, one where
+    /// the noise is the measurement's.
+    ///
+    /// # Errors
+    /// When a level is not finite.
+    pub(crate) fn plan(
+        &self,
+        plan: Plan,
+        run: &Run,
+        measurement: &Measurement<Tensor>,
+    ) -> Result<Plan> {
+        match (self.by, self.resample, plan) {
+            // walks are counted in steps of the grid that was asked for
+            (WayName::Reimpose, None, Plan::Steps { solver, grid }) => {
+                let grid = measurement.meeting(&grid, run.schedule())?;
+                Ok(Plan::Steps { solver, grid })
+            }
+            (_, _, plan) => Ok(plan),
+        }
+    }
+
     /// The solver of a batch where the way needs another than the plan's own.
     ///
     /// # Errors

@@ -206,8 +206,12 @@ fn a_classifier_is_shown_and_trained_on_but_neither_converted_nor_made_a_model_o
         Program::train(folder.path(), config, out, &["--from", classifier])
     };
     let message = on("[objective]\nkind = \"denoising\"\n", &out).expect_refusal();
-    assert!(message.contains("classifier"), "{message}");
+    assert!(message.contains("neither can begin with the weights of the other"), "{message}");
     assert!(!out.exists());
+    let model = runs().model.to_str().unwrap();
+    let message = Program::train(folder.path(), CLASSIFIER, &out, &["--from", model]);
+    let message = message.expect_refusal();
+    assert!(message.contains("neither can begin with the weights of the other"), "{message}");
     on("[training]\nsteps = 1\nbatch_size = 4\nthreads = 1\n", &out).expect_success();
     let trained = std::fs::read_to_string(out.join("config.toml")).unwrap();
     assert!(trained.contains("kind = \"classifier\""), "{trained}");

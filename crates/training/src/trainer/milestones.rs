@@ -10,7 +10,7 @@ use crate::TrainError;
 use crate::clock::Clock;
 use crate::config::BestBy;
 use crate::data::held_out_options;
-use crate::losses_by_level::{self, LossesByLevel};
+use crate::losses_by_level::{self, LossAt, LossesByLevel};
 use crate::metrics::HeldOut;
 use crate::network::device_name;
 use crate::observer::{Event, Observer};
@@ -153,8 +153,17 @@ impl Trainer {
             }
             losses.extend(self.setup.plan.measure(&self.setup.state.ema, &maker.make(index))?);
         }
-        let (loss, accuracy) = (losses_by_level::mean(&losses), losses_by_level::accuracy(&losses));
+        let loss = losses_by_level::mean(&losses);
+        let mut accuracy = losses_by_level::accuracy(&losses);
         if is_due(step, self.config.logging.held_out_every) || self.is_last() {
+            if accuracy.is_some() {
+                // a share of few images says little: every image at every level
+                let Some(all) = self.at_every_level(&mut maker, batches as u64, stop)? else {
+                    return Ok(None);
+                };
+                accuracy = losses_by_level::accuracy(&all);
+                losses = all;
+            }
             records.losses_by_level(&self.folder, &LossesByLevel::new(step, losses))?;
         }
         let progress = &mut self.setup.state.progress;
@@ -162,6 +171,27 @@ impl Trainer {
         (progress.held_out_step, progress.held_out_accuracy) = (Some(step), accuracy);
         observer.observe(&Event::HeldOut { step, loss, accuracy });
         Ok(Some(HeldOut { loss, accuracy }))
+    }
+
+    /// The losses of the averaged weights on all held-out images at each of some levels, unless `stop` is set.
+    fn at_every_level(
+        &self,
+        maker: &mut BatchMaker,
+        batches: u64,
+        stop: &AtomicBool,
+    ) -> Result<Option<Vec<LossAt>>, TrainError> {
+        let Setup { plan, state, .. } = &self.setup;
+        let mut losses = Vec::new();
+        for index in 0..batches {
+            let batch = maker.make(index);
+            for level in plan.levels(losses_by_level::GROUPS) {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(None);
+                }
+                losses.extend(plan.measure_at(&state.ema, &batch, level)?);
+            }
+        }
+        Ok(Some(losses))
     }
 
     /// Draws a picture of samples, unless `stop` is set.

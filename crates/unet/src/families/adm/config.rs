@@ -151,7 +151,7 @@ impl AdmConfig {
         let widths = (0..levels).all(|level| channels(self.width(level)));
         let heads = |heads: i64| heads == -1 || (1..=1 << 20).contains(&heads);
         let drops = (0.0..1.0).contains(&self.dropout);
-        let classes = self.num_classes.is_none_or(|classes| classes > 0);
+        let classes = self.num_classes.unwrap_or(1);
         let blocks = (1..=1024).contains(&self.num_res_blocks);
         let model = self.model_channels > 1 && channels(self.model_channels);
         refuse_first([
@@ -168,7 +168,7 @@ impl AdmConfig {
                 "1 to 31 numbers that give 1 to 2^20 channels",
             ),
             (self.dims == 2, "dims", &self.dims, "2"),
-            (classes, "num_classes", &self.num_classes, "null or at least 1"),
+            (classes > 0, "num_classes", &classes, "null or at least 1"),
             (channels(self.num_heads), "num_heads", &self.num_heads, "at least 1"),
             (
                 heads(self.num_head_channels),
@@ -209,8 +209,9 @@ impl AdmEncoderConfig {
     pub fn check(&self) -> Result<(), UNetError> {
         self.trunk.check()?;
         let attends = self.pool == AdmPool::Attention;
+        let classes = self.trunk.num_classes.unwrap_or(0);
         refuse_first([
-            (self.trunk.num_classes.is_none(), "num_classes", &self.trunk.num_classes, "none"),
+            (self.trunk.num_classes.is_none(), "num_classes", &classes, "none"),
             (
                 !attends || self.trunk.num_head_channels > 0,
                 "num_head_channels",
@@ -257,7 +258,7 @@ mod tests {
             json!({"family": "adm-encoder", "pool": "attention"}),
             "`num_head_channels` is -1, expected at least 1 with the pool `attention`",
         );
-        check_error(json!({"family": "adm-encoder", "num_classes": 3}), "`num_classes` is Some(3)");
+        check_error(json!({"family": "adm-encoder", "num_classes": 3}), "`num_classes` is 3");
     }
 
     #[test]
