@@ -316,7 +316,7 @@ impl Method {
         Sampler::Ddpm.check(&self.settings())?;
         let of_corrector = gradient.clone();
         let corrected = |predictor: Box<dyn Solver<Tensor> + 'a>| -> Result<_> {
-            let Some(corrector) = self.corrector()? else { return Ok(predictor) };
+            let Some(corrector) = self.corrector(self.corrector_steps())? else { return Ok(predictor) };
             let corrector = GuidedCorrector::new(corrector, of_corrector, scale)?.within(range);
             let both: Box<dyn Solver<Tensor> + 'a> =
                 Box::new(PredictorCorrector::new(predictor, corrector));

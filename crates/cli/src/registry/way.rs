@@ -99,13 +99,15 @@ impl Way {
         run: &Run,
         measurement: &Measurement<Tensor>,
     ) -> Result<Plan> {
-        match (self.by, self.resample, plan) {
+        match plan {
             // walks are counted in steps of the grid that was asked for
-            (WayName::Reimpose, None, Plan::Steps { solver, grid }) => {
+            Plan::Steps { solver, grid }
+                if self.by == WayName::Reimpose && self.resample.is_empty() =>
+            {
                 let grid = measurement.meeting(&grid, run.schedule())?;
                 Ok(Plan::Steps { solver, grid })
             }
-            (_, _, plan) => Ok(plan),
+            plan => Ok(plan),
         }
     }
 
