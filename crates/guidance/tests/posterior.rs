@@ -79,6 +79,18 @@ fn what_is_known_is_to_be_put_back_after_each_correction() {
     }
 }
 
+/// Midway between two levels the measurement's noise leaves a bias that no correction takes away.
+#[test]
+fn a_level_at_the_noise_of_the_measurement_takes_the_last_of_the_bias_away() {
+    let problem = Problem::noisy().unwrap();
+    let way = Way::replacement(16, 1);
+    let schedule = VpLinear::new(0.1, 20.0).unwrap();
+    let known = problem.measurement(1).unwrap();
+    let met = known.meeting(&grid(30).unwrap(), &schedule).unwrap();
+    let (without, with) = (off(&problem, way, 30).mean, problem.run(&way, &met).unwrap().mean);
+    assert!(without > 0.04 && with < 0.5 * without, "{without} {with}");
+}
+
 #[test]
 fn more_levels_alone_do_not_take_the_bias_away_but_more_time_at_each_does() {
     let problem = Problem::mask().unwrap();
