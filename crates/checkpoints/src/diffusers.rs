@@ -1,5 +1,7 @@
 //! A model folder saved by diffusers: `config.json` beside the weights, in one file or in shards.
 
+mod weight_files;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -8,23 +10,15 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::{CheckpointError, NoiseConfig, TensorFile, TorchFile, json_object};
+use weight_files::WeightFile;
 
 const CONFIG: &str = "config.json";
 
 /// Whether a folder holds a configuration and weights under the names that diffusers gives them.
 pub(crate) fn is_diffusers_folder(path: &Path) -> bool {
-    [path.to_path_buf(), path.join("unet")].iter().any(|folder| {
-        folder.join(CONFIG).is_file() && WEIGHTS.iter().any(|name| folder.join(name).is_file())
-    })
+    // one that cannot be read is one too: opening it says why
+    !matches!(WeightFile::find(path), Ok(None))
 }
-
-/// The names that weights may have, in the order in which they are looked for.
-const WEIGHTS: [&str; 4] = [
-    "diffusion_pytorch_model.safetensors",
-    "diffusion_pytorch_model.safetensors.index.json",
-    "diffusion_pytorch_model.bin",
-    "diffusion_pytorch_model.bin.index.json",
-];
 
 /// A folder with a network's configuration and weights as diffusers saves them. Which weight goes
 /// where is the network's business; the tensors keep the names they have in the file.
@@ -33,32 +27,28 @@ pub struct DiffusersFolder {
     config_path: PathBuf,
     config: serde_json::Value,
     weights: TensorFile,
+    variant: Option<String>,
     root: PathBuf,
 }
 
 impl DiffusersFolder {
     /// Opens `path`, or its subfolder `unet` where `path` is a whole pipeline. The weights may be
-    /// safetensors or torch's own format (`.bin`), whole or in shards with an index.
+    /// safetensors or torch's own format (`.bin`), whole or in shards with an index. Where all of these are of one
+    /// variant, such as `diffusion_pytorch_model.fp16.safetensors`, that is taken.
     ///
     /// # Errors
-    /// When neither holds a configuration with weights, or one of the files is not valid.
+    /// When neither holds a configuration with weights, weights are there in several variants alone, or one of the
+    /// files is not valid.
     pub fn open(path: &Path) -> Result<Self, CheckpointError> {
-        let (folder, weights) = [path.to_path_buf(), path.join("unet")]
-            .into_iter()
-            .filter(|folder| folder.join(CONFIG).is_file())
-            .find_map(|folder| {
-                let weights = WEIGHTS.iter().map(|name| folder.join(name));
-                let found = weights.into_iter().find(|file| file.is_file())?;
-                Some((folder, found))
-            })
+        let (folder, file) = WeightFile::find(path)?
             .ok_or_else(|| CheckpointError::NotDiffusers { path: path.to_path_buf() })?;
         let config_path = folder.join(CONFIG);
         let text = fs::read(&config_path).map_err(CheckpointError::io("read", &config_path))?;
         let config = json_object::parse(&text)
             .map(serde_json::Value::Object)
             .map_err(|source| CheckpointError::Json { path: config_path.clone(), source })?;
-        let (weights, root) = (open_weights(&weights)?, path.to_path_buf());
-        Ok(Self { config_path, config, weights, root })
+        let (weights, root) = (open_weights(&file.path)?, path.to_path_buf());
+        Ok(Self { config_path, config, weights, variant: file.variant, root })
     }
 
     /// The file that holds the configuration, for messages.
@@ -94,6 +84,12 @@ impl DiffusersFolder {
         &self.weights
     }
 
+    /// The variant that the weights are of, as their file's name says it: `fp16`; `None` for those without one.
+    #[must_use]
+    pub fn variant(&self) -> Option<&str> {
+        self.variant.as_deref()
+    }
+
     /// What the folder says about the noise that the network was trained with; `None` where it holds
     /// no `scheduler_config.json`, as the folder of a network alone.
     ///
@@ -123,7 +119,8 @@ struct Index {
 /// shard only.
 fn open_shards(index_path: &Path) -> Result<TensorFile, CheckpointError> {
     let text = fs::read(index_path).map_err(CheckpointError::io("read", index_path))?;
-    let index: Index = serde_json::from_slice(&text)
+    let index: Index = json_object::parse(&text)
+        .and_then(|values| serde_json::from_value(values.into()))
         .map_err(|source| CheckpointError::Json { path: index_path.to_path_buf(), source })?;
     let names: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
     let mut shards = BTreeMap::new();
@@ -167,7 +164,11 @@ fn shard_path(index_path: &Path, name: &str) -> Result<PathBuf, CheckpointError>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::chain;
     use crate::{OwnedTensor, write_safetensors};
+
+    const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+    const INDEX: &str = "diffusion_pytorch_model.safetensors.index.json";
 
     fn write_weights(path: &Path, name: &str, value: f32) {
         let tensor = OwnedTensor::from_f32(&[1], &[value]).unwrap();
@@ -182,7 +183,7 @@ mod tests {
 
     fn write_model(folder: &Path) {
         write_config(folder);
-        write_weights(&folder.join(WEIGHTS[0]), "conv_in.bias", 2.0);
+        write_weights(&folder.join(WEIGHTS), "conv_in.bias", 2.0);
     }
 
     /// Two shards with an index that says `second` holds `b`.
@@ -191,7 +192,7 @@ mod tests {
         write_weights(&folder.join("one.safetensors"), "a", 1.0);
         write_weights(&folder.join("two.safetensors"), "b", 2.0);
         let index = format!(r#"{{"weight_map": {{"a": "one.safetensors", "b": "{second}"}}}}"#);
-        fs::write(folder.join(WEIGHTS[1]), index).unwrap();
+        fs::write(folder.join(INDEX), index).unwrap();
     }
 
     #[track_caller]
@@ -220,7 +221,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write_config(folder.path());
         let saved = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/weights.bin");
-        fs::copy(saved, folder.path().join(WEIGHTS[2])).unwrap();
+        fs::copy(saved, folder.path().join("diffusion_pytorch_model.bin")).unwrap();
         let model = DiffusersFolder::open(folder.path()).unwrap();
         assert_eq!(model.weights().read_f32("conv_in.bias").unwrap(), [2.0]);
     }
@@ -262,9 +263,31 @@ mod tests {
         }
         write_shards(folder.path(), "two.safetensors");
         let only_b = r#"{"weight_map": {"b": "two.safetensors", "a": "two.safetensors"}}"#;
-        fs::write(folder.path().join(WEIGHTS[1]), only_b).unwrap();
+        fs::write(folder.path().join(INDEX), only_b).unwrap();
         let message = DiffusersFolder::open(folder.path()).unwrap_err().to_string();
         assert!(message.contains("[a] are not where it says"), "{message}");
+    }
+
+    #[test]
+    fn an_index_in_which_a_name_stands_twice_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        write_shards(folder.path(), "two.safetensors");
+        let twice = r#"{"weight_map": {"a": "two.safetensors", "b": "two.safetensors", "a": "one.safetensors"}}"#;
+        fs::write(folder.path().join(INDEX), twice).unwrap();
+        let message = chain(&DiffusersFolder::open(folder.path()).unwrap_err());
+        assert!(message.contains(INDEX) && message.contains("`a` stands twice"), "{message}");
+    }
+
+    #[test]
+    fn shards_of_a_variant_open_where_there_are_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        write_shards(folder.path(), "two.safetensors");
+        let index = "diffusion_pytorch_model.safetensors.index.fp16.json";
+        fs::rename(folder.path().join(INDEX), folder.path().join(index)).unwrap();
+        let model = DiffusersFolder::open(folder.path()).unwrap();
+        assert_eq!(model.variant(), Some("fp16"));
+        assert_eq!(model.weights().path(), folder.path().join(index));
+        assert_eq!(model.weights().read_f32("b").unwrap(), [2.0]);
     }
 
     #[test]
@@ -275,7 +298,7 @@ mod tests {
         let tensor = || OwnedTensor::from_f32(&[1], &[1.0]).unwrap();
         write_safetensors(&path, [("a", tensor()), ("b", tensor())], &Default::default()).unwrap();
         let index = r#"{"weight_map": {"a": "one.safetensors"}}"#;
-        fs::write(folder.path().join(WEIGHTS[1]), index).unwrap();
+        fs::write(folder.path().join(INDEX), index).unwrap();
         let message = DiffusersFolder::open(folder.path()).unwrap_err().to_string();
         assert!(message.contains("[] are not where it says, [b] are where"), "{message}");
     }

@@ -446,7 +446,7 @@ pub enum CheckpointError {
     },
     /// The folder does not look like one that diffusers saved.
     #[error(
-        "{} is not a diffusers model folder: expected config.json with diffusion_pytorch_model.safetensors (or .bin, or their .index.json) in it or in its subfolder unet",
+        "{} is not a diffusers model folder: expected config.json with diffusion_pytorch_model.safetensors (or .bin, or their .index.json, or one variant of these such as .fp16.safetensors) in it or in its subfolder unet",
         path.display()
     )]
     NotDiffusers {
@@ -464,6 +464,7 @@ impl CheckpointError {
             Self::Truncated { .. }
             | Self::TrailingBytes { .. }
             | Self::HeaderTooLarge { .. }
+            | Self::ForeignFile { .. }
             | Self::Header { .. }
             | Self::Json { .. }
             | Self::Altered { .. }

@@ -28,7 +28,7 @@ pub(crate) fn twice<E: Error>(name: &str) -> E {
 }
 
 /// A value without a name that stands twice.
-struct Unique;
+pub(crate) struct Unique;
 
 impl<'de> DeserializeSeed<'de> for Unique {
     type Value = Value;

@@ -38,6 +38,7 @@ mod diffusers_sampling;
 mod diffusers_writer;
 mod durable;
 mod error;
+mod foreign_file;
 mod json_object;
 mod noise_config;
 mod pickle;

@@ -92,7 +92,7 @@ impl PublishedCheckpoint {
             weights: folder.weights().clone(),
             kind: WeightKind::Unsaid,
             known_by_name: None,
-            notes: Vec::new(),
+            notes: Vec::from_iter(of_diffusers::note_of_variant(folder)),
         })
     }
 

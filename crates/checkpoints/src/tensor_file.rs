@@ -7,6 +7,7 @@ use std::sync::Arc;
 use safetensors::Dtype;
 
 use crate::data_file::DataFile;
+use crate::foreign_file::instead_of_weights;
 use crate::tensor_header::TensorHeader;
 use crate::{CheckpointError, StoredTensor, TensorDescription};
 
@@ -196,7 +197,12 @@ fn read_header(file: &DataFile) -> Result<Vec<u8>, CheckpointError> {
     check_reaches(path, 8, file.length())?;
     let claimed = u64::from_le_bytes(file.read(0, 8)?.try_into().unwrap_or_default());
     if claimed > HEADER_LIMIT {
+        // text has letters where the length stands, so that it claims more than any header may have
+        let found = instead_of_weights(file)?;
         let path = path.to_path_buf();
+        if let Some(found) = found {
+            return Err(CheckpointError::ForeignFile { path, found });
+        }
         return Err(CheckpointError::HeaderTooLarge { path, claimed, limit: HEADER_LIMIT });
     }
     file.read(8, claimed)
@@ -294,6 +300,34 @@ mod tests {
     }
 
     #[test]
+    fn what_a_download_left_in_the_place_of_weights_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("diffusion_pytorch_model.safetensors");
+        let pointer =
+            "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 143158284\n";
+        for (text, says) in [
+            (pointer, "is a pointer of Git LFS, not the weights themselves"),
+            ("<!DOCTYPE html><html></html>", "is a web page, not weights"),
+            ("\n<!doctype html>", "is a web page, not weights"),
+            ("<html><body>404</body></html>", "is a web page, not weights"),
+            ("<HTML>\n<HEAD>", "is a web page, not weights"),
+            ("version of something else", "claims a header of"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            check_refused(&path, says);
+        }
+    }
+
+    #[test]
+    fn a_header_as_long_as_letters_say_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let header = format!("{:<1$}", "{}", usize::from(u16::from_le_bytes(*b"<!")));
+        let path = with_header(folder.path(), &header, 0);
+        assert!(std::fs::read(&path).unwrap().starts_with(b"<!"));
+        assert!(TensorFile::open(&path).unwrap().is_empty());
+    }
+
+    #[test]
     fn absurd_shapes_and_ranges_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let huge = r#"{"a":{"dtype":"F32","shape":[9223372036854775807,4],"data_offsets":[0,8]}}"#;
@@ -340,6 +374,8 @@ mod tests {
         check_refused(&with_header(folder.path(), &twice, 4), "`a` stands twice");
         let metadata = format!(r#"{{"__metadata__":{{}},{one},"__metadata__":{{}}}}"#);
         check_refused(&with_header(folder.path(), &metadata, 4), "`__metadata__` stands twice");
+        let texts = format!(r#"{{{one},"__metadata__":{{"b":"1","b":"2"}}}}"#);
+        check_refused(&with_header(folder.path(), &texts, 4), "`b` stands twice");
         let field = r#"{"a":{"dtype":"U8","dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#;
         check_refused(&with_header(folder.path(), field, 4), "tensor `a`: duplicate field `dtype`");
     }

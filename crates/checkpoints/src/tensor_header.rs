@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 
-use crate::json_object::twice;
+use crate::json_object::{Unique, twice};
 use crate::{CheckpointError, TensorDescription};
 
 /// The name under which free text stands among the tensors.
@@ -110,7 +110,9 @@ impl<'de> Visitor<'de> for Entries {
                 return Err(twice(&name));
             }
             if name == METADATA {
-                metadata = Some(map.next_value::<Option<_>>()?.unwrap_or_default());
+                let said = map.next_value_seed(Unique)?;
+                let said: Option<_> = serde_json::from_value(said).map_err(A::Error::custom)?;
+                metadata = Some(said.unwrap_or_default());
                 continue;
             }
             let in_tensor = |error| A::Error::custom(format_args!("tensor `{name}`: {error}"));

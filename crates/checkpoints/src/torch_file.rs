@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub use value::Value;
 
 use crate::data_file::DataFile;
+use crate::foreign_file::instead_of_weights;
 use crate::pickle::{Graph, NodeId};
 use crate::{CheckpointError, PickleError, StoredTensor};
 
@@ -83,16 +84,12 @@ impl TorchFile {
 /// What a file is that is easily taken for one of torch.
 fn foreign(file: &DataFile) -> Result<Option<&'static str>, CheckpointError> {
     let start = file.read(0, file.length().min(512))?;
-    let text = start.trim_ascii_start();
-    Ok(if start.get(257..262) == Some(b"ustar") {
-        Some("a tar archive, as torch wrote before version 0.1.10; such files are not read")
-    } else if start.starts_with(b"version https://git-lfs") {
-        Some("a pointer of Git LFS, not the weights themselves")
-    } else if text.starts_with(b"<!") || text.starts_with(b"<html") {
-        Some("a web page, not weights")
-    } else {
-        None
-    })
+    if start.get(257..262) == Some(b"ustar") {
+        return Ok(Some(
+            "a tar archive, as torch wrote before version 0.1.10; such files are not read",
+        ));
+    }
+    instead_of_weights(file)
 }
 
 /// What is wrong with a file without an archive: where it is text, that first. Pickles may be text too: they end

@@ -333,6 +333,25 @@ fn networks_of_every_source_alone_are_told_by_their_names() {
 }
 
 #[test]
+fn weights_of_a_variant_are_read_with_a_note_that_names_their_file() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("config.json"), r#"{"_class_name": "UNet2DModel"}"#).unwrap();
+    let variant = folder.path().join("diffusion_pytorch_model.fp16.bin");
+    fs::copy(data("weights.bin"), &variant).unwrap();
+    let opened = PublishedCheckpoint::open(folder.path()).unwrap();
+    assert_eq!(opened.family(), NetworkFamily::UNet2DModel);
+    assert_eq!(opened.weights().read_f32("conv_in.bias").unwrap(), [2.0]);
+    let [note] = opened.notes() else { panic!("{:?}", opened.notes()) };
+    assert!(note.contains(variant.to_str().unwrap()) && note.contains("`fp16`"), "{note}");
+    fs::copy(&variant, folder.path().join("diffusion_pytorch_model.bin")).unwrap();
+    assert!(PublishedCheckpoint::open(folder.path()).unwrap().notes().is_empty());
+    fs::remove_file(folder.path().join("diffusion_pytorch_model.bin")).unwrap();
+    fs::copy(&variant, folder.path().join("diffusion_pytorch_model.ema.bin")).unwrap();
+    let message = chain(&PublishedCheckpoint::open(folder.path()).unwrap_err());
+    assert!(message.contains("several variants"), "{message}");
+}
+
+#[test]
 fn what_is_no_checkpoint_is_said_to_be_none() {
     let refused = |path: &Path, says: &str| {
         let message = chain(&PublishedCheckpoint::open(path).unwrap_err());

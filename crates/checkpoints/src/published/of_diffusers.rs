@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::{DataRange, NetworkConventions, TrainedTime};
-use crate::{CheckpointError, NoiseConfig, TrainedNoise};
+use crate::{CheckpointError, DiffusersFolder, NoiseConfig, TrainedNoise};
 
 /// Refuses the configuration of another class than `UNet2DModel`.
 pub(super) fn check_class(path: &Path, config: &Map<String, Value>) -> Result<(), CheckpointError> {
@@ -18,6 +18,15 @@ pub(super) fn check_class(path: &Path, config: &Map<String, Value>) -> Result<()
             allowed: "UNet2DModel".to_owned(),
         }),
     }
+}
+
+/// Which file the weights are from, where their name is not the plain one.
+pub(super) fn note_of_variant(folder: &DiffusersFolder) -> Option<String> {
+    let (variant, path) = (folder.variant()?, folder.weights().path());
+    Some(format!(
+        "the weights are those of {}, the variant `{variant}`: there are none without a variant",
+        path.display()
+    ))
 }
 
 /// Out of the `scheduler_config.json` of a folder.
