@@ -1,15 +1,20 @@
 //! Tensors out of files.
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor};
 use tweedie_checkpoints::{Dtype, StoredTensor, TensorFile};
 
 use crate::UNetError;
 use crate::parameters::empty;
 
-/// Bytes that are looked at at once: few enough to stay near the processor while they are converted and laid
-/// out anew, and all that lies in memory beside the tensor they are copied to. Fewer than the size from which
-/// the C library's allocator asks the system for memory of its own (128 KiB, raised to the largest such block
-/// that was ever freed): with larger pieces tensors come to lie between them, in memory full of holes.
+/// Bytes of a file that are mapped at once, all that lies in memory beside the tensor they are copied to.
+const WINDOW: usize = 1 << 20;
+
+/// Bytes that are converted and laid out anew at once: few enough to stay near the processor. Fewer, too, than
+/// the size from which the C library's allocator asks the system for memory of its own (128 KiB, raised to the
+/// largest such block that was ever freed): with larger pieces tensors come to lie between them, in memory full
+/// of holes.
 const PIECE: usize = 1 << 16;
 
 /// One tensor of a file, on the CPU, with the element type it has there.
@@ -53,19 +58,33 @@ fn known_kind(file: &TensorFile, name: &str) -> Result<Kind, UNetError> {
 fn copy(stored: &StoredTensor, kind: Kind, target: &Tensor) -> Result<bool, UNetError> {
     // Rows of a batch of filters lie side by side in any memory format; all else lies in order.
     let target = if target.dim() == 4 { target.detach() } else { target.detach().f_view(-1)? };
+    if target.numel() == 0 {
+        return Ok(true);
+    }
     let mut shape = target.size();
-    let (rows, row) = (shape[0], shape[1..].iter().product::<i64>().max(1));
-    let at_once = (PIECE as i64 / (row * kind.elt_size_in_bytes() as i64)).max(1);
+    let (rows, row) = (shape[0], shape[1..].iter().product::<i64>());
+    let row_bytes = row as usize * kind.elt_size_in_bytes();
     let mut finite = true;
-    for start in (0..rows).step_by(at_once as usize) {
-        shape[0] = at_once.min(rows - start);
-        let elements = (start * row) as usize..((start + shape[0]) * row) as usize;
-        let piece = Tensor::f_from_data_size(&stored.part(elements)?, &shape, kind)?;
-        let piece = piece.f_to_kind(target.kind())?;
-        finite = finite && all_finite(&piece)?;
-        target.f_narrow(0, start, shape[0])?.f_copy_(&piece)?;
+    for window in blocks(0..rows, WINDOW / row_bytes) {
+        let bytes = stored.part((window.start * row) as usize..(window.end * row) as usize)?;
+        for rows in blocks(window.clone(), PIECE / row_bytes) {
+            let [start, end] =
+                [rows.start, rows.end].map(|at| (at - window.start) as usize * row_bytes);
+            shape[0] = rows.end - rows.start;
+            let piece = Tensor::f_from_data_size(&bytes[start..end], &shape, kind)?;
+            let piece = piece.f_to_kind(target.kind())?;
+            finite = finite && all_finite(&piece)?;
+            target.f_narrow(0, rows.start, shape[0])?.f_copy_(&piece)?;
+        }
     }
     Ok(finite)
+}
+
+/// The rows in blocks of this many, at least one.
+fn blocks(rows: Range<i64>, at_once: usize) -> impl Iterator<Item = Range<i64>> {
+    let at_once = at_once.max(1);
+    let end = rows.end;
+    rows.step_by(at_once).map(move |start| start..end.min(start + at_once as i64))
 }
 
 /// Whether all values are finite: those that are not spread to the lowest or the highest one.
