@@ -11,7 +11,7 @@ use tweedie_schedules::Prediction;
 use tweedie_score::Learned;
 use tweedie_unet::{ScoreNetwork, UNet};
 
-pub(crate) use of_published::{image_shape, open_published, read_network};
+pub(crate) use of_published::{NULL_CLASS, image_shape, open_published, read_network};
 pub use options::ModelOptions;
 
 use crate::conventions::Conventions;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use tweedie_training::{Model, RunConfig, RunData, TrainError};
+use tweedie_training::{Model, ModelImages, RunConfig, RunData, TrainError};
 
 /// Write a model as a folder of diffusers, or as a run
 ///
@@ -59,7 +59,23 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         Target::Tweedie => "run",
     };
     print::line(&format!("{what}: {}", output.display()))?;
+    if options.to == Target::Diffusers {
+        note_classes(&model);
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says how the classes of a network are told in diffusers.
+fn note_classes(model: &Model) {
+    let ModelImages { classes: Some(classes), null_class, .. } = model.images() else { return };
+    let row = match null_class {
+        true => format!("; row {classes} of its table stands for no class"),
+        false => String::new(),
+    };
+    eprintln!(
+        "the network is told classes, which no pipeline of images in diffusers passes on, so there is no \
+         model_index.json: call UNet2DModel with class_labels{row}"
+    );
 }
 
 /// The configuration of the run to write: that of the run that is converted, or what a checkpoint says

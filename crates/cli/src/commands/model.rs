@@ -63,7 +63,6 @@ fn info(options: &InfoOptions) -> Result<()> {
         Err(why) => {
             let network = open_network(path, &source.options())?;
             let why = format!("{why:#}");
-            eprintln!("the network alone: {why}");
             show(&network, Shown::Network { why: &why }, options)
         }
     }

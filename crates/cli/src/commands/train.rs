@@ -6,7 +6,7 @@ use anyhow::{Context, Error, Result, anyhow, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use tweedie_training::{Classifier, Outcome, RunConfig, Trainer, is_run};
+use tweedie_training::{Classifier, Outcome, RunConfig, Trainer};
 use tweedie_unet::UNet;
 
 /// Train a model or a classifier that steers one, or go on with a run
@@ -86,9 +86,7 @@ fn open(options: &Options) -> Result<(PathBuf, Trainer)> {
 /// A run that begins with the weights of a model, or of a classifier.
 fn fine_tune(path: &Path, from: &Path, options: &Options, folder: &Path) -> Result<Trainer> {
     let mut known = options.source.options();
-    if !is_run(from) && known.noise.is_none() {
-        known.noise = Some(path.to_path_buf());
-    }
+    known.noise_if_unsaid = Some(path.to_path_buf());
     let begin = |described: &RunConfig, network: &UNet| {
         let mut config =
             RunConfig::load_over(path, &options.overrides, described).map_err(|error| {

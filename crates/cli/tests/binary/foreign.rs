@@ -156,9 +156,11 @@ fn a_run_becomes_a_folder_of_diffusers_that_draws_the_same() {
     let folder = tempfile::tempdir().unwrap();
     let (run, at) = (run(folder.path()), |name: &str| folder.path().join(name));
     let (there, again) = (at("there"), at("again"));
-    Program::run(&["convert", text(&run), text(&there)]).expect_success();
+    let said = Program::run(&["convert", text(&run), text(&there)]).expect_warning();
+    assert!(said.contains("row 10 of its table stands for no class"), "{said}");
+    assert!(!there.join("model_index.json").exists());
     let back = ["convert", text(&there), text(&again), "--to", "tweedie"];
-    let said = ["--data", "digits", "--levels", "17", "--classes", "10"];
+    let said = ["--data", "digits", "--levels", "17"];
     Program::run(&[&back[..], &said].concat()).expect_success();
     let drawn = |model: &Path, more: &[&str]| {
         let out = at("drawn.npy");
@@ -167,11 +169,16 @@ fn a_run_becomes_a_folder_of_diffusers_that_draws_the_same() {
         bytes(&out)
     };
     // a converted run keeps all that the folder says
-    let said = ["--classes", "10"];
-    assert_eq!(drawn(&again, &[]), drawn(&there, &said));
+    assert_eq!(drawn(&again, &[]), drawn(&there, &[]));
+    assert_eq!(drawn(&there, &["--classes", "10"]), drawn(&there, &[]));
+    assert!(
+        Program::run(&["model", "info", text(&there)])
+            .expect_success()
+            .contains("classes              10")
+    );
     // diffusers clips in another way, so that a run draws the same without
-    let far =
-        far(&drawn(&there, &[&said[..], &["--no-clip"]].concat()), &drawn(&run, &["--no-clip"]));
+    let alike = ["--no-clip", "--guidance", "2"];
+    let far = far(&drawn(&there, &alike), &drawn(&run, &alike));
     assert!(far < 1e-6, "{far}");
     // what is there stays
     let message = Program::run(&["convert", text(&run), text(&there)]).expect_refusal();
@@ -186,6 +193,13 @@ fn what_diffusers_cannot_say_is_refused_by_name_and_nothing_is_written() {
     Program::train(folder.path(), TINY, &run, &ve).expect_success();
     let message = Program::run(&["convert", text(&run), text(&out)]).expect_refusal();
     assert!(message.contains("objective.input_scaling"), "{message}");
+    let (run, vp) = (folder.path().join("vp"), ["--set", "schedule.kind=vp_linear"]);
+    Program::train(folder.path(), TINY, &run, &vp).expect_success();
+    let message = Program::run(&["convert", text(&run), text(&out)]).expect_refusal();
+    let says = "diffusers has no scheduler for a variance-preserving SDE with a network that predicts the \
+                noise, is told 999 t and takes data from -1 to 1";
+    assert!(message.contains(says), "{message}");
+    assert_eq!(message.matches(text(&out)).count(), 1, "{message}");
     assert!(!out.exists());
 }
 
@@ -202,7 +216,8 @@ fn a_checkpoint_is_trained_on_and_the_run_is_whole_without_it() {
         let more = ["--from", text(&model), "--set", &source, "--set", steps];
         Program::train(folder.path(), tiny, run, &more)
     };
-    fine_tune(&at("untouched"), "training.learning_rate=1e-30").expect_success();
+    let said = fine_tune(&at("untouched"), "training.learning_rate=1e-30").expect_warning();
+    assert!(!said.contains("is not read"), "{said}");
     fine_tune(&at("tuned"), "training.learning_rate=1e-3").expect_success();
     std::fs::remove_dir_all(&model).unwrap();
     let config = String::from_utf8(bytes(&at("tuned/config.toml"))).unwrap();
@@ -266,7 +281,9 @@ fn a_damaged_folder_is_refused_with_its_name() {
     };
     assert!(write(&weights[..weights.len() / 2]).contains("diffusion_pytorch_model.safetensors"));
     assert!(write(&weights).contains("scheduler_config.json"));
-    assert!(Program::run(&["model", "info", text(&copy)]).expect_success().contains("diffusers"));
+    let info = Program::run(&["model", "info", text(&copy)]);
+    assert!(info.expect_success().contains("network alone"));
+    assert!(!info.expect_warning().contains("scheduler_config.json"), "it is said once");
     std::fs::write(copy.join("unet/config.json"), "{\"layers_per_block\": -1}").unwrap();
     assert!(write(&weights).contains("layers_per_block"));
 }

@@ -38,7 +38,7 @@ impl Model {
         let (conventions, config) = known(checkpoint, &architecture, options)?;
         check_channels(&architecture, config.learned_variance().is_some())?;
         let shape = image_shape(checkpoint, &architecture, options.size)?;
-        let classes = classes(&architecture, options.classes)?;
+        let classes = classes(checkpoint, &architecture, options.classes)?;
         let unet = read_network(&architecture, checkpoint, options)?;
         let null_class = has_null_class(&unet, classes);
         let levels = options.levels;
@@ -81,7 +81,8 @@ fn known(
     architecture: &ArchitectureConfig,
     options: &ModelOptions,
 ) -> Result<(Option<NetworkConventions>, RunConfig), TrainError> {
-    match (checkpoint.conventions(), &options.noise) {
+    let noise = options.noise.as_ref().or(options.noise_if_unsaid.as_ref());
+    match (checkpoint.conventions(), noise) {
         (Ok(conventions), _) => {
             let config = described(checkpoint, &conventions)?;
             Ok((Some(conventions), config))
@@ -150,13 +151,23 @@ pub(crate) fn image_shape(
     Ok([architecture.in_channels() as usize, height, width])
 }
 
+/// Whether a folder that was written here says that the last row of the table of classes is for no class.
+/// Names with a line in front are passed over by diffusers.
+pub(crate) const NULL_CLASS: &str = "_null_class";
+
 /// The number of classes: that of the rows of their table, or what is said, with one row for no class.
 fn classes(
+    checkpoint: &PublishedCheckpoint,
     architecture: &ArchitectureConfig,
     said: Option<usize>,
 ) -> Result<Option<usize>, TrainError> {
     let rows = architecture.classes().map(|rows| rows as usize);
     match (rows, said) {
+        (Some(rows), None)
+            if rows > 1 && checkpoint.config().get(NULL_CLASS) == Some(&true.into()) =>
+        {
+            Ok(Some(rows - 1))
+        }
         (rows, None) => Ok(rows),
         (Some(rows), Some(said)) if said == rows || said + 1 == rows => Ok(Some(said)),
         (rows, Some(said)) => Err(ConfigError::Unfit {

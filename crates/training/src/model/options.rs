@@ -26,6 +26,8 @@ pub struct ModelOptions {
     /// The configuration of a run whose `[schedule]`, `[objective]` and `data.centered` hold for a
     /// checkpoint that does not say under which noise it was trained.
     pub noise: Option<PathBuf>,
+    /// The same where `noise` names none; a run, and a checkpoint that says its noise, pass over it in silence.
+    pub noise_if_unsaid: Option<PathBuf>,
     /// Height and width of the images.
     pub size: Option<[usize; 2]>,
     /// Number of values that a pixel can take in the data.
@@ -44,6 +46,7 @@ impl Default for ModelOptions {
             config: None,
             flags: None,
             noise: None,
+            noise_if_unsaid: None,
             size: None,
             levels: None,
             classes: None,
