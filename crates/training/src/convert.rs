@@ -56,7 +56,7 @@ impl Model {
         write_diffusers_folder(path, &config, Some(&conventions), stored_weights(unet)).map_err(
             |error| match error {
                 CheckpointError::NotInDiffusers { .. } => {
-                    TrainError::NoScheduler { what: words::of(&conventions) }
+                    TrainError::NoiseNotInDiffusers { what: words::of(&conventions) }
                 }
                 error => error.into(),
             },

@@ -285,7 +285,7 @@ pub enum TrainError {
          of the step, for VE with a score that is told sigma, on data from 0 to 1, and for EDM told \
          ln sigma / 4"
     )]
-    NoScheduler {
+    NoiseNotInDiffusers {
         /// The noise and what the network takes and gives, in words.
         what: String,
     },
