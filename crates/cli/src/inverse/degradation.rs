@@ -96,13 +96,13 @@ impl Degradation {
 
     /// Measurements of images with values from -1 to 1 as those of the same images in the range of the model's
     /// data: `A` of a shifted image is shifted by `A` of the shift.
-    pub(crate) fn from_symmetric(&self, run: &Run, y: &Tensor) -> Tensor {
+    pub(crate) fn in_range_of(&self, run: &Run, y: &Tensor) -> Tensor {
         let (scale, shift) = self.scale_and_shift(run);
         y * scale + shift.to_device(y.device())
     }
 
     /// The other way round.
-    pub(crate) fn to_symmetric(&self, run: &Run, y: &Tensor) -> Tensor {
+    pub(crate) fn in_symmetric_range(&self, run: &Run, y: &Tensor) -> Tensor {
         let (scale, shift) = self.scale_and_shift(run);
         (y - shift.to_device(y.device())) / scale
     }
@@ -153,7 +153,7 @@ impl Degradation {
     /// As [`measurement`](Self::measurement).
     pub(crate) fn picture(&self, run: &Run, y: &Tensor) -> Result<Tensor, GuidanceError> {
         let [channels, height, width] = run.unpadded_shape();
-        let shown = self.only_measured(&self.to_symmetric(run, y)).to_device(Device::Cpu);
+        let shown = self.only_measured(&self.in_symmetric_range(run, y)).to_device(Device::Cpu);
         if matches!(self.map, Map::Mask) {
             return Ok(run.without_padding(&shown));
         }

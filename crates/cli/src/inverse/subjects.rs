@@ -166,7 +166,7 @@ impl SubjectArgs {
         let (mut parts, mut names) = (Vec::new(), Vec::new());
         for file in &self.files {
             let values = measurement(run, file, shape)?.to_device(run.device());
-            let values = degradation.from_symmetric(run, &values);
+            let values = degradation.in_range_of(run, &values);
             let name = file.display().to_string();
             match values.size()[0] {
                 1 => names.push(name),
