@@ -88,10 +88,15 @@ fn fine_tune(path: &Path, from: &Path, options: &Options, folder: &Path) -> Resu
     let mut known = options.source.options();
     known.noise_if_unsaid = Some(path.to_path_buf());
     let begin = |described: &RunConfig, network: &UNet| {
+        let of_another_kind = |asked: &RunConfig| of_another_kind((path, asked), (from, described));
         let mut config =
             RunConfig::load_over(path, &options.overrides, described).map_err(|error| {
-                of_another_kind(path, from, options, described).unwrap_or(error.into())
+                let asked = RunConfig::load(path, &options.overrides).ok();
+                asked.as_ref().and_then(of_another_kind).unwrap_or(error.into())
             })?;
+        if let Some(error) = of_another_kind(&config) {
+            return Err(error);
+        }
         config.training.from = Some(from.display().to_string());
         let trainer = Trainer::from_network(config, folder, network);
         trainer.with_context(|| format!("cannot begin with {}", from.display()))
@@ -106,12 +111,9 @@ fn fine_tune(path: &Path, from: &Path, options: &Options, folder: &Path) -> Resu
 
 /// Whether what goes wrong is that a classifier was to begin with a model, or a model with a classifier.
 fn of_another_kind(
-    path: &Path,
-    from: &Path,
-    options: &Options,
-    described: &RunConfig,
+    (path, asked): (&Path, &RunConfig),
+    (from, described): (&Path, &RunConfig),
 ) -> Option<Error> {
-    let asked = RunConfig::load(path, &options.overrides).ok()?;
     let word = |config: &RunConfig| match config.is_classifier() {
         true => "a classifier of noisy images",
         false => "a model of images",
@@ -122,7 +124,7 @@ fn of_another_kind(
             from.display(),
             word(described),
             path.display(),
-            word(&asked)
+            word(asked)
         )
     })
 }
