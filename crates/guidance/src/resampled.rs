@@ -43,8 +43,8 @@ impl<V> Resampled<V> {
         Ok(Self { solver, jump, walks, share: 1.0, least: 0.0, mean_at_end: false })
     }
 
-    /// The same with each stretch walked a number of times of its own, the noisiest first. Plans for grids of
-    /// another number of stretches are refused.
+    /// The same with each stretch walked a number of times of its own, the noisiest first; one number alone is for
+    /// all of them. Plans for grids of another number of stretches are refused.
     ///
     /// # Errors
     /// When there is no stretch, or one is walked 0 times.
