@@ -7,7 +7,10 @@
 //! | `model_index.json` | `DiffusionPipeline.from_pretrained` |
 //!
 //! All of them lie in one folder, as in the folders that Google published for the DDPM paper: network,
-//! scheduler and pipeline then load from the same path.
+//! scheduler and pipeline then load from the same path. There is no `model_index.json` where diffusers has no
+//! pipeline that calls such a network.
+
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -43,22 +46,28 @@ where
     S: Into<String>,
     V: View,
 {
-    let pipeline = conventions.map(|c| Pipeline::of(path, c)).transpose()?;
+    let pipeline = conventions.map(Pipeline::of).transpose()?;
     let staged = StagedFolder::new(path)?;
     let metadata = [("format".to_owned(), "pt".to_owned())].into_iter().collect();
     write_safetensors(&staged.partial.join(WEIGHTS), tensors, &metadata)
         .map_err(|error| error.in_target(&staged.partial, path))?;
-    let mut config = config.clone();
-    config.insert("_class_name".to_owned(), Value::from("UNet2DModel"));
-    staged.write_json("config.json", &config.into())?;
+    let class_name = ("_class_name".to_owned(), Value::from("UNet2DModel"));
+    let named: Map<String, Value> = config.clone().into_iter().chain([class_name]).collect();
+    staged.write_json("config.json", &named.into())?;
     if let Some(pipeline) = pipeline {
-        if let Some(class) = pipeline.class {
+        if let Some(class) = pipeline.class.filter(|_| !is_told_classes(config)) {
             staged.write_json("model_index.json", &pipeline.index(class))?;
         }
         staged.write_json("scheduler_config.json", &pipeline.noise.into())?;
     }
     staged.check(conventions).map_err(|error| error.in_target(&staged.partial, path))?;
     staged.publish()
+}
+
+/// Whether a network is told classes, which no pipeline of images in diffusers passes on.
+fn is_told_classes(config: &Map<String, Value>) -> bool {
+    let given = |key| config.get(key).is_some_and(|value| !value.is_null());
+    given("num_class_embeds") || given("class_embed_type")
 }
 
 /// A folder under a temporary name, removed unless it is published.
@@ -124,14 +133,11 @@ struct Pipeline {
 }
 
 impl Pipeline {
-    fn of(path: &Path, conventions: &NetworkConventions) -> Result<Self, CheckpointError> {
+    fn of(conventions: &NetworkConventions) -> Result<Self, CheckpointError> {
         if let Some(sampling) = &conventions.sampling {
             return Ok(Self::with(sampling.values.clone()));
         }
-        let refuse = |what: &str| CheckpointError::NotInDiffusers {
-            path: path.to_path_buf(),
-            what: what.to_owned(),
-        };
+        let refuse = || CheckpointError::NotInDiffusers { what: words::of(conventions) };
         match (&conventions.noise, conventions.prediction, conventions.time, conventions.data_range)
         {
             (
@@ -140,8 +146,7 @@ impl Pipeline {
                 TrainedTime::Index { steps, scale: 1.0 },
                 DataRange::Symmetric,
             ) if steps == conventions.noise.steps() => {
-                let prediction = prediction_name(prediction)
-                    .ok_or_else(|| refuse("a chain of betas whose network predicts the score"))?;
+                let prediction = prediction_name(prediction).ok_or_else(refuse)?;
                 Ok(Self::of_chain(conventions, prediction))
             }
             (
@@ -156,10 +161,7 @@ impl Pipeline {
                 TrainedTime::QuarterLogSigma,
                 DataRange::Symmetric,
             ) => Ok(Self::of_edm([*sigma_min, *sigma_max, sigma_data], *steps)),
-            (noise, prediction, time, range) => Err(refuse(&format!(
-                "{} with {time:?}, a prediction of the {prediction:?} and data in the range {range:?}",
-                noise.kind()
-            ))),
+            _ => Err(refuse()),
         }
     }
 
@@ -311,6 +313,26 @@ mod tests {
     }
 
     #[test]
+    fn a_network_that_is_told_classes_gets_no_pipeline() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, more, has_index) in [
+            ("plain", json!({}), true),
+            ("null", json!({"num_class_embeds": null, "class_embed_type": null}), true),
+            ("table", json!({"num_class_embeds": 10}), false),
+            ("identity", json!({"class_embed_type": "identity"}), false),
+        ] {
+            let (path, mut config) = (folder.path().join(name), object(json!({"in_channels": 3})));
+            config.extend(object(more));
+            let weight = ("conv_in.weight", OwnedTensor::from_f32(&[1], &[0.5]).unwrap());
+            let none_yet = ("down_blocks.0.resnets.0.conv1.bias", weight.1.clone());
+            write_diffusers_folder(&path, &config, Some(&conventions()), [weight, none_yet])
+                .unwrap();
+            assert_eq!(path.join("model_index.json").exists(), has_index, "{name}");
+            assert!(path.join("scheduler_config.json").exists(), "{name}");
+        }
+    }
+
+    #[test]
     fn what_is_written_is_read_again() {
         check_kept(&conventions());
         let table = TrainedNoise::Table { betas: vec![0.1, 0.2, 0.3], zero_terminal_snr: true };
@@ -361,7 +383,9 @@ mod tests {
         let noise = TrainedNoise::VariancePreserving { beta_min: 0.1, beta_max: 20.0, steps: 1000 };
         let message =
             chain(&write(&path, &NetworkConventions { noise, time, ..conventions() }).unwrap_err());
-        assert!(message.contains("a variance-preserving SDE with Time"), "{message}");
+        let says = "no scheduler for a variance-preserving SDE with a network that predicts the velocity, is told \
+                    999 t and takes data from -1 to 1";
+        assert!(message.contains(says), "{message}");
         let score = NetworkConventions { prediction: TrainedPrediction::Score, ..conventions() };
         assert!(chain(&write(&path, &score).unwrap_err()).contains("predicts the score"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);

@@ -367,11 +367,13 @@ pub enum CheckpointError {
         path: PathBuf,
     },
     /// diffusers has no scheduler for what a network was trained with.
-    #[error("{} cannot be written: diffusers has no scheduler for {what}", path.display())]
+    #[error(
+        "diffusers has no scheduler for {what}; it has some for betas with a network that is told the index \
+         of the step, for VE with a score that is told sigma, on data from 0 to 1, and for EDM told \
+         ln sigma / 4"
+    )]
     NotInDiffusers {
-        /// The folder that was to be written.
-        path: PathBuf,
-        /// The noise, in words.
+        /// The noise and what the network takes and gives, in words.
         what: String,
     },
     /// A path is no checkpoint of a program that is known.

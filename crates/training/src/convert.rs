@@ -1,15 +1,12 @@
 //! A model written for another program, or as a run of this one.
 
-mod words;
-
 use std::fs;
-use std::io::ErrorKind;
 use std::path::Path;
 
 use serde_json::{Map, Value};
 use tweedie_checkpoints::{
-    CheckpointError, DataRange as TrainedRange, NetworkConventions, TrainedNoise,
-    TrainedPrediction, TrainedTime, TrainedVariance, write_diffusers_folder,
+    DataRange as TrainedRange, NetworkConventions, TrainedNoise, TrainedPrediction, TrainedTime,
+    TrainedVariance, write_diffusers_folder,
 };
 use tweedie_unet::{ArchitectureConfig, UNet};
 
@@ -26,8 +23,7 @@ use crate::{
 
 impl Model {
     /// Writes the model as a folder of diffusers, which must not hold anything yet. The weights are those
-    /// that the model was opened with. That of a class-conditional network has no `model_index.json`: no
-    /// pipeline of images passes classes on.
+    /// that the model was opened with.
     ///
     /// # Errors
     /// When diffusers has no network, noise, or convention like those of the model, or the folder cannot
@@ -53,18 +49,7 @@ impl Model {
         if self.images().null_class {
             config.insert(NULL_CLASS.to_owned(), true.into());
         }
-        write_diffusers_folder(path, &config, Some(&conventions), stored_weights(unet)).map_err(
-            |error| match error {
-                CheckpointError::NotInDiffusers { .. } => {
-                    TrainError::NoiseNotInDiffusers { what: words::of(&conventions) }
-                }
-                error => error.into(),
-            },
-        )?;
-        match unet.config().classes() {
-            Some(_) => remove_index(path),
-            None => Ok(()),
-        }
+        Ok(write_diffusers_folder(path, &config, Some(&conventions), stored_weights(unet))?)
     }
 
     /// Writes the model as a run: its configuration, and one checkpoint that holds the weights as weights
@@ -158,17 +143,6 @@ impl Model {
 fn stored_weights(unet: &UNet) -> Vec<(String, Stored)> {
     let weights = unet.weights().into_iter();
     weights.map(|(name, tensor)| (name.to_owned(), Stored::new(tensor))).collect()
-}
-
-/// Without its index, a folder is a network and a scheduler.
-fn remove_index(folder: &Path) -> Result<(), TrainError> {
-    let index = folder.join("model_index.json");
-    match fs::remove_file(&index) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            Err(TrainError::io("remove", &index)(error))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn sides(height: usize, width: usize) -> Value {

@@ -279,16 +279,6 @@ pub enum TrainError {
         /// What it lacks.
         what: String,
     },
-    /// diffusers has no scheduler for what a network was trained with.
-    #[error(
-        "diffusers has no scheduler for {what}; it has some for betas with a network that is told the index \
-         of the step, for VE with a score that is told sigma, on data from 0 to 1, and for EDM told \
-         ln sigma / 4"
-    )]
-    NoiseNotInDiffusers {
-        /// The noise and what the network takes and gives, in words.
-        what: String,
-    },
     /// Something lies where a new folder is to be made.
     #[error("{} exists already; choose another place", path.display())]
     Exists {

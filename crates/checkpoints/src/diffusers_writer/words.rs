@@ -1,6 +1,6 @@
 //! Noise and conventions of a network in words, for who is told that diffusers lacks them.
 
-use tweedie_checkpoints::{DataRange, NetworkConventions, TrainedPrediction, TrainedTime};
+use crate::{DataRange, NetworkConventions, TrainedPrediction, TrainedTime};
 
 /// The noise, and what the network takes and gives.
 pub(super) fn of(conventions: &NetworkConventions) -> String {
