@@ -20,6 +20,8 @@ pub(super) struct Report {
     images: Vec<OfImage>,
     /// What noise alone leaves of `|A x - y|` for the original.
     of_noise: f64,
+    /// Way and method in words.
+    sampler: String,
     calls: f64,
     judged: Option<Judged>,
 }
@@ -67,6 +69,7 @@ impl Report {
         Ok(Self {
             images: subjects.names.iter().enumerate().map(of_image).collect(),
             of_noise: restoring.deviation * (degradation.values(run) as f64).sqrt(),
+            sampler: planned.describe(),
             calls: planned.calls_of_batch(),
             judged: judge.map(|judge| judge.judged(restoring, states)).transpose()?,
         })
@@ -94,8 +97,7 @@ impl Report {
     /// # Errors
     /// Never: all of it can be written.
     pub(super) fn json(&self, restoring: &Restoring<'_>, asked: &Asked<'_>) -> Result<String> {
-        let Restoring { run, degradation, deviation, drawing, count, way, method, guide, .. } =
-            restoring;
+        let Restoring { run, degradation, deviation, drawing, count, guide, .. } = restoring;
         let image = |image: &OfImage| {
             json!({
                 "image": image.name,
@@ -110,7 +112,7 @@ impl Report {
             "step": run.step(),
             "measurement": degradation.words,
             "noise": deviation,
-            "sampler": way.describe(method, run),
+            "sampler": self.sampler,
             "guidance": guide.describe(),
             "seed": drawing.seed,
             "count": count,

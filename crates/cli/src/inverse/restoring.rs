@@ -58,7 +58,9 @@ impl<'a> Restoring<'a> {
             eprintln!("warning: {warning}");
         }
         let measurement = self.degradation.measurement(&self.subjects.y, self.deviation)?;
+        let asked = plan.steps();
         let plan = way.plan(plan, run, &measurement)?;
+        let added = plan.steps().zip(asked).map_or(0, |(steps, asked)| steps - asked);
         let evaluations = match (way.solver((method, &plan), run, &measurement)?, &plan) {
             (Some(solver), Plan::Steps { grid, .. }) => {
                 solver.plan(grid)?;
@@ -70,7 +72,7 @@ impl<'a> Restoring<'a> {
             way.posterior(run.network(), &measurement)?; // its options
         }
         let evaluations = evaluations.filter(|_| !way.differentiates());
-        Ok(Planned { restoring: self, plan, evaluations, calls: Cell::new(0) })
+        Ok(Planned { restoring: self, plan, added, evaluations, calls: Cell::new(0) })
     }
 }
 
@@ -78,6 +80,8 @@ impl<'a> Restoring<'a> {
 pub(super) struct Planned<'a> {
     restoring: &'a Restoring<'a>,
     plan: Plan,
+    /// Steps of it that the measurement's noise made necessary.
+    added: usize,
     /// Network evaluations of a batch, where they are known.
     evaluations: Option<usize>,
     /// Passes of the network so far.
@@ -85,6 +89,16 @@ pub(super) struct Planned<'a> {
 }
 
 impl Planned<'_> {
+    /// Way and method in words, for reports.
+    pub(super) fn describe(&self) -> String {
+        let Restoring { way, method, run, .. } = self.restoring;
+        let words = way.describe(method, run);
+        match self.added {
+            0 => words,
+            added => format!("{words}, {added} more to stop at the measurement's noise"),
+        }
+    }
+
     /// Passes of the network for a batch, as measured.
     pub(super) fn calls_of_batch(&self) -> f64 {
         self.calls.get() as f64 / self.batches() as f64

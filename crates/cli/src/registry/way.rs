@@ -182,20 +182,18 @@ impl Way {
 
     /// Way and method in words, for reports.
     pub(crate) fn describe(&self, method: &Method, run: &Run) -> String {
-        if self.by == WayName::Ddrm {
-            return method.describe_ddrm(run.schedule());
-        }
-        let method = method.describe(run.schedule());
-        match (self.by, self.resampling()) {
+        let way = match (self.by, self.resampling()) {
+            (WayName::Ddrm, _) => return method.describe_ddrm(run.schedule()),
             (WayName::Reimpose, Some(resampling)) => {
-                format!("reimpose, {}, {method}", resampling.describe())
+                format!("reimpose, {}", resampling.describe())
             }
-            (WayName::Reimpose, None) => format!("reimpose, {method}"),
-            (WayName::Project | WayName::Ddrm, _) => format!("project, {method}"),
+            (WayName::Reimpose, None) => "reimpose".to_owned(),
+            (WayName::Project, _) => "project".to_owned(),
             (WayName::Posterior, _) => {
-                format!("posterior, {} products a step, {method}", self.iterations.unwrap_or(3))
+                format!("posterior, {} products a step", self.iterations.unwrap_or(3))
             }
-        }
+        };
+        format!("{way}, {}", method.describe(run.schedule()))
     }
 }
 

@@ -177,6 +177,16 @@ fn noise_is_added_and_known() {
 }
 
 #[test]
+fn a_report_names_the_step_that_a_noisy_measurement_adds() {
+    let of = |noise: &str| {
+        let more = ["--right-half", "--index", "5", "--steps", "5", "--measurement-noise", noise];
+        report("inpaint", &runs().flow, &more)["sampler"].to_string()
+    };
+    assert!(!of("0").contains("more to stop"));
+    assert!(of("0.3").contains("1 more to stop at the measurement's noise"), "{}", of("0.3"));
+}
+
+#[test]
 fn ddrm_reports_its_own_share_of_fresh_noise() {
     let more = ["--index", "5", "--downsample", "2", "--steps", "3", "--by", "ddrm"];
     let sampler = |more: &[&str]| report("restore", &runs().flow, more)["sampler"].to_string();
