@@ -208,6 +208,13 @@ impl ArchitectureConfig {
         }
     }
 
+    /// Whether the network is told numbers or vectors where others are told classes: `class_embed_type` of
+    /// diffusers.
+    #[must_use]
+    pub fn takes_other_labels(&self) -> bool {
+        matches!(self.family().labels(), Labels::Numbers | Labels::Vectors(_))
+    }
+
     /// Height and width that the network was made for, where the configuration says so.
     #[must_use]
     pub fn image_size(&self) -> Option<[i64; 2]> {

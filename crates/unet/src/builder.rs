@@ -118,10 +118,7 @@ impl Gathering {
     fn value(&mut self, name: &str, shape: &[i64], initial: Initial, role: Role) -> Tensor {
         match &mut self.source {
             Source::Seed(rng) => draw(rng, shape, initial),
-            Source::Shapes => {
-                let zero = Tensor::from(0.0f32);
-                zero.f_expand(shape, false).unwrap_or(zero)
-            }
+            Source::Shapes => stand_in(shape),
             Source::Weights { given, mismatch, device } => {
                 let given = accepted(given.remove(name), name, shape, role, mismatch);
                 let placed = given.map(|(given, own)| {
@@ -138,10 +135,16 @@ impl Gathering {
                     Some(Err(error)) => drop(self.error.get_or_insert(error)),
                     None => {}
                 }
-                Tensor::from(0.0)
+                stand_in(shape)
             }
         }
     }
+}
+
+/// One zero in the place of all values of a shape, for whoever asks for that shape.
+fn stand_in(shape: &[i64]) -> Tensor {
+    let zero = Tensor::from(0.0f32);
+    zero.f_expand(shape, false).unwrap_or(zero)
 }
 
 /// What a tensor is to its network.

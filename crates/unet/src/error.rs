@@ -14,6 +14,12 @@ pub enum UNetError {
         /// What was got and what is allowed.
         reason: serde_json::Error,
     },
+    /// Keys without which nothing says how the network is built.
+    #[error("the network configuration is not whole: missing are {}", missing.join(", "))]
+    MissingKeys {
+        /// The keys, each behind its group.
+        missing: Vec<&'static str>,
+    },
     /// A value of the configuration is out of its range or does not fit another one.
     #[error("network configuration, key `{key}` is {value}, expected {allowed}")]
     Value {

@@ -1,11 +1,11 @@
-//! Configurations of networks with values that nobody means: an error each, or a network whose layers can be
-//! listed; never a panic, never more memory than a list of layers takes.
+//! Configurations of networks with values that nobody means, and with the weights of another configuration: an
+//! error each, or a network whose layers can be listed; never a panic, never more memory than a list of layers takes.
 //!
 //! `CONFIGS=1000000 SEED=7 cargo test -p tweedie-unet --test hostile_configs -- --nocapture` tries as many
 //! and prints how many were accepted; the same numbers give the same configurations. One test alone stands
 //! here, since the peak of memory is the whole process's.
 
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use peak_alloc::PeakAlloc;
@@ -13,6 +13,7 @@ use rand::seq::IndexedRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};
+use tch::Tensor;
 use tweedie_unet::{ArchitectureConfig, UNet};
 
 #[global_allocator]
@@ -190,8 +191,19 @@ fn damage(value: &mut Value, random: &mut impl Rng) {
     }
 }
 
-/// Whether the configuration is accepted, and all that can be asked of it without its weights.
-fn read(values: Map<String, Value>) -> bool {
+type Weights = Vec<(String, Tensor)>;
+
+fn weights_of(values: &Value) -> Weights {
+    let values = values.as_object().expect("an object").clone();
+    let config = ArchitectureConfig::from_values(values).expect("a sound one");
+    let unet = UNet::new(&config, 0).expect("a sound one");
+    let weights = unet.weights().into_iter();
+    weights.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect()
+}
+
+/// Whether the configuration is accepted, all that can be asked of it without its weights, and what comes of it
+/// with other weights.
+fn read(values: Map<String, Value>, weights: &Weights) -> bool {
     let Ok(config) = ArchitectureConfig::from_values(values) else { return false };
     let checked = config.check().is_ok();
     let counted = UNet::count_parameters(&config);
@@ -202,7 +214,13 @@ fn read(values: Map<String, Value>) -> bool {
         let listed = layers.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.parameters));
         assert_eq!(listed, *parameters);
     }
-    checked && counted.is_ok()
+    let accepted = checked && counted.is_ok();
+    if accepted {
+        assert!(UNet::from_weights(&config, []).is_err(), "all weights are missing");
+        let given = weights.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
+        drop(UNet::from_weights(&config, given));
+    }
+    accepted
 }
 
 fn number(name: &str, default: u64) -> u64 {
@@ -213,19 +231,22 @@ fn number(name: &str, default: u64) -> u64 {
 fn no_configuration_panics_or_takes_more_than_a_list_of_layers() {
     let (count, sound) = (number("CONFIGS", 3000), sound());
     let mut random = ChaCha8Rng::seed_from_u64(number("SEED", 0));
-    for whole in &sound {
-        assert!(read(whole.as_object().expect("an object").clone()), "{whole}");
+    let sound: Vec<(Value, Weights)> =
+        sound.into_iter().map(|values| (values.clone(), weights_of(&values))).collect();
+    for (whole, weights) in &sound {
+        assert!(read(whole.as_object().expect("an object").clone(), weights), "{whole}");
     }
     let (start, mut accepted) = (Instant::now(), 0_u64);
     for index in 0..count {
-        let mut value = sound.choose(&mut random).expect("a configuration").clone();
+        let (value, weights) = sound.choose(&mut random).expect("a configuration");
+        let mut value = value.clone();
         for _ in 0..random.random_range(1..4) {
             damage(&mut value, &mut random);
         }
         let Value::Object(values) = value.clone() else { continue };
         let before = MEMORY.current_usage();
         MEMORY.reset_peak_usage();
-        let outcome = catch_unwind(|| read(values));
+        let outcome = catch_unwind(AssertUnwindSafe(|| read(values, weights)));
         let used = MEMORY.peak_usage().saturating_sub(before);
         assert!(outcome.is_ok(), "configuration {index} panics: {value}");
         assert!(used <= MOST_BYTES, "configuration {index} takes {used} bytes: {value}");

@@ -170,6 +170,8 @@ fn a_run_becomes_a_folder_of_diffusers_that_draws_the_same() {
     };
     // a converted run keeps all that the folder says
     assert_eq!(drawn(&again, &[]), drawn(&there, &[]));
+    let guided = ["--guidance", "2"];
+    assert_eq!(drawn(&again, &guided), drawn(&there, &guided));
     assert_eq!(drawn(&there, &["--classes", "10"]), drawn(&there, &[]));
     assert!(
         Program::run(&["model", "info", text(&there)])
@@ -286,6 +288,37 @@ fn a_damaged_folder_is_refused_with_its_name() {
     assert!(!info.expect_warning().contains("scheduler_config.json"), "it is said once");
     std::fs::write(copy.join("unet/config.json"), "{\"layers_per_block\": -1}").unwrap();
     assert!(write(&weights).contains("layers_per_block"));
+}
+
+/// What is said to a sample of a pipeline whose network's configuration was changed.
+fn refused_with(pipeline: &Path, change: impl Fn(&mut serde_json::Value)) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["unet/diffusion_pytorch_model.safetensors", "scheduler/scheduler_config.json"] {
+        let copy = folder.path().join(name);
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::copy(pipeline.join(name), copy).unwrap();
+    }
+    let config = bytes(&pipeline.join("unet/config.json"));
+    let mut config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+    change(&mut config);
+    std::fs::write(folder.path().join("unet/config.json"), config.to_string()).unwrap();
+    Program::run(&["sample", text(folder.path())]).expect_refusal()
+}
+
+#[test]
+fn weights_of_another_width_are_listed_also_where_they_tell_the_time() {
+    let message = refused_with(&exploding(), |config| config["block_out_channels"][0] = 16.into());
+    for says in ["time_proj.weight", "[8]", "[16]", "conv_in.weight"] {
+        assert!(message.contains(says), "`{says}` is not in: {message}");
+    }
+}
+
+#[test]
+fn a_network_that_is_told_more_than_classes_is_refused_by_the_key_that_says_so() {
+    for kind in ["timestep", "identity"] {
+        let message = refused_with(&diffusers(), |config| config["class_embed_type"] = kind.into());
+        assert!(message.contains("class_embed_type is"), "{message}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use serde::Serialize;
-use serde::de::{DeserializeOwned, Error};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::UNetError;
@@ -12,7 +12,7 @@ use crate::UNetError;
 /// network is let go: other groups, other keys of groups beside `model`, and there those called `unread`.
 pub(super) fn read_groups<T: Default + Serialize + DeserializeOwned>(
     mut values: Map<String, Value>,
-    needed: &[&str],
+    needed: &[&'static str],
     unread: &[&str],
 ) -> Result<T, UNetError> {
     let present = |path: &&str| {
@@ -21,8 +21,7 @@ pub(super) fn read_groups<T: Default + Serialize + DeserializeOwned>(
     };
     let missing: Vec<_> = needed.iter().filter(|path| !present(path)).copied().collect();
     if !missing.is_empty() {
-        let reason = serde_json::Error::custom(format!("missing are {}", missing.join(", ")));
-        return Err(UNetError::Config { key: ".".to_owned(), reason });
+        return Err(UNetError::MissingKeys { missing });
     }
     let known = serde_json::to_value(T::default()).unwrap_or_default();
     values.retain(|group, _| known.get(group).is_some());
