@@ -44,9 +44,7 @@ impl DiffusersFolder {
             .ok_or_else(|| CheckpointError::NotDiffusers { path: path.to_path_buf() })?;
         let config_path = folder.join(CONFIG);
         let text = fs::read(&config_path).map_err(CheckpointError::io("read", &config_path))?;
-        let config = json_object::parse(&text)
-            .map(serde_json::Value::Object)
-            .map_err(|source| CheckpointError::Json { path: config_path.clone(), source })?;
+        let config = json_object::of_file(&config_path, &text)?.into();
         let (weights, root) = (open_weights(&file.path)?, path.to_path_buf());
         Ok(Self { config_path, config, weights, variant: file.variant, root })
     }
@@ -119,8 +117,7 @@ struct Index {
 /// shard only.
 fn open_shards(index_path: &Path) -> Result<TensorFile, CheckpointError> {
     let text = fs::read(index_path).map_err(CheckpointError::io("read", index_path))?;
-    let index: Index = json_object::parse(&text)
-        .and_then(|values| serde_json::from_value(values.into()))
+    let index: Index = serde_json::from_value(json_object::of_file(index_path, &text)?.into())
         .map_err(|source| CheckpointError::Json { path: index_path.to_path_buf(), source })?;
     let names: BTreeSet<&str> = index.weight_map.values().map(String::as_str).collect();
     let mut shards = BTreeMap::new();

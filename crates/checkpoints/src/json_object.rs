@@ -4,9 +4,24 @@
 //! says nothing certain.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+
+use crate::CheckpointError;
+use crate::foreign_file::left_by_a_download;
+
+/// The object that a file holds.
+///
+/// # Errors
+/// As for [`parse`], with the file's name; where a download that went wrong left something else, that is said.
+pub(crate) fn of_file(path: &Path, text: &[u8]) -> Result<Map<String, Value>, CheckpointError> {
+    parse(text).map_err(|source| match left_by_a_download(text) {
+        Some(found) => CheckpointError::ForeignFile { path: path.to_path_buf(), found },
+        None => CheckpointError::Json { path: path.to_path_buf(), source },
+    })
+}
 
 /// The object that a text is.
 ///
@@ -101,6 +116,18 @@ mod tests {
             Value::Object(parse(text).unwrap()),
             serde_json::from_slice::<Value>(text).unwrap()
         );
+    }
+
+    #[test]
+    fn what_a_download_left_in_the_place_of_a_file_is_named() {
+        let of = |text: &str| {
+            of_file(Path::new("config.json"), text.as_bytes()).unwrap_err().to_string()
+        };
+        let pointer =
+            "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 143158284\n";
+        assert_eq!(of(pointer), "config.json is a pointer of Git LFS, not the file itself");
+        assert_eq!(of("<!DOCTYPE html>"), "config.json is a web page, not the file itself");
+        assert_eq!(of("{"), "config.json is not valid");
     }
 
     #[test]

@@ -51,10 +51,7 @@ impl NoiseConfig {
     /// When it is no JSON of that form, of a class whose noise is not known here, or when a value is
     /// unknown or out of range.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, CheckpointError> {
-        let invalid = |source| CheckpointError::Json { path: path.to_path_buf(), source };
-        let values: Map<String, Value> =
-            json_object::parse(&without_infinities(text)).map_err(invalid)?;
-        Self::of_values(path, values)
+        Self::of_values(path, json_object::of_file(path, &without_infinities(text))?)
     }
 
     /// The same of the values in such a file.

@@ -306,11 +306,12 @@ mod tests {
         let pointer =
             "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 143158284\n";
         for (text, says) in [
-            (pointer, "is a pointer of Git LFS, not the weights themselves"),
-            ("<!DOCTYPE html><html></html>", "is a web page, not weights"),
-            ("\n<!doctype html>", "is a web page, not weights"),
-            ("<html><body>404</body></html>", "is a web page, not weights"),
-            ("<HTML>\n<HEAD>", "is a web page, not weights"),
+            (pointer, "is a pointer of Git LFS, not the file itself"),
+            ("<!DOCTYPE html><html></html>", "is a web page, not the file itself"),
+            ("\n<!doctype html>", "is a web page, not the file itself"),
+            ("<html><body>404</body></html>", "is a web page, not the file itself"),
+            ("\u{feff}<!DOCTYPE html>", "is a web page, not the file itself"),
+            ("<HTML>\n<HEAD>", "is a web page, not the file itself"),
             ("version of something else", "claims a header of"),
         ] {
             std::fs::write(&path, text).unwrap();

@@ -159,12 +159,17 @@ fn a_configuration_that_is_missing_or_wrong_is_asked_for() {
     Beside::new("network.pth", "a.pth").with("a.json", r#"{"nf": 8}"#).check_refused("groups");
     let no_noise = r#"{"model": {"nf": 8}}"#;
     Beside::new("network.pth", "a.pth").with("a.json", no_noise).check_refused("`sde` (vpsde,");
-    let wrong = |key: &str, value: serde_json::Value| {
+    let wrong_in = |group: &str, key: &str, value: serde_json::Value| {
         let mut config: serde_json::Value =
             serde_json::from_str(&score_config("vesde", true)).unwrap();
-        config["model"][key] = value;
+        config[group][key] = value;
         Beside::new("network.pth", "a.pth").with("a.json", &config.to_string())
     };
+    let wrong = |key: &str, value| wrong_in("model", key, value);
+    wrong_in("training", "sde", json!(3)).check_refused("training.sde is 3, expected a text");
+    wrong_in("training", "continuous", json!("yes"))
+        .check_refused("training.continuous is \"yes\", expected true or false");
+    wrong_in("data", "centered", json!(1)).check_refused("data.centered is 1, expected true");
     wrong("num_scales", json!(0)).check_refused("num_scales is 0, expected");
     wrong("num_scales", json!(1e12)).check_refused("num_scales is 1000000000000.0, expected");
     wrong("sigma_min", json!(-1)).check_refused("sigma_min is -1, expected a positive number");
@@ -194,6 +199,9 @@ fn the_flags_of_guided_diffusion_become_the_arguments_of_its_constructor() {
     });
     let text = Beside::new("adm.pt", "model.pt").with("model.txt", FLAGS).open();
     assert_eq!(json!(text.config()), expected);
+    let lines = FLAGS.replace(" --", " \\\n    --");
+    let lines = Beside::new("adm.pt", "model.pt").with("model.txt", &lines).open();
+    assert_eq!(json!(lines.config()), expected);
     assert_eq!(
         (text.source(), text.family()),
         (CheckpointSource::GuidedDiffusion, NetworkFamily::Adm)

@@ -89,7 +89,8 @@ const SCRIPTS: [&str; 31] = [
 
 /// The values of flags, each a text still: `--image_size 64 --learn_sigma=True`.
 pub(super) fn parse_flags(path: &Path, text: &str) -> Result<Map<String, Value>, CheckpointError> {
-    let mut words = text.split_whitespace().peekable();
+    // a command of several lines goes on behind each backslash
+    let mut words = text.split_whitespace().filter(|word| *word != "\\").peekable();
     let mut flags = Map::new();
     while let Some(word) = words.next() {
         let Some(flag) = word.strip_prefix("--") else {

@@ -59,8 +59,8 @@ pub(super) fn conventions(
 ) -> Result<NetworkConventions, CheckpointError> {
     let groups = Groups { path, config };
     let steps = groups.steps("num_scales", 1000)?;
-    let continuous = groups.truth("training", "continuous").unwrap_or(false);
-    let sde = groups.text("training", "sde").map(str::to_ascii_lowercase);
+    let continuous = groups.truth("training.continuous")?;
+    let sde = groups.text("training.sde")?.map(str::to_ascii_lowercase);
     let (noise, time, prediction) = match sde.as_deref() {
         Some("vpsde") if continuous => {
             let [beta_min, beta_max] = groups.betas()?;
@@ -91,7 +91,7 @@ pub(super) fn conventions(
         prediction,
         variance: None,
         time,
-        data_range: groups.data_range("data", "centered"),
+        data_range: groups.data_range("data.centered")?,
         clip_sample: None,
         sampling: None,
     })
@@ -114,7 +114,7 @@ pub(super) fn conventions_of_ncsnv2(
         prediction: TrainedPrediction::Score,
         variance: None,
         time: TrainedTime::DescendingIndex { steps },
-        data_range: groups.data_range("data", "rescaled"),
+        data_range: groups.data_range("data.rescaled")?,
         clip_sample: None,
         sampling: None,
     })
@@ -131,12 +131,22 @@ impl Groups<'_> {
         self.config.get(group)?.get(key)
     }
 
-    fn text(&self, group: &str, key: &str) -> Option<&str> {
-        self.get(group, key)?.as_str()
+    /// The value of `group.key`, unless there is none.
+    fn said(&self, path: &str) -> Option<&Value> {
+        let (group, key) = path.split_once('.')?;
+        self.get(group, key).filter(|value| !value.is_null())
     }
 
-    fn truth(&self, group: &str, key: &str) -> Option<bool> {
-        self.get(group, key)?.as_bool()
+    fn text(&self, path: &'static str) -> Result<Option<&str>, CheckpointError> {
+        let Some(value) = self.said(path) else { return Ok(None) };
+        let text = value.as_str().map(Some);
+        text.ok_or_else(|| self.refuse(path, &value.to_string(), "a text"))
+    }
+
+    /// What is not said is not so.
+    fn truth(&self, path: &'static str) -> Result<bool, CheckpointError> {
+        let Some(value) = self.said(path) else { return Ok(false) };
+        value.as_bool().ok_or_else(|| self.refuse(path, &value.to_string(), "true or false"))
     }
 
     fn steps(&self, key: &'static str, default: usize) -> Result<usize, CheckpointError> {
@@ -183,11 +193,8 @@ impl Groups<'_> {
         Ok(TrainedNoise::Exploding { sigma_min, sigma_max, steps })
     }
 
-    fn data_range(&self, group: &str, key: &str) -> DataRange {
-        match self.truth(group, key) {
-            Some(true) => DataRange::Symmetric,
-            _ => DataRange::Unit,
-        }
+    fn data_range(&self, path: &'static str) -> Result<DataRange, CheckpointError> {
+        Ok(if self.truth(path)? { DataRange::Symmetric } else { DataRange::Unit })
     }
 
     fn refuse(&self, key: &'static str, value: &str, allowed: &str) -> CheckpointError {

@@ -65,8 +65,7 @@ impl SideFile {
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>, CheckpointError> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.trim_start().starts_with("--") => parse_flags(path, text),
-        _ => json_object::parse(bytes)
-            .map_err(|source| CheckpointError::Json { path: path.to_path_buf(), source }),
+        _ => json_object::of_file(path, bytes),
     }
 }
 
