@@ -281,22 +281,19 @@ impl Run {
         let images = self.model.images();
         if images.classes.is_some() && !images.null_class {
             bail!(
-                "this network was always told a class: it cannot be asked without one (--classes says \
-                 whether the last row of its table stands for no class)"
-            );
-        }
-        if images.classes.is_some() && self.was_always_told() {
-            bail!(
-                "this network was always told a class (its training.label_dropout is 0): it cannot be asked \
-                 without one"
+                "this network was always told a class: it cannot be asked without one ({})",
+                self.why_always_told()
             );
         }
         Ok(())
     }
 
-    /// Whether training left out no class at all, whatever rows the table of classes has.
-    fn was_always_told(&self) -> bool {
-        self.config().is_some_and(|config| config.training.label_dropout == 0.0)
+    /// What says that the network knows no null class.
+    fn why_always_told(&self) -> &'static str {
+        match self.config() {
+            Some(_) => "its training.label_dropout is 0",
+            None => "--classes says whether the last row of its table stands for no class",
+        }
     }
 
     /// Refuses to compare with what the network says without a class where it was never told none.
@@ -304,13 +301,8 @@ impl Run {
         if !self.model.images().null_class {
             bail!(
                 "guidance needs a model with a null class, told of no class now and then: this one was always \
-                 told a class (--classes says whether the last row of its table stands for no class)"
-            );
-        }
-        if self.was_always_told() {
-            bail!(
-                "guidance needs a model that was told of no class now and then; this one was always told a \
-                 class (its training.label_dropout is 0)"
+                 told a class ({})",
+                self.why_always_told()
             );
         }
         Ok(())

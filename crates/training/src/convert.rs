@@ -11,7 +11,8 @@ use tweedie_checkpoints::{
 use tweedie_unet::{ArchitectureConfig, UNet};
 
 use crate::config::{
-    InputScalingKind, PredictionKind, ScheduleConfig, ScheduleKind, TimeInputKind, VarianceKind,
+    InputScalingKind, PredictionKind, ScheduleConfig, ScheduleKind, TimeInputKind, TrainingConfig,
+    VarianceKind,
 };
 use crate::model::NULL_CLASS;
 use crate::network::{ImageForm, Stored};
@@ -70,6 +71,10 @@ impl Model {
             return Err(TrainError::Exists { path: path.to_path_buf() });
         }
         config.training.threads = config.training.threads.max(1);
+        if images.null_class && config.training.label_dropout == 0.0 {
+            // that of another program's training is not known, only that there was one
+            config.training.label_dropout = TrainingConfig::default().label_dropout;
+        }
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
         let parent = parent.unwrap_or(Path::new("."));
         fs::create_dir_all(parent).map_err(TrainError::io("create", parent))?;

@@ -41,6 +41,17 @@ pub enum ConfigError {
         /// Where it went wrong.
         source: toml::de::Error,
     },
+    /// The weights to begin with are of a classifier and no classifier is to be trained, or the other way round.
+    #[error(
+        "it describes {asked}, and the weights to begin with are those of {weights}: neither can begin with the \
+         weights of the other"
+    )]
+    OtherKind {
+        /// What the configuration describes.
+        asked: &'static str,
+        /// What the weights are of.
+        weights: &'static str,
+    },
     /// The configuration has no TOML form.
     #[error("the configuration cannot be written as TOML")]
     Encode {

@@ -215,7 +215,8 @@ impl From<TrainedModel> for Model {
         let TrainedModel { config, schedule, images, step, weights_sha256, unet, passed_over } =
             trained;
         let ImageForm { shape, unpadded, levels, classes } = images;
-        let null_class = has_null_class(&unet, classes);
+        // the table may have a row that no training step went through
+        let null_class = has_null_class(&unet, classes) && config.training.label_dropout > 0.0;
         Self {
             images: ModelImages { shape, unpadded, levels: Some(levels), classes, null_class },
             origin: Origin::Run { step, weights_sha256, passed_over },

@@ -2,7 +2,7 @@
 
 use crate::run::{Source, open_model};
 use crate::{print, progress::TrainingProgress, stop::Stop};
-use anyhow::{Context, Error, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -88,15 +88,7 @@ fn fine_tune(path: &Path, from: &Path, options: &Options, folder: &Path) -> Resu
     let mut known = options.source.options();
     known.noise_if_unsaid = Some(path.to_path_buf());
     let begin = |described: &RunConfig, network: &UNet| {
-        let of_another_kind = |asked: &RunConfig| of_another_kind((path, asked), (from, described));
-        let mut config =
-            RunConfig::load_over(path, &options.overrides, described).map_err(|error| {
-                let asked = RunConfig::load(path, &options.overrides).ok();
-                asked.as_ref().and_then(of_another_kind).unwrap_or(error.into())
-            })?;
-        if let Some(error) = of_another_kind(&config) {
-            return Err(error);
-        }
+        let mut config = RunConfig::load_over(path, &options.overrides, described)?;
         config.training.from = Some(from.display().to_string());
         let trainer = Trainer::from_network(config, folder, network);
         trainer.with_context(|| format!("cannot begin with {}", from.display()))
@@ -107,26 +99,6 @@ fn fine_tune(path: &Path, from: &Path, options: &Options, folder: &Path) -> Resu
     }
     let model = open_model(from, &options.source, &known)?;
     begin(model.description(), &model.unet)
-}
-
-/// Whether what goes wrong is that a classifier was to begin with a model, or a model with a classifier.
-fn of_another_kind(
-    (path, asked): (&Path, &RunConfig),
-    (from, described): (&Path, &RunConfig),
-) -> Option<Error> {
-    let word = |config: &RunConfig| match config.is_classifier() {
-        true => "a classifier of noisy images",
-        false => "a model of images",
-    };
-    (asked.is_classifier() != described.is_classifier()).then(|| {
-        anyhow!(
-            "{} is {}, and {} describes {}: neither can begin with the weights of the other",
-            from.display(),
-            word(described),
-            path.display(),
-            word(asked)
-        )
-    })
 }
 
 fn default_folder(config: &Path) -> PathBuf {

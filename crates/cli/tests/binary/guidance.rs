@@ -182,6 +182,10 @@ fn what_cannot_be_guided_is_refused_before_any_network_runs() {
     let message = Program::run(&inpaint).expect_refusal();
     assert!(message.contains("label_dropout is 0") && !out.exists(), "{message}");
     Program::run(&[&inpaint[..], &["--class", "3"]].concat()).expect_success();
+    let (handed, told) = (folder.path().join("handed"), always_told.to_str().unwrap());
+    Program::run(&["convert", told, handed.to_str().unwrap()]).expect_success();
+    let written = std::fs::read_to_string(handed.join("config.json")).unwrap();
+    assert!(!written.contains("_null_class"), "{written}");
     let evaluate = ["evaluate", steering];
     assert!(Program::run(&evaluate).expect_refusal().contains("is a classifier"));
     let likelihood = ["likelihood", steering, "--method", "bound"];
@@ -212,6 +216,13 @@ fn a_classifier_is_shown_and_trained_on_but_neither_converted_nor_made_a_model_o
     let message = Program::train(folder.path(), CLASSIFIER, &out, &["--from", model]);
     let message = message.expect_refusal();
     assert!(message.contains("neither can begin with the weights of the other"), "{message}");
+    // what else does not fit in such a configuration is not what is wrong
+    let short = "[data]\nsource = \"digits\"\n[objective]\nkind = \"classifier\"\n";
+    let message = Program::train(folder.path(), short, &out, &["--from", model]).expect_refusal();
+    assert!(
+        message.contains("it describes a classifier of noisy images, and the weights"),
+        "{message}"
+    );
     on("[training]\nsteps = 1\nbatch_size = 4\nthreads = 1\n", &out).expect_success();
     let trained = std::fs::read_to_string(out.join("config.toml")).unwrap();
     assert!(trained.contains("kind = \"classifier\""), "{trained}");

@@ -5,7 +5,7 @@ use std::path::Path;
 use toml::{Table, Value};
 use tweedie_unet::ArchitectureConfig;
 
-use super::{NetworkConfig, overrides};
+use super::{NetworkConfig, ObjectiveKind, overrides};
 use crate::{ConfigError, RunConfig};
 
 /// Keys of `[objective]` that a network was trained with; the rest is how it is trained on.
@@ -19,7 +19,8 @@ impl RunConfig {
     /// takes and returns.
     ///
     /// # Errors
-    /// As for [`parse`](Self::parse), of the whole.
+    /// As for [`parse`](Self::parse), of the whole; and when a classifier is described and the network is none, or
+    /// the other way round.
     pub fn parse_over(text: &str, changes: &[String], network: &Self) -> Result<Self, ConfigError> {
         let mut given: Table =
             toml::from_str(text).map_err(|source| ConfigError::Syntax { source })?;
@@ -36,6 +37,7 @@ impl RunConfig {
         for text in changes {
             overrides::apply(&mut given, text)?;
         }
+        check_kind(&given, network)?;
         Self::of_table(given)
     }
 }
@@ -73,6 +75,23 @@ impl RunConfig {
         }
         config.completed().map_err(in_file)
     }
+}
+
+/// Refuses the weights of a classifier for a model of images, and those of a model for a classifier, before any
+/// other key is found not to fit.
+fn check_kind(given: &Table, network: &RunConfig) -> Result<(), ConfigError> {
+    let kind = given.get("objective").and_then(|entries| entries.get("kind")).cloned();
+    // what is no kind is refused with all else
+    let kind: Option<ObjectiveKind> = kind.and_then(|kind| kind.try_into().ok());
+    let Some(asked) = kind.map(|kind| kind == ObjectiveKind::Classifier) else { return Ok(()) };
+    if asked == network.is_classifier() {
+        return Ok(());
+    }
+    let word = |is_classifier| match is_classifier {
+        true => "a classifier of noisy images",
+        false => "a model of images",
+    };
+    Err(ConfigError::OtherKind { asked: word(asked), weights: word(network.is_classifier()) })
 }
 
 /// The keys of `[objective]` that are the network's: those that go with a kind or a prediction of another
