@@ -7,6 +7,7 @@ use crate::run::Run;
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 use tch::Tensor;
+use tweedie_sde::Sde;
 
 /// What a safetensors file calls latents.
 const LATENTS: &str = "latents";
@@ -29,6 +30,9 @@ impl Latents {
         let Array { shape, values, classes } = Array::read(path, LATENTS)?;
         let [n, c, h, w] = shape;
         check_shape(&path.display().to_string(), [c, h, w], run.shape())?;
+        if let Some(warning) = unlikely(&values, run.schedule().prior_std()) {
+            eprintln!("warning: {}: {warning}", path.display());
+        }
         let sides = [n, c, h, w].map(|side| side as i64);
         Ok(Self { states: Tensor::from_slice(&values).view(sides), classes })
     }
@@ -46,6 +50,18 @@ impl Latents {
     }
 }
 
+/// What is odd about latents that are far smaller or larger than the noise at which a model begins.
+fn unlikely(values: &[f32], prior: f64) -> Option<String> {
+    let squares: f64 = values.iter().map(|value| f64::from(*value).powi(2)).sum();
+    let found = (squares / values.len() as f64).sqrt();
+    (!(0.5..=2.0).contains(&(found / prior))).then(|| {
+        format!(
+            "the latents' root mean square is {found:.3}, the noise that this model begins with has {prior:.3}: \
+             were they encoded with another model?"
+        )
+    })
+}
+
 /// Refuses a path where latents cannot be written, before anything is computed.
 ///
 /// # Errors
@@ -55,4 +71,19 @@ pub(crate) fn check_path(path: &Path) -> Result<()> {
         bail!("--out is {}, expected a name that ends in .npy or .safetensors", path.display());
     }
     output::check_file(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn latents_of_another_model_are_told_by_their_size() {
+        let ones = [1.0, -1.0, 1.0, 1.0];
+        assert_eq!(unlikely(&ones, 1.0), None);
+        assert_eq!(unlikely(&ones, 1.9), None);
+        let warning = unlikely(&ones, 50.0).unwrap();
+        assert!(warning.contains("square is 1.000") && warning.contains("has 50.000"), "{warning}");
+        assert!(unlikely(&[3.0, -3.0], 1.0).is_some());
+    }
 }
