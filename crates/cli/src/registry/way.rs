@@ -21,8 +21,8 @@ pub(crate) enum WayName {
     Project,
     /// DDRM, a method of its own, which knows the noise of the measurement (default: 50 steps)
     Ddrm,
-    /// The score given the measurement, by the network's Jacobian: the nearest to the posterior, at two to
-    /// --iterations + 1 times the cost (default: 20 steps of dpm-solver++)
+    /// The score given the measurement, by the network's Jacobian: the nearest to the posterior, with
+    /// 1 + 2 * --iterations passes of the network instead of one (default: 20 steps of dpm-solver++)
     Posterior,
 }
 
@@ -33,8 +33,9 @@ pub(crate) struct Way {
     /// How what is known comes into the sampling
     #[arg(long, value_enum, default_value = "reimpose")]
     by: WayName,
-    /// Walk each stretch of the run so often, noise added back in between (Lugmayr et al. 2022; 10 is
-    /// published), or as in 1,1,5,8,5 a number for each, the noisiest first: --by reimpose
+    /// Walk each stretch of the run so often, noise added back in between, at so many times the cost (Lugmayr
+    /// et al. 2022; 10 is published, with --steps 250), or as in 1,1,5,8,5 a number for each, the noisiest
+    /// first: --by reimpose
     #[arg(long, value_name = "N", value_parser = walks, value_delimiter = ',', allow_negative_numbers = true)]
     resample: Vec<usize>,
     /// Share of the noise that is added back; less leads to likelier images, which differ less than they should
@@ -44,7 +45,7 @@ pub(crate) struct Way {
     /// Steps of such a stretch [default: 10]
     #[arg(long, value_name = "J", value_parser = walks, requires = "resample", allow_negative_numbers = true)]
     jump: Option<usize>,
-    /// Products with the Jacobian a step [default: 3]: --by posterior
+    /// Products with the Jacobian a step, two passes of the network each [default: 3]: --by posterior
     #[arg(long, value_name = "N", value_parser = walks, allow_negative_numbers = true)]
     iterations: Option<usize>,
 }
