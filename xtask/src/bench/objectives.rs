@@ -23,7 +23,7 @@ const RECIPES: [(&str, &[&str]); 5] = [
 const LEARNED: &str = "digits-iddpm";
 const VARIANCES: [&str; 4] = ["fixed-small", "fixed-large", "analytic", "learned"];
 /// Where 20 of its steps are.
-const SPACINGS: [&str; 2] = ["lambda", "linspace"];
+const SPACINGS: [&str; 3] = ["lambda", "linspace", "trailing"];
 
 /// What `cargo xtask bench objectives` takes.
 #[derive(Debug, clap::Args)]
@@ -47,12 +47,20 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
         let seconds = recipe::train(&tweedie, recipe, &run, args.seed)?;
         let flow = ask(&tweedie, "likelihood", &run, &["--method", "flow", "--repeats", "4"])?;
         let bound = ask(&tweedie, "likelihood", &run, &["--method", "bound"])?;
+        // a table of steps knows no time before its first
+        let short = if recipe == LEARNED {
+            Value::Null
+        } else {
+            let eps = half_level_time(&bound)?.to_string();
+            let chain = ["--method", "bound", "--steps", "100", "--eps", &eps];
+            ask(&tweedie, "likelihood", &run, &chain)?
+        };
         let all = [sampling, &["--reference", "all"]].concat();
         let samples = ask(&tweedie, "evaluate", &run, &all)?;
-        rows.push(Row { recipe, flow, bound, samples, seconds });
+        rows.push(Row { recipe, flow, bound, short, samples, seconds });
     }
     println!("{}", table(&rows));
-    println!("{}", noise_table(rows.iter().filter(|row| row.recipe != LEARNED))?);
+    println!("{}", noise_table(&rows)?);
     let mut short = Vec::new();
     for variance in VARIANCES {
         let bound = |spacing| {
@@ -60,7 +68,8 @@ pub(super) fn run(args: &Args) -> Result<ExitCode> {
             let options = [&["--method", "bound"], &chain[..]].concat();
             ask(&tweedie, "likelihood", &runs.join(LEARNED), &options)
         };
-        short.push((variance, [bound(SPACINGS[0])?, bound(SPACINGS[1])?]));
+        let bounds = SPACINGS.into_iter().map(bound).collect::<Result<_>>()?;
+        short.push((variance, bounds));
     }
     print!("{}", short_table(&short));
     Ok(ExitCode::SUCCESS)
@@ -71,6 +80,8 @@ struct Row {
     recipe: &'static str,
     flow: Value,
     bound: Value,
+    /// The bound of the chain that ends where the noise is half a level.
+    short: Value,
     samples: Value,
     seconds: f64,
 }
@@ -97,7 +108,7 @@ fn table(rows: &[Row]) -> Table {
         "Frechet distance",
         "training, s",
     ]);
-    for Row { recipe, flow, bound, samples, seconds } in rows {
+    for Row { recipe, flow, bound, samples, seconds, .. } in rows {
         table.row([
             (*recipe).to_owned(),
             with_error(flow),
@@ -112,38 +123,61 @@ fn table(rows: &[Row]) -> Table {
     table
 }
 
-/// Where the bounds of networks trained on dequantized images are spent, in bits/dim: at noise coarser than
-/// half a level of the data, the prior's term included, and at what is finer.
-fn noise_table<'a>(rows: impl Iterator<Item = &'a Row>) -> Result<Table> {
-    let mut table = Table::new(&["recipe", "coarser than half a level", "finer", "finest noise"]);
-    for Row { recipe, bound, .. } in rows {
+/// Where the bounds are spent, in bits/dim: at noise coarser than half a level of the data, the prior's term
+/// included, and at what is finer; and what they are where the finer steps are left to the decoder.
+fn noise_table(rows: &[Row]) -> Result<Table> {
+    let mut table = Table::new(&[
+        "recipe",
+        "coarser than half a level",
+        "finer",
+        "finest noise",
+        "bound that ends at half a level",
+    ]);
+    for Row { recipe, bound, short, .. } in rows {
         let split = Split::of(bound).with_context(|| format!("the bound of {recipe}"))?;
         let finest = format!("{:.1e}", split.finest);
         let bits = [split.coarser, split.finer].map(|bits| cell(Some(bits), 2));
-        table.row([(*recipe).to_owned()].into_iter().chain(bits).chain([finest]));
+        let short = if short.is_null() { "-".to_owned() } else { with_error(short) };
+        table.row([(*recipe).to_owned()].into_iter().chain(bits).chain([finest, short]));
     }
     Ok(table)
+}
+
+/// The time at which a bound's noise is last at least half a level.
+fn half_level_time(bound: &Value) -> Result<f64> {
+    let half_a_level = half_a_level(bound)?;
+    let terms = bound["terms"].as_array().context("no terms")?;
+    let coarse = terms.iter().filter(|term| noise(term) >= half_a_level);
+    let last = coarse.filter_map(|term| term["from"].as_f64()).fold(f64::INFINITY, f64::min);
+    if last.is_finite() { Ok(last) } else { bail!("no noise is as large as half a level") }
+}
+
+fn half_a_level(bound: &Value) -> Result<f64> {
+    Ok(1.0 / (bound["levels"].as_f64().context("no levels")? - 1.0))
+}
+
+/// Standard deviation of the noise that a term begins at, the data being on the scale of -1 to 1.
+fn noise(term: &Value) -> f64 {
+    // lambda, half the log signal-to-noise ratio, is none in pure noise
+    term["lambda"].as_f64().map_or(f64::INFINITY, |lambda| (-lambda).exp())
 }
 
 /// A bound by the noise that its terms begin at.
 struct Split {
     coarser: f64,
     finer: f64,
-    /// Standard deviation of the noise, the data being on the scale of -1 to 1.
     finest: f64,
 }
 
 impl Split {
     /// From the report of a bound.
     fn of(bound: &Value) -> Result<Self> {
-        let levels = bound["levels"].as_f64().context("no levels")?;
-        let half_a_level = 1.0 / (levels - 1.0);
+        let half_a_level = half_a_level(bound)?;
         let prior = bound["prior"]["mean"].as_f64().context("no prior term")?;
         let mut split = Self { coarser: prior, finer: 0.0, finest: f64::INFINITY };
         for term in bound["terms"].as_array().context("no terms")? {
             let bits = term["bits_per_dim"].as_f64().context("a term without bits")?;
-            // lambda, half the log signal-to-noise ratio, is none in pure noise
-            let noise = term["lambda"].as_f64().map_or(f64::INFINITY, |lambda| (-lambda).exp());
+            let noise = noise(term);
             split.finest = split.finest.min(noise);
             *(if noise > half_a_level { &mut split.coarser } else { &mut split.finer }) += bits;
         }
@@ -152,10 +186,11 @@ impl Split {
 }
 
 /// The bound on 20 steps, in bits/dim, by variance and spacing.
-fn short_table(rows: &[(&str, [Value; 2])]) -> Table {
-    let mut table = Table::new(&["variance on 20 steps", SPACINGS[0], SPACINGS[1]]);
-    for (variance, [first, second]) in rows {
-        table.row([(*variance).to_owned(), with_error(first), with_error(second)]);
+fn short_table(rows: &[(&str, Vec<Value>)]) -> Table {
+    let header: Vec<&str> = ["variance on 20 steps"].into_iter().chain(SPACINGS).collect();
+    let mut table = Table::new(&header);
+    for (variance, bounds) in rows {
+        table.row([(*variance).to_owned()].into_iter().chain(bounds.iter().map(with_error)));
     }
     table
 }
@@ -172,7 +207,10 @@ mod tests {
 
     #[test]
     fn a_bound_is_split_at_noise_of_half_a_level() {
-        let term = |lambda: Option<f64>, bits: f64| json!({"lambda": lambda, "bits_per_dim": bits});
+        let term = |lambda: Option<f64>, bits: f64| {
+            let from = lambda.map_or(1.0, |lambda| 0.5 - 0.1 * lambda);
+            json!({"lambda": lambda, "bits_per_dim": bits, "from": from})
+        };
         // half of 17 levels is 1/16, where lambda is ln 16 = 2.77
         let terms = [(None, 0.1), (Some(-1.0), 0.2), (Some(2.7), 0.4), (Some(2.8), 0.8)];
         let bound = json!({
@@ -183,12 +221,17 @@ mod tests {
         let row = Row {
             recipe: "digits-vp",
             flow: json!(null),
-            bound,
+            bound: json!(null),
+            short: json!({"bits_per_dim": 2.0, "standard_error": 0.0125}),
             samples: json!(null),
             seconds: 1.0,
         };
-        let text = noise_table([&row].into_iter()).expect("whole").to_string();
-        assert_eq!(text.lines().last(), Some("| digits-vp | 0.75 | 0.80 | 6.1e-2 |"));
+        let time = half_level_time(&bound).expect("coarse terms");
+        assert!((time - 0.23).abs() < 1e-12, "{time}");
+        let rows = [Row { bound, ..row }];
+        let text = noise_table(&rows).expect("whole").to_string();
+        let last = "| digits-vp | 0.75 | 0.80 | 6.1e-2 | 2.000 ± 0.013 |";
+        assert_eq!(text.lines().last(), Some(last));
         assert!(Split::of(&json!({"levels": 17})).is_err());
     }
 
@@ -199,6 +242,7 @@ mod tests {
             recipe: "digits-vp",
             flow: bits(2.0, 120),
             bound: bits(2.5, 1000),
+            short: json!(null),
             samples: json!({"class_agreement": 0.97, "frechet_distance": 0.05}),
             seconds: 200.4,
         };

@@ -106,7 +106,7 @@ impl BoundArgs {
         self.steps.unwrap_or(schedule.table().map_or(1000, DiscreteTable::len))
     }
 
-    /// Fewer steps than a table has stand best in lambda, as those of continuous time do; at all of them
+    /// Down to the first step of a table, fewer stand best in lambda, as those of continuous time do; at all of them
     /// is what was trained.
     fn spacing(&self, schedule: &RunSchedule) -> SpacingName {
         // without signal at its noisy end there is no finite lambda to divide
