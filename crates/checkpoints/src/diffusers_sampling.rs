@@ -16,6 +16,9 @@ pub struct DiffusersSampling {
     pub steps_offset: usize,
     /// Whether the last step leads to the data; otherwise it leads to the noise of the chain's first entry.
     pub ends_clean: bool,
+    /// The bound to which DDIM and DDPM clip the estimate of the data, which they do unless the file says that
+    /// they do not, whatever class it is of; `None` for no clipping.
+    pub clip: Option<f64>,
     /// Dynamic thresholding of the estimate of the data, in place of clipping.
     pub threshold: Option<SamplingThreshold>,
     /// Langevin's moves between the steps; `None` where the class has none.
@@ -149,7 +152,8 @@ impl DiffusersSampling {
             class_name: class_name.to_owned(),
             spacing: read.spacing()?,
             steps_offset: read.count("steps_offset", 0, steps.saturating_sub(1))?,
-            ends_clean: read.truth("set_alpha_to_one", class_name != "PNDMScheduler")?,
+            ends_clean: read.truth("set_alpha_to_one", true)?,
+            clip: read.clip()?,
             threshold: read.threshold()?,
             corrector: corrector.transpose()?,
             last_time: last_time.transpose()?,
@@ -204,7 +208,7 @@ fn is_one_of(value: &Value, list: &str) -> bool {
     })
 }
 
-/// Values of one file; null is the default.
+/// Values of one file; null is the default of DDIM and DDPM, whose way of walking is the one that is followed.
 struct Values<'a> {
     checks: &'a Checks<'a>,
     values: &'a Map<String, Value>,
@@ -245,7 +249,6 @@ impl Values<'_> {
         number.ok_or_else(|| self.checks.refuse(key, &value.to_string(), allowed))
     }
 
-    /// Absent, it is what it is for DDIM and DDPM, whose way of walking is the one that is followed.
     fn spacing(&self) -> Result<StepSpacing, CheckpointError> {
         let key = "timestep_spacing";
         match self.get(key).map(|value| value.as_str().unwrap_or_default()) {
@@ -262,6 +265,12 @@ impl Values<'_> {
     fn corrector(&self) -> Result<SamplingCorrector, CheckpointError> {
         let snr = self.number("snr", 0.15, |snr| snr > 0.0, "a positive number")?;
         Ok(SamplingCorrector { snr, moves: self.count("correct_steps", 1, MOST_MOVES)? })
+    }
+
+    fn clip(&self) -> Result<Option<f64>, CheckpointError> {
+        let positive = |bound: f64| bound > 0.0 && bound.is_finite();
+        let bound = self.number("clip_sample_range", 1.0, positive, "a positive number")?;
+        Ok(self.truth("clip_sample", true)?.then_some(bound))
     }
 
     fn threshold(&self) -> Result<Option<SamplingThreshold>, CheckpointError> {
@@ -302,6 +311,19 @@ mod tests {
         assert_eq!((said.spacing, said.steps_offset), (StepSpacing::Trailing, 1));
         let threshold = SamplingThreshold { quantile: 0.9, largest: 1.5 };
         assert_eq!((said.ends_clean, said.threshold), (false, Some(threshold)));
+    }
+
+    #[test]
+    fn ddim_and_ddpm_clip_unless_the_file_says_that_they_do_not() {
+        let clip = |class: &str, rest: &str| {
+            let text = format!(r#"{{"_class_name": "{class}"{rest}}}"#);
+            let config = NoiseConfig::parse(Path::new("x"), text.as_bytes()).unwrap();
+            (config.clip_sample, config.sampling.clip)
+        };
+        assert_eq!(clip("DDIMScheduler", ""), (Some(1.0), Some(1.0)));
+        assert_eq!(clip("PNDMScheduler", ""), (None, Some(1.0)));
+        assert_eq!(clip("UniPCMultistepScheduler", r#", "clip_sample_range": 2"#).1, Some(2.0));
+        assert_eq!(clip("HeunDiscreteScheduler", r#", "clip_sample": false"#), (None, None));
     }
 
     #[test]

@@ -76,6 +76,8 @@ pub enum BetaShape {
     SquaredCosine,
     /// Along a sigmoid from -6 to 6.
     Sigmoid,
+    /// From the `alpha_bar` of the Laplace schedule; first and last beta are not used.
+    Laplace,
 }
 
 /// What a network predicts.
@@ -113,7 +115,7 @@ pub enum TrainedVariance {
     FixedLarge,
     /// The logarithm of beta.
     FixedLargeLog,
-    /// The network gives its logarithm.
+    /// The network gives it, not its logarithm.
     Learned,
     /// The network gives its place between the posterior's and beta.
     LearnedRange,
@@ -131,6 +133,16 @@ impl TrainedNoise {
             Self::VariancePreserving { .. } => "a variance-preserving SDE",
             Self::SubVariancePreserving { .. } => "a sub-variance-preserving SDE",
         }
+    }
+
+    /// Whether it is a chain whose betas are rescaled so that no signal is left at the end.
+    #[must_use]
+    pub fn is_rescaled(&self) -> bool {
+        let (Self::Betas { zero_terminal_snr, .. } | Self::Table { zero_terminal_snr, .. }) = self
+        else {
+            return false;
+        };
+        *zero_terminal_snr
     }
 
     /// Steps of the chain, levels of the series, or steps of the SDE's sampler.
@@ -156,6 +168,7 @@ impl BetaShape {
             Self::ScaledLinear => "scaled_linear",
             Self::SquaredCosine => "squaredcos_cap_v2",
             Self::Sigmoid => "sigmoid",
+            Self::Laplace => "laplace",
         }
     }
 }

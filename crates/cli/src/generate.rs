@@ -40,6 +40,9 @@ impl<'a> Request<'a> {
         if let Some(warning) = method.warning(run.schedule())? {
             eprintln!("warning: {warning}");
         }
+        for note in method.notes(run.schedule())? {
+            eprintln!("note: {note}");
+        }
         let per_batch = plan.evaluations()?;
         Ok(Generation { run, request: self, method, plan, per_batch })
     }

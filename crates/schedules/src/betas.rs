@@ -131,6 +131,27 @@ pub fn cosine_betas_with(
     Ok((0..count).map(beta).collect())
 }
 
+/// Betas of the Laplace schedule as diffusers tabulates it: `alpha_bar(u) = sqrt(r / (1 + r))`, where `r` falls
+/// from `1 / sqrt(w)` over the first half to `sqrt(w)` over the second, with `w = 1 - |1 - 2 u| + 1e-6`. Most of
+/// its levels lie about the middle one.
+///
+/// The betas are held at 0.999.
+///
+/// # Errors
+/// When `count` is 0.
+pub fn laplace_betas(count: usize) -> Result<Vec<f64>, ScheduleError> {
+    if count == 0 {
+        return Err(ScheduleError::EmptyTable);
+    }
+    let alpha_bar = |i: usize| {
+        let u = i as f64 / count as f64;
+        let root = (1.0 - (1.0 - 2.0 * u).abs() + 1e-6).sqrt();
+        let ratio = if u <= 0.5 { root.recip() } else { root };
+        (ratio / (1.0 + ratio)).sqrt()
+    };
+    Ok((0..count).map(|i| (1.0 - alpha_bar(i + 1) / alpha_bar(i)).min(0.999)).collect())
+}
+
 /// Checks the ends of a table that grows between them; gives back how far step `i` has come, 0 to 1.
 fn between(count: usize, start: f64, end: f64) -> Result<impl Fn(usize) -> f64, ScheduleError> {
     if count == 0 {
@@ -224,6 +245,25 @@ mod tests {
         assert!(betas[98] < 1.0);
         assert_eq!(betas[99], 1.0);
         assert_eq!(cosine_betas_with(100, 0.008, 0.02).unwrap()[99], 0.02);
+    }
+
+    #[test]
+    fn laplace_betas_are_those_of_diffusers() {
+        let betas = laplace_betas(8).unwrap();
+        let recorded = [
+            0.1830955445766449,
+            0.06262073665857315,
+            0.04352947697043419,
+            0.034074146300554276,
+            0.03656666353344917,
+            0.05527443811297417,
+            0.10292784124612808,
+            0.9452551603317261,
+        ];
+        for (beta, recorded) in betas.iter().zip(recorded) {
+            assert!((beta - recorded).abs() < 1e-7, "{beta}, expected {recorded}");
+        }
+        assert!(laplace_betas(0).is_err());
     }
 
     #[test]

@@ -57,8 +57,8 @@ mod variance;
 
 pub use beta_quantile::beta_quantile;
 pub use betas::{
-    constant_betas, cosine_betas, cosine_betas_with, jsd_betas, length_scaled_linear_betas,
-    linear_betas, quadratic_betas, sigmoid_betas, warmup_betas,
+    constant_betas, cosine_betas, cosine_betas_with, jsd_betas, laplace_betas,
+    length_scaled_linear_betas, linear_betas, quadratic_betas, sigmoid_betas, warmup_betas,
 };
 pub use error::ScheduleError;
 pub use grid::TimeGrid;

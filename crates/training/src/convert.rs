@@ -190,7 +190,7 @@ fn conventions_of(config: &RunConfig) -> Result<NetworkConventions, TrainError> 
     Ok(NetworkConventions {
         noise,
         prediction,
-        variance: objective.variance.map(variance_of),
+        variance: objective.variance.map(variance_of).transpose()?,
         time,
         data_range: if centered { TrainedRange::Symmetric } else { TrainedRange::Unit },
         // as pictures of a run are drawn
@@ -199,13 +199,19 @@ fn conventions_of(config: &RunConfig) -> Result<NetworkConventions, TrainError> 
     })
 }
 
-fn variance_of(variance: VarianceKind) -> TrainedVariance {
-    match variance {
+fn variance_of(variance: VarianceKind) -> Result<TrainedVariance, TrainError> {
+    Ok(match variance {
         VarianceKind::FixedSmall => TrainedVariance::FixedSmall,
         VarianceKind::FixedLarge => TrainedVariance::FixedLarge,
-        VarianceKind::Learned => TrainedVariance::Learned,
+        VarianceKind::LearnedValue => TrainedVariance::Learned,
         VarianceKind::LearnedRange => TrainedVariance::LearnedRange,
-    }
+        VarianceKind::Learned => {
+            let what = "a network that gives the logarithm of its variance (objective.variance = \"learned\"), \
+                        only of one that gives its place between the fixed ones (\"learned_range\") or the \
+                        variance itself (\"learned_value\")";
+            return Err(TrainError::NotInDiffusers { what: what.to_owned() });
+        }
+    })
 }
 
 fn noise_of(schedule: &ScheduleConfig) -> Result<TrainedNoise, TrainError> {

@@ -112,6 +112,7 @@ fn chain(
         }
         BetaShape::ScaledLinear => DiscreteTable::quadratic(steps, beta_start, beta_end),
         BetaShape::Sigmoid => DiscreteTable::sigmoid(steps, beta_start, beta_end),
+        BetaShape::Laplace => DiscreteTable::laplace(steps),
     };
     let betas = table.map_err(schedule)?.betas();
     Ok(ScheduleConfig { kind: ScheduleKind::Betas, betas, ..config })
@@ -138,7 +139,7 @@ fn objective(
         return classifier(conventions);
     }
     let learned = match conventions.variance {
-        Some(TrainedVariance::Learned) => Some(VarianceKind::Learned),
+        Some(TrainedVariance::Learned) => Some(VarianceKind::LearnedValue),
         Some(TrainedVariance::LearnedRange) => Some(VarianceKind::LearnedRange),
         _ => None,
     };

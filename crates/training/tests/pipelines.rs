@@ -9,7 +9,7 @@ use std::sync::atomic::AtomicBool;
 use tch::{Device, Kind, Tensor};
 use tweedie_checkpoints::{NetworkFamily, WeightChoice, parse_network_config};
 use tweedie_schedules::NoiseSchedule;
-use tweedie_score::{ScoreFn, Times};
+use tweedie_score::{Learned, ScoreFn, Times};
 use tweedie_training::{Event, Model, ModelOptions, RunConfig, RunSchedule, Trainer};
 use tweedie_unet::{ArchitectureConfig, UNet};
 
@@ -29,7 +29,13 @@ fn a_folder_written_here_runs_in_diffusers_as_the_one_it_was_read_from() {
         return;
     };
     let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pipelines");
-    for name in ["ddpm-cifar10-32", "ncsnpp-celebahq-256", "ddim-offset", "ddpm-learned"] {
+    for name in [
+        "ddpm-cifar10-32",
+        "ncsnpp-celebahq-256",
+        "ddim-offset",
+        "ddpm-learned",
+        "ddpm-learned-value",
+    ] {
         let (folder, written) = (tempfile::tempdir().unwrap(), "written");
         let written = folder.path().join(written);
         let model = Model::open(&own.join(name), &ModelOptions::default()).unwrap();
@@ -197,4 +203,30 @@ fn motions_that_diffusers_lacks_are_refused_by_name_and_nothing_is_written() {
         assert!(text.contains(says), "{kind}: {text}");
         assert!(!out.exists());
     }
+}
+
+#[test]
+fn a_variance_that_diffusers_reads_in_another_way_is_refused_and_its_own_is_kept() {
+    let root = tempfile::tempdir().unwrap();
+    let (run, out) = (root.path().join("run"), root.path().join("out"));
+    let logarithm = ["objective.kind=hybrid", "objective.variance=learned"];
+    let model = trained(&run, &logarithm);
+    assert_eq!(model.learned_variance(), Some(Learned::LogVariance));
+    let error = model.write_diffusers(&out).unwrap_err().to_string();
+    for says in ["the logarithm of its variance", "objective.variance", "learned_range"] {
+        assert!(error.contains(says), "{error}");
+    }
+    assert!(!out.exists());
+    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/pipelines/ddpm-learned-value");
+    let options = ModelOptions { levels: Some(256), ..ModelOptions::default() };
+    let model = Model::open(&own, &options).unwrap();
+    let again = root.path().join("again");
+    model.write_run(&again, model.description().clone()).unwrap();
+    for folder in [&own, &again] {
+        let model = Model::open(folder, &ModelOptions::default()).unwrap();
+        assert_eq!(model.learned_variance(), Some(Learned::Variance));
+    }
+    Model::open(&again, &ModelOptions::default()).unwrap().write_diffusers(&out).unwrap();
+    let written = std::fs::read_to_string(out.join("scheduler_config.json")).unwrap();
+    assert!(written.contains(r#""variance_type": "learned""#), "{written}");
 }

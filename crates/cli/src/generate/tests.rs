@@ -108,7 +108,7 @@ fn apart(drawn: &Tensor, last: &Tensor) -> f64 {
 #[test]
 fn a_pipeline_runs_as_in_diffusers() {
     let folders = folders();
-    assert!(folders.len() >= 11, "{folders:?}");
+    assert!(folders.len() >= 16, "{folders:?}");
     for folder in folders {
         let words = Recorded::of(&folder).words();
         let apart = apart(&drawn(&folder, &words, &folder), &read(&folder, "final"));
@@ -128,10 +128,25 @@ fn what_the_file_says_can_be_overruled() {
 }
 
 #[test]
+fn the_noise_of_a_last_step_is_left_out_by_asking_for_the_spacing_that_it_has() {
+    for name in ["ddpm-large-trailing", "ddpm-learned-trailing"] {
+        let folder = own().join(name);
+        let (words, last) = (Recorded::of(&folder).words(), read(&folder, "final"));
+        let same_steps = drawn(&folder, &format!("{words} --spacing trailing"), &folder);
+        let noise = draws(&folder).pop().unwrap();
+        let added = &last - &same_steps;
+        let turned = (&added * &noise).sum(Kind::Double) / added.norm() / noise.norm();
+        let deviation = added.std(true).double_value(&[]);
+        assert!(deviation > 0.1 && turned.double_value(&[]) > 0.9, "{name}: {deviation} {turned}");
+    }
+}
+
+#[test]
 fn a_run_that_was_converted_draws_as_what_it_was_converted_from() {
-    for folder in
-        ["ddim-threshold", "ddpm-large", "ncsnpp-celebahq-256"].map(|name| own().join(name))
+    for name in
+        ["ddim-threshold", "ddpm-large", "ncsnpp-celebahq-256", "ddpm-learned-value", "ddim-pndm"]
     {
+        let folder = own().join(name);
         let out = tempfile::tempdir().unwrap();
         let (run, again) = (out.path().join("run"), out.path().join("again"));
         let options = ModelOptions { levels: Some(256), ..ModelOptions::default() };

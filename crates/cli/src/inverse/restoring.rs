@@ -57,6 +57,9 @@ impl<'a> Restoring<'a> {
         if let Some(warning) = method.warning(run.schedule())? {
             eprintln!("warning: {warning}");
         }
+        if let Some(note) = method.note_of_clipping(run.schedule()) {
+            eprintln!("note: {note}");
+        }
         let measurement = self.degradation.measurement(&self.subjects.y, self.deviation)?;
         let asked = plan.steps();
         let plan = way.plan(plan, run, &measurement)?;

@@ -1,5 +1,6 @@
 //! How to sample: a method, its options and its times, from the command line.
 
+mod as_diffusers;
 mod corrector;
 mod given_measurement;
 
@@ -19,17 +20,15 @@ use crate::run::Run;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use tch::Tensor;
-use tweedie_checkpoints::{DiffusersSampling, SamplingThreshold};
+use tweedie_checkpoints::SamplingThreshold;
 use tweedie_guidance::{GuidedCorrector, MeanGuided};
 use tweedie_samplers::{
-    Ancestral, AnnealedLangevin, Combination, Ddim, KeepingNoise, LearnedAncestral, MeanAtEnd,
-    OneStep, PredictorCorrector, ReverseDiffusion, Solver, trace,
+    Ancestral, AncestralChain, AnnealedLangevin, Combination, Ddim, KeepingNoise, LearnedAncestral,
+    MeanAtEnd, OneStep, PredictorCorrector, ReverseDiffusion, Solver, trace,
 };
-use tweedie_schedules::{
-    DiscreteTable, NoiseSchedule, Prediction, TimeGrid, TimePoint, VeGeometric,
-};
+use tweedie_schedules::{DiscreteTable, NoiseSchedule, Prediction, TimeGrid};
 use tweedie_score::{Clip, DynamicThreshold, Learned, MapData, ScoreFn, VectorSpace};
-use tweedie_sde::{Sde, SongTable, song_grid};
+use tweedie_sde::{Exact, Sde, SongTable, song_grid};
 use tweedie_training::{DataRange, Habits, RunSchedule};
 
 /// How to sample.
@@ -146,40 +145,6 @@ impl Method {
         self.following(run.habits(), run.data_range(), run.schedule())
     }
 
-    /// The scheduler of the model where it comes from diffusers.
-    fn sampling(&self) -> Option<&DiffusersSampling> {
-        self.own.as_ref()?.habits.sampling.as_ref()
-    }
-
-    /// That scheduler where it is for a chain of betas and says how this method walks it.
-    fn chain_sampling(&self, schedule: &RunSchedule) -> Option<&DiffusersSampling> {
-        let sampler = self.sampler_for(schedule);
-        self.sampling().filter(|sampling| walk::is_followed(sampling, sampler))
-    }
-
-    /// The table of the published chain whose steps this run takes, as the pipeline of diffusers for exploding
-    /// noise does: with the sampler and the times of that pipeline.
-    fn exploding_chain<'a>(&self, schedule: &'a RunSchedule) -> Option<&'a VeGeometric> {
-        let of_pipeline = self.sampler_for(schedule) == Sampler::ReverseDiffusion
-            && self.spacing.is_none()
-            && self.sampling().is_some_and(|sampling| sampling.corrector.is_some());
-        match schedule {
-            RunSchedule::Ve(exploding) if of_pipeline => Some(exploding),
-            _ => None,
-        }
-    }
-
-    /// The standard deviation of the noise that a run begins with.
-    pub(crate) fn start_deviation(&self, schedule: &RunSchedule, start: TimePoint) -> f64 {
-        let of_diffusers = self.sampling().is_some_and(DiffusersSampling::is_chain);
-        match self.exploding_chain(schedule) {
-            Some(_) => schedule.prior_std(),
-            // whatever the variance at the level where it starts
-            None if of_diffusers => 1.0,
-            None => start.level.sigma,
-        }
-    }
-
     fn sampler_for(&self, schedule: &RunSchedule) -> Sampler {
         self.sampler.unwrap_or_else(|| Sampler::suited_to(schedule))
     }
@@ -226,13 +191,6 @@ impl Method {
         Ok(())
     }
 
-    /// Whether the noise of a step stays as the network has it where its estimate of the data is held: the
-    /// DDIM of diffusers.
-    fn keeps_noise(&self, schedule: &RunSchedule) -> bool {
-        let ddim = self.sampler_for(schedule) == Sampler::Ddim;
-        ddim && self.chain_sampling(schedule).is_some()
-    }
-
     /// The method without a corrector, for states of any kind.
     fn predictor<S: VectorSpace>(&self, schedule: &RunSchedule) -> Result<Box<dyn Solver<S>>> {
         Ok(self.ended(schedule, self.steps_alone(schedule)?))
@@ -241,6 +199,11 @@ impl Method {
     /// The same with the noise of its last step.
     fn steps_alone<S: VectorSpace>(&self, schedule: &RunSchedule) -> Result<Box<dyn Solver<S>>> {
         let (sampler, settings) = (self.sampler_for(schedule), self.settings());
+        if self.ends_noisy(schedule)? {
+            sampler.check(&settings)?;
+            let variance = variance(&settings)?;
+            return Ok(Box::new(OneStep(AncestralChain { chain: Exact, variance })));
+        }
         let Some(exploding) = self.exploding_chain(schedule) else {
             return sampler.steps(&settings, schedule);
         };
@@ -278,7 +241,7 @@ impl Method {
         Ok(match (sampler, self.variance) {
             (Sampler::Ddpm, Some(VarianceName::Learned)) => {
                 sampler.check(&self.settings())?;
-                Box::new(learned_ancestral(learned)?)
+                Box::new(self.learned_steps(schedule, learned)?)
             }
             (Sampler::Ddim, _) if self.keeps_noise(schedule) => {
                 sampler.check(&self.settings())?;
@@ -316,7 +279,9 @@ impl Method {
         Sampler::Ddpm.check(&self.settings())?;
         let of_corrector = gradient.clone();
         let corrected = |predictor: Box<dyn Solver<Tensor> + 'a>| -> Result<_> {
-            let Some(corrector) = self.corrector(self.corrector_steps())? else { return Ok(predictor) };
+            let Some(corrector) = self.corrector(self.corrector_steps())? else {
+                return Ok(predictor);
+            };
             let corrector = GuidedCorrector::new(corrector, of_corrector, scale)?.within(range);
             let both: Box<dyn Solver<Tensor> + 'a> =
                 Box::new(PredictorCorrector::new(predictor, corrector));
@@ -343,7 +308,7 @@ impl Method {
         }
         let predictor = self.predictor::<Combination>(schedule)?;
         let (snr, iterations) = (self.snr(), self.corrector_steps());
-        Ok(match self.corrector {
+        Ok(match self.corrector.filter(|_| iterations > 0) {
             None => predictor,
             Some(CorrectorName::Annealed) => {
                 let corrector = AnnealedLangevin::new(snr, iterations)?;
@@ -389,7 +354,7 @@ impl Method {
         }
         let asked = self.clip.then(|| range.ends());
         let within = |(low, high)| Hold::Within(Clip { low, high });
-        Ok(asked.or(habits.clip).map_or(Hold::Free, within))
+        Ok(asked.or(self.own_clip(schedule)).map_or(Hold::Free, within))
     }
 
     /// The method, its times and the options that were given, for reports.
@@ -402,7 +367,7 @@ impl Method {
         let default_eta = sampler == Sampler::Ddim && self.eta.is_none();
         words.extend(default_eta.then(|| "eta 0".to_owned()));
         words.extend(self.settings().words());
-        words.extend(self.corrector.map(|name| {
+        words.extend(self.corrector.filter(|_| self.corrector_steps() > 0).map(|name| {
             let name = format!("{name:?}").to_lowercase();
             format!("{name} corrector of snr {}, {} a step", self.snr(), self.corrector_steps())
         }));

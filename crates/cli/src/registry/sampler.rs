@@ -59,6 +59,13 @@ pub(crate) enum VarianceName {
     Learned,
 }
 
+impl VarianceName {
+    /// Whether a step that ends clean has any.
+    pub(crate) fn lasts(self) -> bool {
+        self != Self::FixedSmall
+    }
+}
+
 impl From<TrainedVariance> for VarianceName {
     fn from(variance: TrainedVariance) -> Self {
         match variance {

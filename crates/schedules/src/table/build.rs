@@ -3,8 +3,8 @@
 use super::{BelowFirst, DiscreteTable};
 use crate::schedule::TimeRange;
 use crate::{
-    ScheduleError, constant_betas, cosine_betas, jsd_betas, length_scaled_linear_betas,
-    linear_betas, quadratic_betas, sigmoid_betas,
+    ScheduleError, constant_betas, cosine_betas, jsd_betas, laplace_betas,
+    length_scaled_linear_betas, linear_betas, quadratic_betas, sigmoid_betas,
 };
 
 impl DiscreteTable {
@@ -91,6 +91,14 @@ impl DiscreteTable {
     /// As [`sigmoid_betas`].
     pub fn sigmoid(count: usize, start: f64, end: f64) -> Result<Self, ScheduleError> {
         Self::from_betas(&sigmoid_betas(count, start, end)?)
+    }
+
+    /// The Laplace table.
+    ///
+    /// # Errors
+    /// As [`laplace_betas`].
+    pub fn laplace(count: usize) -> Result<Self, ScheduleError> {
+        Self::from_betas(&laplace_betas(count)?)
     }
 
     /// The table of one beta throughout.

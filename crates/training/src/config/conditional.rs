@@ -140,8 +140,8 @@ fn check_bound(config: &RunConfig) -> Result<(), ConfigError> {
         return unfit("objective.kind", value, allowed);
     }
     if hybrid && variance.is_some_and(|variance| variance.learned().is_none()) {
-        let allowed = "\"learned\" or \"learned_range\" with objective.kind = \"hybrid\", in which \
-                       the bound teaches the variance alone";
+        let allowed = "\"learned_range\", \"learned\" or \"learned_value\" with objective.kind = \
+                       \"hybrid\", in which the bound teaches the variance alone";
         let small = variance == Some(VarianceKind::FixedSmall);
         return unfit(
             "objective.variance",

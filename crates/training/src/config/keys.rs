@@ -71,7 +71,13 @@ pub(super) const KEYS: &[(&str, Allowed)] = &[
     ("objective.reduction", Allowed::OneOf(&["mean", "half_sum"])),
     (
         "objective.variance",
-        Allowed::OneOf(&["fixed_small", "fixed_large", "learned", "learned_range"]),
+        Allowed::OneOf(&[
+            "fixed_small",
+            "fixed_large",
+            "learned",
+            "learned_value",
+            "learned_range",
+        ]),
     ),
     ("objective.vlb_weight", Allowed::Closed(1e-6, 1e6)),
     ("objective.projections", Allowed::Integer(1, 1024)),

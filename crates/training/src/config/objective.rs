@@ -147,6 +147,8 @@ pub enum VarianceKind {
     FixedLarge,
     /// The network returns its logarithm.
     Learned,
+    /// The network returns it: the variance that diffusers calls learned.
+    LearnedValue,
     /// The network says where its logarithm lies between the two fixed ones.
     LearnedRange,
 }
@@ -158,6 +160,7 @@ impl VarianceKind {
         match self {
             Self::FixedSmall | Self::FixedLarge => None,
             Self::Learned => Some(Learned::LogVariance),
+            Self::LearnedValue => Some(Learned::Variance),
             Self::LearnedRange => Some(Learned::Range),
         }
     }
@@ -169,6 +172,7 @@ impl VarianceKind {
             Self::FixedSmall => Box::new(Variance::FixedSmall),
             Self::FixedLarge => Box::new(Variance::FixedLarge),
             Self::Learned => Box::new(Learned::LogVariance),
+            Self::LearnedValue => Box::new(Learned::Variance),
             Self::LearnedRange => Box::new(Learned::Range),
         }
     }

@@ -47,7 +47,7 @@ impl Method {
         iterations: usize,
     ) -> Result<Option<Box<dyn Corrector<Tensor>>>> {
         let snr = self.snr();
-        Ok(match self.corrector {
+        Ok(match self.corrector.filter(|_| iterations > 0) {
             None => None,
             // per sample, so that an image does not depend on its batch
             Some(CorrectorName::Langevin) => {
@@ -64,8 +64,9 @@ impl Method {
         self.snr.or(own.map(|own| own.snr)).unwrap_or(0.16)
     }
 
+    /// Moves a step; none where the scheduler of the model makes none.
     pub(super) fn corrector_steps(&self) -> usize {
         let own = self.sampling().and_then(|sampling| sampling.corrector);
-        self.corrector_steps.or(own.map(|own| own.moves)).unwrap_or(1).max(1)
+        self.corrector_steps.or(own.map(|own| own.moves)).unwrap_or(1)
     }
 }

@@ -96,7 +96,7 @@ impl Method {
         let predictor = Reimposed::new(predictor, measurement);
         let after_each =
             |one| Repeated::new(Reimposed::new(one, measurement), self.corrector_steps());
-        let corrector = self.corrector(1)?.map(after_each);
+        let corrector = self.corrector(self.corrector_steps().min(1))?.map(after_each);
         Ok(match (corrector, resampling) {
             (None, None) => Box::new(MeanAtEnd(predictor)),
             (Some(corrector), None) => {

@@ -2,6 +2,8 @@
 
 use super::*;
 use clap::{Parser, ValueEnum};
+use std::path::Path;
+use tweedie_checkpoints::NoiseConfig;
 use tweedie_schedules::{Edm, SubVpLinear, VeGeometric, VpCosine, VpLinear};
 
 #[derive(Parser)]
@@ -115,4 +117,66 @@ fn every_method_plans_on_every_spacing() {
             assert!(plan.evaluations().expect(&words) >= Some(9), "{words}");
         }
     }
+}
+
+/// The method for a model of diffusers with this scheduler.
+fn of_diffusers(words: &str, scheduler: &str, schedule: &RunSchedule) -> Method {
+    let NoiseConfig { variance, clip_sample, sampling, .. } =
+        NoiseConfig::parse(Path::new("scheduler_config.json"), scheduler.as_bytes()).unwrap();
+    let clip = clip_sample.map(|bound| (-bound, bound));
+    let habits = Habits { variance, clip, sampling: Some(sampling) };
+    method(words).following(&habits, DataRange::Symmetric, schedule)
+}
+
+#[test]
+fn a_scheduler_that_makes_no_corrections_leaves_the_corrector_out() {
+    let [_, _, _, _, _, ve, _] = schedules();
+    let words = "--sampler reverse-diffusion --corrector langevin --steps 7";
+    let evaluations = |moves: usize, more: &str| {
+        let scheduler =
+            format!(r#"{{"_class_name": "ScoreSdeVeScheduler", "correct_steps": {moves}}}"#);
+        let method = of_diffusers(&format!("{words}{more}"), &scheduler, &ve);
+        let evaluations = method.plan(&ve, None).unwrap().evaluations().unwrap();
+        (evaluations, method.notes(&ve).unwrap().len())
+    };
+    assert_eq!(evaluations(1, ""), (Some(14), 0));
+    assert_eq!(evaluations(0, ""), (Some(7), 1));
+    assert_eq!(evaluations(0, " --corrector-steps 1"), (Some(14), 0));
+}
+
+#[test]
+fn ddim_and_ddpm_hold_estimates_where_a_scheduler_says_nothing_and_say_so() {
+    let schedule = cosine(100);
+    let held = |words: &str, rest: &str| {
+        let scheduler = format!(r#"{{"_class_name": "PNDMScheduler"{rest}}}"#);
+        let method = of_diffusers(words, &scheduler, &schedule);
+        (method.hold(&schedule).unwrap() != Hold::Free, method.notes(&schedule).unwrap().len())
+    };
+    for sampler in ["", "--sampler ddim ", "--sampler ddpm "] {
+        assert_eq!(held(sampler, ""), (true, 1), "{sampler}");
+        assert_eq!(held(&format!("{sampler}--no-clip"), ""), (false, 0), "{sampler}");
+        assert_eq!(held(&format!("{sampler}--clip"), ""), (true, 0), "{sampler}");
+        assert_eq!(held(sampler, r#", "clip_sample": false"#), (false, 0), "{sampler}");
+    }
+    assert_eq!(held("--sampler pndm", ""), (false, 0));
+}
+
+#[test]
+fn what_noise_the_last_step_leaves_in_the_images_is_said() {
+    let schedule = cosine(100);
+    let notes = |words: &str, rest: &str| {
+        let scheduler = format!(
+            r#"{{"_class_name": "DDPMScheduler", "timestep_spacing": "trailing", {rest}}}"#
+        );
+        of_diffusers(words, &scheduler, &schedule).notes(&schedule).unwrap().len()
+    };
+    let (small, large) = (r#""variance_type": "fixed_small""#, r#""variance_type": "fixed_large""#);
+    let learned = r#""variance_type": "learned_range""#;
+    assert_eq!(notes("--sampler ddpm --steps 9", small), 0);
+    assert_eq!(notes("--sampler ddpm --steps 9", large), 1);
+    assert_eq!(notes("--sampler ddpm --steps 9", learned), 1);
+    // from the first entry
+    assert_eq!(notes("--sampler ddpm --steps 100", large), 0);
+    assert_eq!(notes("--sampler ddpm --steps 9 --spacing trailing", large), 0);
+    assert_eq!(notes("--sampler ddim --steps 9", large), 0);
 }

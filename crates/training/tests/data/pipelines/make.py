@@ -16,7 +16,7 @@ import sys
 
 import diffusers
 import torch
-from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
+from diffusers import DDIMPipeline, DDIMScheduler, DDPMPipeline, DDPMScheduler, PNDMScheduler, UNet2DModel
 from diffusers.schedulers import ScoreSdeVeScheduler
 from diffusers.pipelines.deprecated.score_sde_ve import pipeline_score_sde_ve
 from diffusers.pipelines.ddim import pipeline_ddim
@@ -77,6 +77,15 @@ WALKS = {
     "ddpm-threshold": ("ddpm", 6, 0.0, DDPMScheduler(
         **SHORT, timestep_spacing="trailing", thresholding=True, sample_max_value=2.0)),
     "ddpm-learned": ("ddpm", 50, 0.0, DDPMScheduler(**SHORT, variance_type="learned_range")),
+    # the last step does not begin at the first entry
+    "ddpm-large-trailing": ("ddpm", 5, 0.0, DDPMScheduler(
+        **SHORT, variance_type="fixed_large", timestep_spacing="trailing")),
+    "ddpm-learned-trailing": ("ddpm", 5, 0.0, DDPMScheduler(
+        **SHORT, variance_type="learned_range", timestep_spacing="trailing")),
+    "ddpm-learned-value": ("ddpm", 6, 0.0, DDPMScheduler(**SHORT, variance_type="learned", steps_offset=1)),
+    # a class that says nothing of clipping
+    "ddim-pndm": ("ddim", 5, 0.5, PNDMScheduler(**SHORT)),
+    "ddpm-laplace": ("ddpm", 6, 0.0, DDPMScheduler(num_train_timesteps=50, beta_schedule="laplace")),
 }
 LINEAR = {"num_train_timesteps": 1000, "beta_start": 1e-4, "beta_end": 0.02, "beta_schedule": "linear", "clip_sample": True}
 SCHEDULERS = {
@@ -100,6 +109,15 @@ def randomize(network, generator):
         else:
             drawn = 0.2 * drawn
         weight.data = drawn.bfloat16().float()
+
+
+# whose networks say what is a variance, or a place between the fixed ones
+SOUND = ["ddpm-learned-trailing", "ddpm-learned-value"]
+
+
+def sound_variance(network):
+    network.conv_out.weight.data[3:] *= 2.0**-6
+    network.conv_out.bias.data[3:] = 0.875
 
 
 class Replayed:
@@ -164,6 +182,8 @@ def record(folder, config, scheduler, run):
     torch.manual_seed(0)
     network = UNet2DModel(**config).eval()
     randomize(network, torch.Generator().manual_seed(2))
+    if folder.name in SOUND:
+        sound_variance(network)
     pipeline = {"pc": pipeline_score_sde_ve.ScoreSdeVePipeline}.get(method, DDPMPipeline)
     # half the size, and the same values
     pipeline(network.bfloat16(), scheduler).save_pretrained(folder)
@@ -199,5 +219,5 @@ if __name__ == "__main__":
         run = ("pc", 3, 0.0) if name.startswith("ncsnpp") else ("ddim", 4, 0.5)
         record(out / name, config | ({} if full else NARROW[name]), SCHEDULERS[name](), run)
     for name, (*run, scheduler) in ({} if full else WALKS).items():
-        channels = 6 if scheduler.config.get("variance_type") == "learned_range" else 3
+        channels = 6 if scheduler.config.get("variance_type", "").startswith("learned") else 3
         record(out / name, TINY | {"out_channels": channels}, scheduler, run)
