@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn no_scheduler_that_is_written_adds_noise_in_the_last_of_few_steps() {
+    fn no_folder_that_is_written_has_noise_in_the_last_of_few_steps() {
         for (variance, zero_terminal_snr, expected) in [
             (None, false, "trailing"),
             (Some(TrainedVariance::FixedSmall), true, "trailing"),

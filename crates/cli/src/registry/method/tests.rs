@@ -120,22 +120,21 @@ fn every_method_plans_on_every_spacing() {
 }
 
 /// The method for a model of diffusers with this scheduler.
-fn of_diffusers(words: &str, scheduler: &str, schedule: &RunSchedule) -> Method {
+fn of_diffusers(words: &str, file: &str, schedule: &RunSchedule) -> Method {
     let NoiseConfig { variance, clip_sample, sampling, .. } =
-        NoiseConfig::parse(Path::new("scheduler_config.json"), scheduler.as_bytes()).unwrap();
+        NoiseConfig::parse(Path::new("scheduler_config.json"), file.as_bytes()).unwrap();
     let clip = clip_sample.map(|bound| (-bound, bound));
     let habits = Habits { variance, clip, sampling: Some(sampling) };
     method(words).following(&habits, DataRange::Symmetric, schedule)
 }
 
 #[test]
-fn a_scheduler_that_makes_no_corrections_leaves_the_corrector_out() {
+fn no_corrections_in_the_file_of_a_model_leave_the_corrector_out() {
     let [_, _, _, _, _, ve, _] = schedules();
     let words = "--sampler reverse-diffusion --corrector langevin --steps 7";
     let evaluations = |moves: usize, more: &str| {
-        let scheduler =
-            format!(r#"{{"_class_name": "ScoreSdeVeScheduler", "correct_steps": {moves}}}"#);
-        let method = of_diffusers(&format!("{words}{more}"), &scheduler, &ve);
+        let file = format!(r#"{{"_class_name": "ScoreSdeVeScheduler", "correct_steps": {moves}}}"#);
+        let method = of_diffusers(&format!("{words}{more}"), &file, &ve);
         let evaluations = method.plan(&ve, None).unwrap().evaluations().unwrap();
         (evaluations, method.notes(&ve).unwrap().len())
     };
@@ -145,11 +144,11 @@ fn a_scheduler_that_makes_no_corrections_leaves_the_corrector_out() {
 }
 
 #[test]
-fn ddim_and_ddpm_hold_estimates_where_a_scheduler_says_nothing_and_say_so() {
+fn ddim_and_ddpm_hold_estimates_where_a_file_says_nothing_and_say_so() {
     let schedule = cosine(100);
     let held = |words: &str, rest: &str| {
-        let scheduler = format!(r#"{{"_class_name": "PNDMScheduler"{rest}}}"#);
-        let method = of_diffusers(words, &scheduler, &schedule);
+        let file = format!(r#"{{"_class_name": "PNDMScheduler"{rest}}}"#);
+        let method = of_diffusers(words, &file, &schedule);
         (method.hold(&schedule).unwrap() != Hold::Free, method.notes(&schedule).unwrap().len())
     };
     for sampler in ["", "--sampler ddim ", "--sampler ddpm "] {
@@ -165,10 +164,10 @@ fn ddim_and_ddpm_hold_estimates_where_a_scheduler_says_nothing_and_say_so() {
 fn what_noise_the_last_step_leaves_in_the_images_is_said() {
     let schedule = cosine(100);
     let notes = |words: &str, rest: &str| {
-        let scheduler = format!(
+        let file = format!(
             r#"{{"_class_name": "DDPMScheduler", "timestep_spacing": "trailing", {rest}}}"#
         );
-        of_diffusers(words, &scheduler, &schedule).notes(&schedule).unwrap().len()
+        of_diffusers(words, &file, &schedule).notes(&schedule).unwrap().len()
     };
     let (small, large) = (r#""variance_type": "fixed_small""#, r#""variance_type": "fixed_large""#);
     let learned = r#""variance_type": "learned_range""#;
