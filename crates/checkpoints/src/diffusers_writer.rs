@@ -173,7 +173,7 @@ impl Pipeline {
             "clip_sample": conventions.clip_sample.is_some(),
             "clip_sample_range": conventions.clip_sample.unwrap_or(1.0),
             "variance_type": variance.name(),
-            "timestep_spacing": spacing(variance, conventions.noise.is_rescaled()),
+            "timestep_spacing": spacing(variance),
         }));
         noise.extend(chain_values(&conventions.noise));
         Self::with(noise)
@@ -221,13 +221,12 @@ impl Pipeline {
 }
 
 /// As runs here space their steps, whose last one adds no noise. In diffusers it does wherever it does not begin at
-/// the first entry, so that all but the small variance would leave it in the images of few steps: these walk down
-/// to the first entry, in its usual strides, or from the last entry where that alone is pure noise.
-fn spacing(variance: TrainedVariance, zero_terminal_snr: bool) -> &'static str {
+/// the first entry, so that all but the small variance would leave it in the images of few steps. These walk from
+/// the last entry, which runs begin at, down to the first one.
+fn spacing(variance: TrainedVariance) -> &'static str {
     match variance {
         TrainedVariance::FixedSmall | TrainedVariance::FixedSmallLog => "trailing",
-        _ if zero_terminal_snr => "linspace",
-        _ => "leading",
+        _ => "linspace",
     }
 }
 
@@ -362,19 +361,14 @@ mod tests {
 
     #[test]
     fn no_folder_that_is_written_has_noise_in_the_last_of_few_steps() {
-        for (variance, zero_terminal_snr, expected) in [
-            (None, false, "trailing"),
-            (Some(TrainedVariance::FixedSmall), true, "trailing"),
-            (Some(TrainedVariance::FixedLarge), false, "leading"),
-            (Some(TrainedVariance::Learned), false, "leading"),
-            (Some(TrainedVariance::LearnedRange), false, "leading"),
-            (Some(TrainedVariance::LearnedRange), true, "linspace"),
+        for (variance, expected) in [
+            (None, "trailing"),
+            (Some(TrainedVariance::FixedSmall), "trailing"),
+            (Some(TrainedVariance::FixedLarge), "linspace"),
+            (Some(TrainedVariance::Learned), "linspace"),
+            (Some(TrainedVariance::LearnedRange), "linspace"),
         ] {
-            let noise = TrainedNoise::Table { betas: vec![0.1, 0.2, 0.3], zero_terminal_snr };
-            let time = TrainedTime::Index { steps: 3, scale: 1.0 };
-            let written =
-                Pipeline::of(&NetworkConventions { noise, time, variance, ..conventions() })
-                    .unwrap();
+            let written = Pipeline::of(&NetworkConventions { variance, ..conventions() }).unwrap();
             assert_eq!(written.noise["timestep_spacing"], expected, "{variance:?}");
         }
     }

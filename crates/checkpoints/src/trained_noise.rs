@@ -135,16 +135,6 @@ impl TrainedNoise {
         }
     }
 
-    /// Whether it is a chain whose betas are rescaled so that no signal is left at the end.
-    #[must_use]
-    pub fn is_rescaled(&self) -> bool {
-        let (Self::Betas { zero_terminal_snr, .. } | Self::Table { zero_terminal_snr, .. }) = self
-        else {
-            return false;
-        };
-        *zero_terminal_snr
-    }
-
     /// Steps of the chain, levels of the series, or steps of the SDE's sampler.
     #[must_use]
     pub fn steps(&self) -> usize {

@@ -16,12 +16,13 @@ use tweedie_datasets::BatchStream;
 use tweedie_unet::UNet;
 
 use crate::clock::Clock;
+use crate::config::VarianceKind;
 use crate::data::batch_options;
 use crate::lock::RunLock;
 use crate::observer::Observer;
 use crate::records::Records;
 use crate::summary::Summary;
-use crate::{RunConfig, RunFolder, TrainError, state};
+use crate::{ConfigError, RunConfig, RunFolder, TrainError, state};
 
 /// How [`Trainer::run`] came to an end.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +87,9 @@ impl Trainer {
         if config.training.threads == 0 {
             config.training.threads =
                 std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        }
+        if from.is_none() {
+            check_begins(&config)?;
         }
         let mut setup = Setup::new(&config)?;
         if let Some(network) = from {
@@ -212,4 +216,18 @@ impl Trainer {
         }
         batch
     }
+}
+
+/// Refuses what a network without weights from elsewhere cannot begin with.
+fn check_begins(config: &RunConfig) -> Result<(), ConfigError> {
+    if config.objective.variance != Some(VarianceKind::LearnedValue) {
+        return Ok(());
+    }
+    let allowed = "\"learned_range\" or \"learned\", or --from a model that gives a variance: a new network says \
+                   0, whose logarithm the bound takes";
+    Err(ConfigError::Unfit {
+        key: "objective.variance",
+        value: "\"learned_value\"".to_owned(),
+        allowed: allowed.to_owned(),
+    })
 }

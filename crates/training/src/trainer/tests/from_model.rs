@@ -59,6 +59,15 @@ fn a_run_whose_first_weights_are_lost_does_not_begin_with_others() {
 }
 
 #[test]
+fn a_network_that_says_no_variance_yet_does_not_begin_with_one_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&["objective.kind=hybrid", "objective.variance=learned_value"]);
+    let error = Trainer::new(config, &folder.path().join("run")).unwrap_err().to_string();
+    assert!(error.contains("objective.variance") && error.contains("--from"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn weights_that_do_not_fit_are_listed_and_nothing_is_written() {
     let _alone = alone();
     let folder = tempfile::tempdir().unwrap();
