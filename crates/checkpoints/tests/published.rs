@@ -199,9 +199,11 @@ fn the_flags_of_guided_diffusion_become_the_arguments_of_its_constructor() {
     });
     let text = Beside::new("adm.pt", "model.pt").with("model.txt", FLAGS).open();
     assert_eq!(json!(text.config()), expected);
-    let lines = FLAGS.replace(" --", " \\\n    --");
-    let lines = Beside::new("adm.pt", "model.pt").with("model.txt", &lines).open();
-    assert_eq!(json!(lines.config()), expected);
+    for end in [" \\\n    ", "\\\n  ", " \\\r\n"] {
+        let lines = format!("\\\n{}", FLAGS.replace(" --", &format!("{end}--")));
+        let lines = Beside::new("adm.pt", "model.pt").with("model.txt", &lines).open();
+        assert_eq!(json!(lines.config()), expected);
+    }
     assert_eq!(
         (text.source(), text.family()),
         (CheckpointSource::GuidedDiffusion, NetworkFamily::Adm)

@@ -107,7 +107,9 @@ impl Restoration {
         let subjects = self.subjects.open(&run, &degradation, noise)?;
         let guide = self.guidance.open(&run)?;
         if guide.moves_the_mean() {
-            bail!("--guidance-form mean goes with tweedie sample; here the form is score");
+            bail!(
+                "--guidance-form mean goes with tweedie sample and evaluate; here the form is score"
+            );
         }
         let classes =
             self.classes_of_images(&run, guide.class_count(&run), subjects.names.len())?;

@@ -47,10 +47,18 @@ impl Model {
         };
         let [_, height, width] = self.images().shape;
         config.insert("sample_size".to_owned(), sides(height, width));
+        let mut weights = stored_weights(unet);
         if self.images().null_class {
             config.insert(NULL_CLASS.to_owned(), true.into());
+        } else if let Some(classes) = self.images().classes {
+            // a row that no training step went through is nobody's class
+            config.insert("num_class_embeds".to_owned(), classes.into());
+            let table = weights.iter_mut().find(|(name, _)| name == "class_embedding.weight");
+            if let Some((_, table)) = table {
+                *table = table.first_rows(classes as i64);
+            }
         }
-        Ok(write_diffusers_folder(path, &config, Some(&conventions), stored_weights(unet))?)
+        Ok(write_diffusers_folder(path, &config, Some(&conventions), weights)?)
     }
 
     /// Writes the model as a run: its configuration, and one checkpoint that holds the weights as weights

@@ -198,7 +198,14 @@ fn weights_of(values: &Value) -> Weights {
     let config = ArchitectureConfig::from_values(values).expect("a sound one");
     let unet = UNet::new(&config, 0).expect("a sound one");
     let weights = unet.weights().into_iter();
-    weights.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect()
+    let weights: Weights =
+        weights.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())).collect();
+    assert!(UNet::from_weights(&config, lent(&weights)).is_ok(), "its own weights: {config:?}");
+    weights
+}
+
+fn lent(weights: &Weights) -> impl Iterator<Item = (String, Tensor)> {
+    weights.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
 }
 
 /// Whether the configuration is accepted, all that can be asked of it without its weights, and what comes of it
@@ -217,8 +224,7 @@ fn read(values: Map<String, Value>, weights: &Weights) -> bool {
     let accepted = checked && counted.is_ok();
     if accepted {
         assert!(UNet::from_weights(&config, []).is_err(), "all weights are missing");
-        let given = weights.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone()));
-        drop(UNet::from_weights(&config, given));
+        drop(UNet::from_weights(&config, lent(weights))); // they may fit
     }
     accepted
 }

@@ -90,6 +90,7 @@ const SCRIPTS: [&str; 31] = [
 /// The values of flags, each a text still: `--image_size 64 --learn_sigma=True`.
 pub(super) fn parse_flags(path: &Path, text: &str) -> Result<Map<String, Value>, CheckpointError> {
     // a command of several lines goes on behind each backslash
+    let text = text.replace("\\\r\n", " ").replace("\\\n", " ");
     let mut words = text.split_whitespace().filter(|word| *word != "\\").peekable();
     let mut flags = Map::new();
     while let Some(word) = words.next() {

@@ -64,9 +64,13 @@ impl SideFile {
 /// The values of a configuration: a JSON object, or flags as text.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Map<String, Value>, CheckpointError> {
     match std::str::from_utf8(bytes) {
-        Ok(text) if text.trim_start().starts_with("--") => parse_flags(path, text),
+        Ok(text) if begins_with_a_flag(text) => parse_flags(path, text),
         _ => json_object::of_file(path, bytes),
     }
+}
+
+fn begins_with_a_flag(text: &str) -> bool {
+    text.trim_start_matches(|c: char| c.is_whitespace() || c == '\\').starts_with("--")
 }
 
 fn beside(weights: &Path) -> Option<PathBuf> {

@@ -184,8 +184,20 @@ fn what_cannot_be_guided_is_refused_before_any_network_runs() {
     Program::run(&[&inpaint[..], &["--class", "3"]].concat()).expect_success();
     let (handed, told) = (folder.path().join("handed"), always_told.to_str().unwrap());
     Program::run(&["convert", told, handed.to_str().unwrap()]).expect_success();
-    let written = std::fs::read_to_string(handed.join("config.json")).unwrap();
-    assert!(!written.contains("_null_class"), "{written}");
+    let back = folder.path().join("back");
+    let convert = ["convert", handed.to_str().unwrap(), back.to_str().unwrap(), "--to", "tweedie"];
+    let data = ["--data", "digits", "--levels", "17"];
+    Program::run(&[&convert[..], &data].concat()).expect_success();
+    for model in [&handed, &back] {
+        let shown = Program::run(&["model", "info", model.to_str().unwrap()]).expect_success();
+        for says in ["classes              10\n", "null class           no\n"] {
+            assert!(shown.contains(says), "`{says}` is not in: {shown}");
+        }
+        let message = sample(model, &out, &["--class", "10"]).expect_refusal();
+        assert!(message.contains("--class is 10, expected 0 to 9"), "{message}");
+        let message = sample(model, &out, &["--class", "3", "--guidance", "2"]).expect_refusal();
+        assert!(message.contains("needs a model with a null class"), "{message}");
+    }
     let evaluate = ["evaluate", steering];
     assert!(Program::run(&evaluate).expect_refusal().contains("is a classifier"));
     let likelihood = ["likelihood", steering, "--method", "bound"];
@@ -223,6 +235,11 @@ fn a_classifier_is_shown_and_trained_on_but_neither_converted_nor_made_a_model_o
         message.contains("it describes a classifier of noisy images, and the weights"),
         "{message}"
     );
+    // the kind is not named, but a classifier predicts nothing and has a network of its own
+    for text in ["[objective]\nprediction = \"noise\"\n", "[network]\nchannels = 8\n"] {
+        let message = on(text, &out).expect_refusal();
+        assert!(message.contains("it describes a model of images, and the weights"), "{message}");
+    }
     on("[training]\nsteps = 1\nbatch_size = 4\nthreads = 1\n", &out).expect_success();
     let trained = std::fs::read_to_string(out.join("config.toml")).unwrap();
     assert!(trained.contains("kind = \"classifier\""), "{trained}");

@@ -24,6 +24,7 @@ impl RunConfig {
     pub fn parse_over(text: &str, changes: &[String], network: &Self) -> Result<Self, ConfigError> {
         let mut given: Table =
             toml::from_str(text).map_err(|source| ConfigError::Syntax { source })?;
+        check_kind(&given, changes, network)?;
         let described =
             Table::try_from(network).map_err(|source| ConfigError::Encode { source })?;
         for section in ["network", "schedule"] {
@@ -37,7 +38,6 @@ impl RunConfig {
         for text in changes {
             overrides::apply(&mut given, text)?;
         }
-        check_kind(&given, network)?;
         Self::of_table(given)
     }
 }
@@ -79,19 +79,35 @@ impl RunConfig {
 
 /// Refuses the weights of a classifier for a model of images, and those of a model for a classifier, before any
 /// other key is found not to fit.
-fn check_kind(given: &Table, network: &RunConfig) -> Result<(), ConfigError> {
-    let kind = given.get("objective").and_then(|entries| entries.get("kind")).cloned();
-    // what is no kind is refused with all else
-    let kind: Option<ObjectiveKind> = kind.and_then(|kind| kind.try_into().ok());
-    let Some(asked) = kind.map(|kind| kind == ObjectiveKind::Classifier) else { return Ok(()) };
-    if asked == network.is_classifier() {
-        return Ok(());
+fn check_kind(given: &Table, changes: &[String], network: &RunConfig) -> Result<(), ConfigError> {
+    let mut changed = given.clone();
+    for text in changes {
+        overrides::apply(&mut changed, text)?;
     }
+    let asked = describes_a_classifier(&changed, given);
+    let Some(asked) = asked.filter(|asked| *asked != network.is_classifier()) else {
+        return Ok(());
+    };
     let word = |is_classifier| match is_classifier {
         true => "a classifier of noisy images",
         false => "a model of images",
     };
     Err(ConfigError::OtherKind { asked: word(asked), weights: word(network.is_classifier()) })
+}
+
+/// Whether a configuration, changed from the command line, is of a classifier; `None` where it leaves that to the
+/// network. The table of a network is only whole in the text itself.
+fn describes_a_classifier(changed: &Table, text: &Table) -> Option<bool> {
+    let objective = |key| changed.get("objective")?.get(key).cloned();
+    if let Some(kind) = objective("kind") {
+        // what is no kind is refused with all else
+        return Some(kind.try_into::<ObjectiveKind>().ok()? == ObjectiveKind::Classifier);
+    }
+    if objective("prediction").is_some() {
+        return Some(false);
+    }
+    let family = text.get("network")?.get("family").and_then(Value::as_str);
+    Some(family == Some("adm-encoder"))
 }
 
 /// The keys of `[objective]` that are the network's: those that go with a kind or a prediction of another

@@ -37,7 +37,7 @@ impl Model {
         }
         let (conventions, config) = known(checkpoint, &architecture, options)?;
         check_channels(&architecture, config.learned_variance().is_some())?;
-        check_labels(&architecture)?;
+        check_labels(checkpoint, &architecture)?;
         let shape = image_shape(checkpoint, &architecture, options.size)?;
         let classes = classes(checkpoint, &architecture, options.classes)?;
         let unet = read_network(&architecture, checkpoint, options)?;
@@ -125,13 +125,16 @@ fn check_channels(architecture: &ArchitectureConfig, learned: bool) -> Result<()
 }
 
 /// What a network is told of an image is the number of its class, or nothing.
-fn check_labels(architecture: &ArchitectureConfig) -> Result<(), TrainError> {
+fn check_labels(
+    checkpoint: &PublishedCheckpoint,
+    architecture: &ArchitectureConfig,
+) -> Result<(), TrainError> {
     if !architecture.takes_other_labels() {
         return Ok(());
     }
     Err(ConfigError::Unfit {
         key: "class_embed_type",
-        value: "\"timestep\" or \"identity\"".to_owned(),
+        value: checkpoint.config().get("class_embed_type").unwrap_or_default().to_string(),
         allowed: "none, with a table of classes (num_class_embeds) or without".to_owned(),
     }
     .into())
