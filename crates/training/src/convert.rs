@@ -14,7 +14,7 @@ use crate::config::{
     InputScalingKind, PredictionKind, ScheduleConfig, ScheduleKind, TimeInputKind, TrainingConfig,
     VarianceKind,
 };
-use crate::model::NULL_CLASS;
+use crate::model::{NULL_CLASS, has_null_class};
 use crate::network::{ImageForm, Stored};
 use crate::state::{EMA, Progress, WEIGHTS};
 use crate::{
@@ -47,18 +47,10 @@ impl Model {
         };
         let [_, height, width] = self.images().shape;
         config.insert("sample_size".to_owned(), sides(height, width));
-        let mut weights = stored_weights(unet);
-        if self.images().null_class {
-            config.insert(NULL_CLASS.to_owned(), true.into());
-        } else if let Some(classes) = self.images().classes {
-            // a row that no training step went through is nobody's class
-            config.insert("num_class_embeds".to_owned(), classes.into());
-            let table = weights.iter_mut().find(|(name, _)| name == "class_embedding.weight");
-            if let Some((_, table)) = table {
-                *table = table.first_rows(classes as i64);
-            }
+        if has_null_class(unet, self.images().classes) {
+            config.insert(NULL_CLASS.to_owned(), self.images().null_class.into());
         }
-        Ok(write_diffusers_folder(path, &config, Some(&conventions), weights)?)
+        Ok(write_diffusers_folder(path, &config, Some(&conventions), stored_weights(unet))?)
     }
 
     /// Writes the model as a run: its configuration, and one checkpoint that holds the weights as weights

@@ -250,7 +250,7 @@ fn root_of(path: &Path) -> PathBuf {
 }
 
 /// Whether the table of classes has a row behind those of the classes.
-fn has_null_class(unet: &UNet, classes: Option<usize>) -> bool {
+pub(crate) fn has_null_class(unet: &UNet, classes: Option<usize>) -> bool {
     unet.config().classes().zip(classes).is_some_and(|(rows, classes)| rows > classes as i64)
 }
 

@@ -97,11 +97,6 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// The same of the first rows of a table alone.
-    pub(crate) fn first_rows(&self, rows: i64) -> Self {
-        Self::new(&self.tensor.narrow(0, 0, rows))
-    }
-
     /// A tensor of 32-bit floats, or of 64-bit ones, as some constants of networks are.
     pub(crate) fn new(tensor: &Tensor) -> Self {
         let shape = tensor.size().into_iter().map(|size| size as usize).collect();

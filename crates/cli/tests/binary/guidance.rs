@@ -198,6 +198,8 @@ fn what_cannot_be_guided_is_refused_before_any_network_runs() {
         let message = sample(model, &out, &["--class", "3", "--guidance", "2"]).expect_refusal();
         assert!(message.contains("needs a model with a null class"), "{message}");
     }
+    let again = ["--from", handed.to_str().unwrap(), dropout[0], dropout[1]];
+    Program::train(folder.path(), TINY, &folder.path().join("again"), &again).expect_success();
     let evaluate = ["evaluate", steering];
     assert!(Program::run(&evaluate).expect_refusal().contains("is a classifier"));
     let likelihood = ["likelihood", steering, "--method", "bound"];

@@ -106,7 +106,7 @@ fn describes_a_classifier(changed: &Table, text: &Table) -> Option<bool> {
     if objective("prediction").is_some() {
         return Some(false);
     }
-    let family = text.get("network")?.get("family").and_then(Value::as_str);
+    let family = text.get("network")?.as_table()?.get("family").and_then(Value::as_str);
     Some(family == Some("adm-encoder"))
 }
 

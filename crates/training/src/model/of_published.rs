@@ -41,7 +41,8 @@ impl Model {
         let shape = image_shape(checkpoint, &architecture, options.size)?;
         let classes = classes(checkpoint, &architecture, options.classes)?;
         let unet = read_network(&architecture, checkpoint, options)?;
-        let null_class = has_null_class(&unet, classes);
+        let untrained = checkpoint.config().get(NULL_CLASS) == Some(&false.into());
+        let null_class = has_null_class(&unet, classes) && !untrained;
         let levels = options.levels;
         Ok(Self {
             images: ModelImages { shape, unpadded: shape, levels, classes, null_class },
@@ -168,8 +169,8 @@ pub(crate) fn image_shape(
     Ok([architecture.in_channels() as usize, height, width])
 }
 
-/// Whether a folder that was written here says that the last row of the table of classes is for no class.
-/// Names with a line in front are passed over by diffusers.
+/// What a folder that was written here says where the last row of the table of classes is for no class: whether a
+/// training step ever went through that row. Names with a line in front are passed over by diffusers.
 pub(crate) const NULL_CLASS: &str = "_null_class";
 
 /// The number of classes: that of the rows of their table, or what is said, with one row for no class.
@@ -181,7 +182,8 @@ fn classes(
     let rows = architecture.classes().map(|rows| rows as usize);
     match (rows, said) {
         (Some(rows), None)
-            if rows > 1 && checkpoint.config().get(NULL_CLASS) == Some(&true.into()) =>
+            if rows > 1
+                && checkpoint.config().get(NULL_CLASS).is_some_and(|said| said.is_boolean()) =>
         {
             Ok(Some(rows - 1))
         }
