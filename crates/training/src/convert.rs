@@ -14,7 +14,7 @@ use crate::config::{
     InputScalingKind, PredictionKind, ScheduleConfig, ScheduleKind, TimeInputKind, TrainingConfig,
     VarianceKind,
 };
-use crate::model::{NULL_CLASS, has_null_class};
+use crate::model::{NULL_CLASS, has_row_for_no_class};
 use crate::network::{ImageForm, Stored};
 use crate::state::{EMA, Progress, WEIGHTS};
 use crate::{
@@ -47,7 +47,7 @@ impl Model {
         };
         let [_, height, width] = self.images().shape;
         config.insert("sample_size".to_owned(), sides(height, width));
-        if has_null_class(unet, self.images().classes) {
+        if has_row_for_no_class(unet, self.images().classes) {
             config.insert(NULL_CLASS.to_owned(), self.images().null_class.into());
         }
         Ok(write_diffusers_folder(path, &config, Some(&conventions), stored_weights(unet))?)

@@ -216,7 +216,8 @@ impl From<TrainedModel> for Model {
             trained;
         let ImageForm { shape, unpadded, levels, classes } = images;
         // the table may have a row that no training step went through
-        let null_class = has_null_class(&unet, classes) && config.training.label_dropout > 0.0;
+        let null_class =
+            has_row_for_no_class(&unet, classes) && config.training.label_dropout > 0.0;
         Self {
             images: ModelImages { shape, unpadded, levels: Some(levels), classes, null_class },
             origin: Origin::Run { step, weights_sha256, passed_over },
@@ -250,7 +251,7 @@ fn root_of(path: &Path) -> PathBuf {
 }
 
 /// Whether the table of classes has a row behind those of the classes.
-pub(crate) fn has_null_class(unet: &UNet, classes: Option<usize>) -> bool {
+pub(crate) fn has_row_for_no_class(unet: &UNet, classes: Option<usize>) -> bool {
     unet.config().classes().zip(classes).is_some_and(|(rows, classes)| rows > classes as i64)
 }
 

@@ -8,7 +8,7 @@ use tweedie_checkpoints::{
 };
 use tweedie_unet::{ArchitectureConfig, UNet, UNetError};
 
-use super::{Model, ModelImages, ModelOptions, Origin, has_null_class};
+use super::{Model, ModelImages, ModelOptions, Origin, has_row_for_no_class};
 use crate::network::bytes_of;
 use crate::published::{architecture, described};
 use crate::{ConfigError, DataRange, Habits, RunConfig, RunSchedule, TrainError};
@@ -42,7 +42,7 @@ impl Model {
         let classes = classes(checkpoint, &architecture, options.classes)?;
         let unet = read_network(&architecture, checkpoint, options)?;
         let untrained = checkpoint.config().get(NULL_CLASS) == Some(&false.into());
-        let null_class = has_null_class(&unet, classes) && !untrained;
+        let null_class = has_row_for_no_class(&unet, classes) && !untrained;
         let levels = options.levels;
         Ok(Self {
             images: ModelImages { shape, unpadded: shape, levels, classes, null_class },
